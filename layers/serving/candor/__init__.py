@@ -1,0 +1,1 @@
+"""Candor: the package that serving and training share."""

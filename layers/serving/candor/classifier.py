@@ -1,0 +1,95 @@
+"""Texts in, labels and probabilities out: the featuriser and the model of one bundle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.bundle import Bundle
+from candor.errors import BundleError
+from candor.features import VERSION, Features, Featuriser
+from candor.interpreter import Signature
+
+BLOCK = 256  # texts a pass: large enough to spread NumPy's overhead, small enough to stay in the cache
+_PLACES = 6
+
+
+@dataclass(frozen=True)
+class Prediction:
+    label: str
+    """The most probable label."""
+    probabilities: dict[str, float]
+    """By label, rounded to 6 places, with a sum of exactly 1 when added as decimals."""
+    tokens: int
+    """How many tokens the model read."""
+
+
+class Classifier:
+    """A bundle, ready to predict. Not safe for two threads at once: the interpreter has one set of tensors."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.featuriser = Featuriser(**bundle.model["featuriser"])
+        if self.featuriser.version != VERSION:
+            raise BundleError(f"model.json wants featuriser version {self.featuriser.version}; this code has {VERSION}")
+        self._predict = Signature(bundle.read("model.tflite"))
+
+    @classmethod
+    def load(cls, path: Path, digest: str = "") -> "Classifier":
+        """Raises BundleError or InterpreterError."""
+        return cls(Bundle.open(path, digest))
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """One prediction a text, in order."""
+        probabilities, tokens = self.probabilities(texts)
+        winners = probabilities.argmax(axis=1)
+        return [
+            Prediction(self.bundle.labels[winner], dict(zip(self.bundle.labels, rounded(row), strict=True)), int(count))
+            for winner, row, count in zip(winners, probabilities, tokens, strict=True)
+        ]
+
+    def probabilities(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Probabilities [n, K] and token counts [n], in blocks, so memory does not grow with n but for the result."""
+        blocks = [self._block(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK)]
+        if not blocks:
+            return np.empty((0, len(self.bundle.labels))), np.empty(0, np.int32)
+        logits, tokens = zip(*blocks, strict=True)
+        return softmax(np.concatenate(logits)), np.concatenate(tokens)
+
+    def _block(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        features = self.featuriser(texts)
+        return self._predict(model_inputs(features, self.featuriser))["logits"], features.tokens
+
+
+def model_inputs(features: Features, featuriser: Featuriser) -> dict[str, NDArray[np.int32]]:
+    """The inputs of the `predict` signature.
+
+    A last id that stands for no feature makes the graph's sums as long as the block, though its last texts be empty.
+    """
+    last = np.int32(len(features.tokens) - 1)
+    return {
+        "unigrams": np.append(features.unigrams, np.int32(1 << featuriser.unigram_bits)),
+        "unigram_rows": np.append(features.unigram_rows, last),
+        "bigrams": np.append(features.bigrams, np.int32(1 << featuriser.bigram_bits)),
+        "bigram_rows": np.append(features.bigram_rows, last),
+        "tokens": features.tokens,
+    }
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities [n, K] of logits [n, K], in double precision."""
+    shifted = logits.astype(np.float64)
+    exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def rounded(probabilities: NDArray[np.float64]) -> list[float]:
+    """Probabilities [K] to 6 places that add up to 1 exactly: the largest-remainder method."""
+    scale = 10**_PLACES
+    exact = probabilities * scale
+    units = np.floor(exact).astype(int)
+    for index in np.argsort(units - exact, kind="stable")[: scale - units.sum()]:
+        units[index] += 1
+    return [int(unit) / scale for unit in units]
