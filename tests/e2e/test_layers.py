@@ -1,0 +1,186 @@
+"""The built layers hold what Lambda needs and nothing else, load on Amazon Linux 2023, and are the same each time."""
+
+import importlib.util
+import marshal
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+
+import pytest
+from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection
+
+from tests.e2e.stack import LAYERS, ROOT, answers, digests, essence, events, make_layer
+
+GLIBC = (2, 34)  # of Amazon Linux 2023, under Lambda's python3.12 and later
+MAX_MEGABYTES = 80
+UNCHECKED_HASH = 0b01  # PEP 552: the .pyc holds a hash of its source and is never checked against it
+LITERT = {
+    "__init__.py",
+    "_pywrap_litert_interpreter_wrapper.so",
+    "interpreter.py",
+    "libpywrap_litert_common.so",
+    "metrics_interface.py",
+    "metrics_portable.py",
+}
+LIBRARIES = {
+    "ai_edge_litert",
+    "aws_lambda_powertools",
+    "aws_xray_sdk",
+    "jmespath",
+    "numpy",
+    "numpy.libs",
+    "typing_extensions.py",
+    "wrapt",
+}
+UNNEEDED = {"tests", "testing", "conftest.py", "f2py", "include", "bin", "ext", "swagger_ui", "RECORD", "Makefile"}
+
+
+def native(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and ".so" in path.suffixes)
+
+
+def newest_glibc(library: Path) -> tuple[int, ...]:
+    """The highest GLIBC_ version among the symbols that a native library wants; (0,) when it wants none."""
+    with library.open("rb") as file:
+        needs = ELFFile(file).get_section_by_name(".gnu.version_r")
+        versioned = needs.iter_versions() if isinstance(needs, GNUVerNeedSection) else ()
+        names = [want.name for _, wants in versioned for want in wants]
+    versions = [name.removeprefix("GLIBC_") for name in names if name.startswith("GLIBC_")]
+    return max((tuple(map(int, version.split("."))) for version in versions), default=(0,))
+
+
+def machine(library: Path) -> str:
+    with library.open("rb") as file:
+        name: str = ELFFile(file).get_machine_arch()
+    return name
+
+
+def code_objects(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from code_objects(constant)
+
+
+def compiled(source: Path) -> Path:
+    return source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+
+
+def megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_built_twice_from_clean_has_the_same_digests(layer: str, built: Path, tmp_path: Path) -> None:
+    again = make_layer(layer, tmp_path)
+    assert digests(again) == digests(built / layer)
+    assert digests(again), "an empty layer equals itself"
+
+
+def test_the_runtime_layer_holds_the_pinned_libraries_and_no_other(built: Path) -> None:
+    names = {path.name for path in (built / "RuntimeLayer/python").iterdir()}
+    assert {path.name for path in (built / "RuntimeLayer").iterdir()} == {"python"}
+    assert {name for name in names if not name.endswith(".dist-info")} - {"__pycache__"} == LIBRARIES
+    requirements = (ROOT / LAYERS["RuntimeLayer"] / "requirements.txt").read_text().splitlines()
+    pinned = {line.split(";")[0].strip().replace("-", "_").replace("==", "-") for line in requirements if "==" in line}
+    assert {name.removesuffix(".dist-info") for name in names if name.endswith(".dist-info")} <= pinned
+
+
+def test_of_litert_only_the_interpreter_is_shipped(built: Path) -> None:
+    shipped = {path.name for path in (built / "RuntimeLayer/python/ai_edge_litert").iterdir()}
+    assert shipped - {"__pycache__"} == LITERT
+
+
+def test_no_test_stub_header_or_build_record_is_shipped(built: Path) -> None:
+    libraries = built / "RuntimeLayer/python"
+    code = [path.relative_to(libraries) for path in libraries.rglob("*") if ".dist-info" not in str(path)]
+    assert [path for path in code if set(path.parts) & UNNEEDED] == []
+    assert [path for path in code if path.suffix in {".pyi", ".pxd", ".pyx", ".h", ".c", ".a"}] == []
+    assert [path for path in libraries.glob("*.dist-info/*") if path.name == "RECORD"] == []
+
+
+def test_the_serving_layer_is_the_candor_package_and_nothing_else(built: Path) -> None:
+    source = ROOT / "layers/serving/candor"
+    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    package = built / "ServingLayer/python/candor"
+    shipped = {path.relative_to(package) for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert shipped == wanted
+    assert [path.name for path in (built / "ServingLayer/python").iterdir()] == ["candor"]
+
+
+def test_the_model_layer_is_the_bundle_to_the_byte(built: Path) -> None:
+    assert digests(built / "ModelLayer/bundle") == digests(ROOT / "layers/model/bundle")
+    assert [path.name for path in (built / "ModelLayer").iterdir()] == ["bundle"]
+
+
+def test_the_function_is_its_sources_and_nothing_else(built: Path) -> None:
+    shipped = {name for name in digests(built / "ApiFunction") if not name.endswith(".pyc")}
+    source = ROOT / "functions"
+    files = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert shipped == files - {"Makefile"}
+
+
+def test_the_layers_unpacked_together_stay_small(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = {layer: megabytes(built / layer) for layer in LAYERS}
+    with capsys.disabled():
+        print(
+            f"\nlayers unpacked, MB: {sum(sizes.values()):.1f} =",
+            {name: round(size, 1) for name, size in sizes.items()},
+        )
+    assert sum(sizes.values()) <= MAX_MEGABYTES
+
+
+@pytest.mark.parametrize(("architecture", "arch"), [("x86_64", "x64"), ("arm64", "AArch64")])
+def test_native_libraries_load_on_amazon_linux_2023(architecture: str, arch: str, tmp_path: Path) -> None:
+    libraries = native(make_layer("RuntimeLayer", tmp_path, architecture))
+    assert {machine(library) for library in libraries} == {arch}
+    newest = {library.name: newest_glibc(library) for library in libraries}
+    assert {name: version for name, version in newest.items() if version > GLIBC} == {}
+    assert max(newest.values()) > (2, 0), "no GLIBC_ symbol found at all: the reader reads nothing"
+
+
+@pytest.mark.parametrize(
+    ("part", "home"), [("RuntimeLayer", "/opt"), ("ServingLayer", "/opt"), ("ApiFunction", "/var/task")]
+)
+def test_every_module_ships_bytecode_that_needs_no_check_and_names_no_build_path(
+    part: str, home: str, built: Path
+) -> None:
+    sources = sorted((built / part).rglob("*.py"))
+    assert sources
+    for source in sources:
+        content = compiled(source).read_bytes()
+        assert content[:4] == importlib.util.MAGIC_NUMBER
+        assert int.from_bytes(content[4:8], "little") == UNCHECKED_HASH
+        expected = f"{home}/{source.relative_to(built / part)}"
+        assert {code.co_filename for code in code_objects(marshal.loads(content[16:]))} == {expected}
+
+
+def test_every_bytecode_file_has_its_module(built: Path) -> None:
+    shipped = {path for part in (*LAYERS, "ApiFunction") for path in (built / part).rglob("*.pyc")}
+    assert shipped == {compiled(path) for part in (*LAYERS, "ApiFunction") for path in (built / part).rglob("*.py")}
+
+
+def test_the_handler_answers_from_the_built_folders_alone(built: Path) -> None:
+    path = [built / "ApiFunction", built / "RuntimeLayer/python", built / "ServingLayer/python"]
+    sample = list(events().values())
+    alone = answers(sample, path, built / "ModelLayer/bundle", "-I", "-S")
+    here = answers(sample, [ROOT / "functions", ROOT / "layers/serving"], ROOT / "layers/model/bundle")
+    assert [essence(one["statusCode"], one["body"]) for one in alone] == [
+        essence(one["statusCode"], one["body"]) for one in here
+    ]
+    assert {answer["statusCode"] for answer in alone} == {200}
+
+
+@pytest.mark.parametrize("layer", ["RuntimeLayer", "ServingLayer"])
+def test_without_python_3_13_a_layer_says_so(layer: str, tmp_path: Path) -> None:
+    make = shutil.which("make")
+    assert make is not None
+    environment = {"PATH": str(tmp_path), "ARTIFACTS_DIR": str(tmp_path / "layer")}
+    command: list[str | Path] = [make, "--directory", ROOT / LAYERS[layer], f"build-{layer}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "needs Python 3.13" in done.stderr
+    assert not (tmp_path / "layer").exists()
