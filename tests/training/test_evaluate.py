@@ -1,0 +1,180 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from training.evaluate import _Ranking, _resamples, accuracy_gain, evaluate, reports
+
+NAMES = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
+
+
+def scored(rows, labels, seed, decimals=12):
+    """Probabilities that know something of their targets; few decimals make many ties."""
+    random = np.random.default_rng(seed)
+    targets = random.integers(labels, size=rows)
+    logits = random.normal(size=(rows, labels)) + 1.2 * np.eye(labels)[targets]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    probabilities = probabilities.round(decimals)
+    return probabilities / probabilities.sum(axis=1, keepdims=True), targets
+
+
+def names(labels):
+    return tuple(f"label {k}" for k in range(labels))
+
+
+def by_reference(probabilities, targets):
+    labels = range(probabilities.shape[1])
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        targets, predicted, average="macro", labels=labels, zero_division=0
+    )
+    scores = probabilities[:, 1] if len(labels) == 2 else probabilities
+    return {
+        "accuracy": reference.accuracy_score(targets, predicted),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "roc_auc": reference.roc_auc_score(targets, scores, multi_class="ovr", labels=labels),
+        "log_loss": reference.log_loss(targets, probabilities, labels=labels),
+        "brier": reference.brier_score_loss(targets, scores, labels=labels),
+    }
+
+
+@pytest.mark.parametrize("labels", [2, 3, 7])
+@pytest.mark.parametrize("decimals", [12, 1])
+def test_every_metric_is_scikit_learns_with_and_without_ties(labels, decimals):
+    probabilities, targets = scored(500, labels, seed=labels, decimals=decimals)
+    report = evaluate(probabilities, targets, names(labels), seed=1, resamples=20)
+    for name, value in by_reference(probabilities, targets).items():
+        assert report[name]["value"] == pytest.approx(value, abs=1e-6), name
+
+
+@pytest.mark.parametrize("labels", [2, 4])
+def test_metrics_by_label_and_the_confusion_matrix_are_scikit_learns(labels):
+    probabilities, targets = scored(300, labels, seed=5)
+    predicted = probabilities.argmax(axis=1)
+    report = evaluate(probabilities, targets, names(labels), seed=1, resamples=20)
+    expected = reference.precision_recall_fscore_support(targets, predicted, labels=range(labels))
+    for name, values in zip(("precision", "recall", "f1"), expected, strict=False):
+        assert [row[name]["value"] for row in report["by_label"].values()] == pytest.approx(values, abs=1e-6)
+    assert [row["n"] for row in report["by_label"].values()] == expected[3].tolist()
+    assert report["confusion_matrix"]["labels"] == list(report["by_label"]) == list(names(labels))
+    assert report["confusion_matrix"]["counts"] == reference.confusion_matrix(targets, predicted).tolist()
+
+
+def test_the_auc_of_each_resample_is_scikit_learns_weighted_one():
+    probabilities, targets = scored(200, 2, seed=3, decimals=1)
+    counts = next(_resamples(200, 30, seed=4))
+    expected = [reference.roc_auc_score(targets, probabilities[:, 1], sample_weight=column) for column in counts.T]
+    assert _Ranking(probabilities[:, 1], targets == 1)(counts) == pytest.approx(expected, abs=1e-12)
+
+
+def test_intervals_are_those_of_metrics_computed_on_each_resample():
+    probabilities, targets = scored(150, 3, seed=8, decimals=2)
+    report = evaluate(probabilities, targets, names(3), seed=9, resamples=100)
+    drawn = [np.repeat(np.arange(150), column) for block in _resamples(150, 100, seed=9) for column in block.T]
+    values = [by_reference(probabilities[rows], targets[rows]) for rows in drawn]
+    for name in NAMES:
+        low, high = np.quantile([value[name] for value in values], [0.025, 0.975])
+        assert (report[name]["low"], report[name]["high"]) == pytest.approx((low, high), abs=1e-6), name
+    matrices = [reference.confusion_matrix(targets[rows], probabilities[rows].argmax(axis=1)) for rows in drawn]
+    assert np.allclose(report["confusion_matrix"]["low"], np.quantile(matrices, 0.025, axis=0))
+    assert np.allclose(report["confusion_matrix"]["high"], np.quantile(matrices, 0.975, axis=0))
+
+
+def test_each_resample_draws_as_many_rows_as_there_are():
+    blocks = list(_resamples(40, 150, seed=0))
+    assert sum(block.shape[1] for block in blocks) == 150
+    assert all((block.sum(axis=0) == 40).all() for block in blocks)
+    assert np.concatenate(blocks, axis=1).mean(axis=1) == pytest.approx(np.ones(40), abs=0.4)
+
+
+def test_the_interval_of_an_accuracy_is_the_binomials():
+    targets = np.zeros(1000, dtype=np.int64)
+    probabilities = np.tile([0.9, 0.1], (1000, 1))
+    probabilities[:100] = [0.1, 0.9]
+    accuracy = evaluate(probabilities, targets, ("no", "yes"), seed=1, resamples=4000)["accuracy"]
+    half = 1.96 * np.sqrt(0.9 * 0.1 / 1000)
+    assert accuracy["value"] == 0.9
+    assert (accuracy["low"], accuracy["high"]) == pytest.approx((0.9 - half, 0.9 + half), abs=0.002)
+
+
+def test_about_95_of_100_intervals_hold_the_true_accuracy():
+    random = np.random.default_rng(7)
+    held = 0
+    for seed in range(300):
+        wrong = random.random(400) < 0.2
+        probabilities = np.where(wrong[:, None], [0.3, 0.7], [0.7, 0.3])
+        accuracy = evaluate(probabilities, np.zeros(400, np.int64), ("a", "b"), seed=seed, resamples=200)["accuracy"]
+        held += accuracy["low"] <= 0.8 <= accuracy["high"]
+    assert 0.90 <= held / 300 <= 0.98
+
+
+def test_one_seed_gives_one_report_and_another_seed_another():
+    probabilities, targets = scored(300, 3, seed=2)
+    first, again, other = (evaluate(probabilities, targets, names(3), seed=s, resamples=100) for s in (1, 1, 2))
+    assert json.dumps(first) == json.dumps(again)
+    assert first["log_loss"]["value"] == other["log_loss"]["value"]
+    assert first["log_loss"]["low"] != other["log_loss"]["low"]
+
+
+def test_a_label_that_resamples_or_all_rows_lack_leaves_no_nan():
+    probabilities, _ = scored(40, 4, seed=2)
+    targets = np.array([0, 1] * 19 + [2, 0])  # label 2 has one row, label 3 none
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = evaluate(probabilities, targets, names(4), seed=1, resamples=200)
+    json.dumps(report, allow_nan=False)
+    assert report["by_label"]["label 3"]["recall"] == {"value": 0, "low": 0, "high": 0}
+    known = [reference.roc_auc_score(targets == k, probabilities[:, k]) for k in range(3)]
+    assert report["roc_auc"]["value"] == pytest.approx(np.mean(known), abs=1e-6)
+    alone = evaluate(probabilities, np.zeros(40, np.int64), names(4), seed=1, resamples=20)
+    assert alone["roc_auc"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_two_rows_are_enough_and_a_certain_and_wrong_probability_has_a_finite_log_loss():
+    report = evaluate(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 1]), ("a", "b"), seed=1, resamples=10)
+    assert report["log_loss"]["value"] == pytest.approx(-np.log(np.finfo(np.float64).eps) / 2, abs=1e-6)
+    assert report["brier"]["value"] == 0.5
+    assert (report["by_label"]["b"]["recall"]["value"], report["by_label"]["b"]["precision"]["value"]) == (0.5, 1)
+
+
+def test_copies_are_left_out_of_the_second_report_only():
+    probabilities, targets = scored(400, 2, seed=2)
+    copies = np.arange(400) < 30
+    both = reports(probabilities, targets, ("a", "b"), copies, seed=1, resamples=50)
+    assert (both["copies"], both["all"]["n"], both["without_copies"]["n"]) == (30, 400, 370)
+    assert both["all"] == evaluate(probabilities, targets, ("a", "b"), seed=1, resamples=50)
+    assert both["without_copies"] == evaluate(probabilities[30:], targets[30:], ("a", "b"), seed=1, resamples=50)
+
+
+def test_the_gain_is_paired_so_equal_networks_gain_exactly_nothing():
+    probabilities, targets = scored(400, 2, seed=2)
+    worse = probabilities.copy()
+    worse[:100] = worse[:100, ::-1]
+    assert accuracy_gain(probabilities, probabilities, targets, seed=1) == {"value": 0, "low": 0, "high": 0}
+    gain = accuracy_gain(probabilities, worse, targets, seed=1)
+    expected = ((probabilities.argmax(1) == targets).mean() - (worse.argmax(1) == targets).mean()).item()
+    assert gain["value"] == pytest.approx(expected, abs=1e-6)
+    assert 0 < gain["low"] < gain["value"] < gain["high"]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "targets", "labels"),
+    [
+        ([[0.5, 0.5]], [0, 1], ("a", "b")),
+        ([[0.5, 0.5]], [2], ("a", "b")),
+        ([[0.5, 0.5]], [-1], ("a", "b")),
+        ([[0.5, 0.6]], [0], ("a", "b")),
+        ([[1.5, -0.5]], [0], ("a", "b")),
+        ([[np.nan, 0.5]], [0], ("a", "b")),
+        ([[1.0]], [0], ("a",)),
+        (np.empty((0, 2)), [], ("a", "b")),
+    ],
+)
+def test_what_does_not_fit_is_refused(probabilities, targets, labels):
+    evaluate(np.array([[0.5, 0.5]]), np.array([0]), ("a", "b"), seed=1, resamples=2)
+    with pytest.raises(ValueError, match=r"fit|targets|probabilities"):
+        evaluate(np.asarray(probabilities), np.asarray(targets, np.int64), labels, seed=1, resamples=2)

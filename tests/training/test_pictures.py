@@ -1,0 +1,100 @@
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+from sklearn import metrics as reference
+
+from training.evaluate import evaluate
+from training.pictures import COLOURS, Scores, draw, precision_recall_curve, roc_curve
+
+NAMES = ["overview", "learning_curve", "roc", "precision_recall", "score_histogram", "confusion_matrix"]
+LABELS = {
+    "two": ("neg", "pos"),
+    "three": ("sport", "$\\bad_{math}", "_begins with an underscore\nand is far too long for an axis"),
+    "many": tuple(f"topic {k}" for k in range(14)),
+}
+EPOCHS = [
+    {"epoch": 1, "loss": 0.6, "val_loss": 0.5, "accuracy": 0.7, "val_accuracy": 0.75},
+    {"epoch": 2, "loss": 0.3, "val_loss": 0.4, "accuracy": 0.9, "val_accuracy": 0.85},
+]
+
+
+def scored(labels, networks=("ours", "baseline"), rows=600):
+    random = np.random.default_rng(3)
+    targets = random.integers(len(labels), size=rows)
+    probabilities = {}
+    for network, skill in zip(networks, (4.0, 2.0), strict=False):
+        logits = random.normal(size=(rows, len(labels))) + skill * np.eye(len(labels))[targets]
+        probabilities[network] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    reports = {name: evaluate(values, targets, labels, seed=1, resamples=20) for name, values in probabilities.items()}
+    return Scores(probabilities, targets, labels, reports, "test split")
+
+
+def drawn(folder, scores, history=None):
+    folder.mkdir()
+    history = history or dict.fromkeys(scores.probabilities, EPOCHS)
+    return draw(folder, history, "n = 600 texts", scores)
+
+
+def holds(path, colour):
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"), dtype=int)
+    return bool((np.abs(pixels - ImageColor.getrgb(colour)).max(axis=2) <= 8).sum() > 50)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_every_picture_is_a_small_png_wide_enough_for_a_page(tmp_path, kind):
+    paths = drawn(tmp_path / "first", scored(LABELS[kind]))
+    assert [path.name for path in paths] == [f"{name}.png" for name in NAMES]
+    assert sorted(paths) == sorted((tmp_path / "first").iterdir())
+    for path in paths:
+        with Image.open(path) as image:
+            assert (image.format, image.size[0], image.info) == ("PNG", 1280, {})
+        assert 5_000 < path.stat().st_size <= 60_000
+
+
+def test_the_same_numbers_give_the_same_bytes(tmp_path):
+    first, again = (drawn(tmp_path / name, scored(LABELS["three"])) for name in ("first", "again"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+    other = drawn(tmp_path / "other", scored(LABELS["three"], rows=500), {"ours": EPOCHS[:1], "baseline": EPOCHS})
+    assert not {path.read_bytes() for path in first} & {path.read_bytes() for path in other}
+
+
+def test_both_networks_are_drawn_in_their_colours_and_one_alone_is_enough(tmp_path):
+    both = drawn(tmp_path / "both", scored(LABELS["two"]))
+    alone = drawn(tmp_path / "alone", scored(LABELS["two"], networks=("ours",)))
+    assert [holds(path, COLOURS["ours"]) and holds(path, COLOURS["baseline"]) for path in both] == [True] * 6
+    assert not any(holds(path, COLOURS["baseline"]) for path in alone)
+    assert all(holds(path, COLOURS["ours"]) for path in alone)
+
+
+def test_a_users_own_style_changes_nothing(tmp_path):
+    plain = drawn(tmp_path / "plain", scored(LABELS["two"]))
+    with matplotlib.rc_context({"font.size": 25, "axes.facecolor": "black", "figure.dpi": 30}):
+        styled = drawn(tmp_path / "styled", scored(LABELS["two"]))
+    assert [path.read_bytes() for path in plain] == [path.read_bytes() for path in styled]
+
+
+def test_the_caption_says_how_many_texts_of_which_split():
+    assert scored(LABELS["two"], rows=1600).caption == "n = 1,600 texts, test split"
+
+
+@pytest.mark.parametrize("decimals", [12, 1])
+def test_the_curves_are_scikit_learns_with_and_without_ties(decimals):
+    scores = scored(LABELS["two"])
+    values, positive = scores.probabilities["ours"][:, 1].round(decimals), scores.targets == 1
+    false, true, _ = reference.roc_curve(positive, values, drop_intermediate=False)
+    assert np.allclose(roc_curve(values, positive), (false, true))
+    precision, recall, _ = reference.precision_recall_curve(positive, values)
+    assert np.allclose(precision_recall_curve(values, positive), (recall[::-1], precision[::-1]))
+
+
+def test_a_label_that_no_row_has_is_still_drawn(tmp_path):
+    scores = scored(LABELS["many"])
+    targets = np.where(scores.targets == 13, 0, scores.targets)
+    reports = {
+        name: evaluate(values, targets, scores.labels, seed=1, resamples=20)
+        for name, values in scores.probabilities.items()
+    }
+    paths = drawn(tmp_path / "rare", Scores(scores.probabilities, targets, scores.labels, reports, "test split"))
+    assert all(path.stat().st_size > 5_000 for path in paths)

@@ -1,0 +1,1 @@
+"""From labelled texts to a model bundle. The only package that imports TensorFlow; nothing imports it."""

@@ -1,0 +1,356 @@
+"""What the numbers look like: a few pictures of our network beside the article's, for the report and the README.
+
+Drawn with Matplotlib's Agg canvas and without pyplot, so there is no display, no global state and no user style:
+the same numbers give the same bytes. Colours are Okabe and Ito's (2008), told apart by colour-blind readers;
+the networks differ in line style too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import Image
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+History = Mapping[str, Sequence[Mapping[str, float]]]
+Curve = Callable[[Floats, Bools], tuple[Floats, Floats]]
+
+NAMES = {"ours": "Candor", "baseline": "Article's network"}
+COLOURS = {"ours": "#0072B2", "baseline": "#D55E00"}
+ABOVE = {"ours": 4, "baseline": 3}
+LINES = {"ours": "-", "baseline": (0, (5, 2))}
+RIGHT, WRONG, INK, GREY = "#009E73", "#CC79A7", "#222222", "#767676"
+
+# DejaVu Sans comes with Matplotlib; the others draw labels in Chinese, Japanese and Korean where a machine has them.
+FONTS = ("Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei")
+STYLE = {
+    "figure.dpi": 160,  # 8 inches are 1,280 pixels: sharp when a page shows them at 800
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "text.color": INK,
+    "text.parse_math": False,  # a label may hold dollar signs
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 2,
+}
+PALETTE = 192  # colours a picture keeps
+MANY = 8  # labels beyond which a matrix has no room for numbers
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One split as scored by the networks to compare.
+
+    probabilities: "ours" and, if there is one, "baseline", each (n, K) float64; targets (n,) index labels;
+    reports: what `evaluate` says of each network; split: its name in a sentence, such as "official test split".
+    """
+
+    probabilities: Mapping[str, Floats]
+    targets: Ints
+    labels: tuple[str, ...]
+    reports: Mapping[str, Mapping[str, Any]]
+    split: str
+
+    @property
+    def caption(self) -> str:
+        return f"n = {len(self.targets):,} texts, {self.split}"
+
+
+def draw(folder: Path, history: History, trained: str, scores: Scores) -> list[Path]:
+    """Writes every picture as PNG into the folder, which exists, and returns their paths.
+
+    trained says on what, below the learning curve, such as "n = 22,500 texts to train on, 2,500 to validate".
+    """
+    pictures: dict[str, Callable[[Path], None]] = {
+        "overview": lambda path: overview(path, scores),
+        "learning_curve": lambda path: learning_curve(path, history, trained),
+        "roc": lambda path: roc(path, scores),
+        "precision_recall": lambda path: precision_recall(path, scores),
+        "score_histogram": lambda path: score_histogram(path, scores),
+        "confusion_matrix": lambda path: confusion_matrix(path, scores),
+    }
+    for name, picture in pictures.items():
+        picture(folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in pictures]
+
+
+def learning_curve(path: Path, history: History, trained: str) -> None:
+    """Loss and accuracy by epoch. history: by network, a row an epoch of epoch, (val_)loss in nats, (val_)accuracy."""
+
+    def fill(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        _epochs(left, history, "loss", "Loss (nats per text)", 1)
+        _epochs(right, history, "accuracy", "Accuracy (%)", 100)
+        left.set_ylim(bottom=0)
+        right.legend(loc="lower right")
+
+    _save(path, (8, 4), "Learning curve: loss and accuracy by epoch", trained, fill)
+
+
+def roc(path: Path, scores: Scores) -> None:
+    """True against false positives at every threshold, whole and the upper left corner enlarged."""
+
+    def fill(figure: Figure) -> None:
+        whole, corner = figure.subplots(1, 2)
+        _roc(whole, scores)
+        _roc(corner, scores)
+        whole.set_title("Whole")
+        _enlarge(corner, (-0.003, 0.3), (0.7, 1.003), "Upper left corner")
+
+    _save(path, (8, 4.4), _titled("ROC curve", scores), scores.caption, fill)
+
+
+def precision_recall(path: Path, scores: Scores) -> None:
+    """Precision against recall at every threshold, whole and the upper right corner enlarged."""
+
+    def fill(figure: Figure) -> None:
+        whole, corner = figure.subplots(1, 2)
+        _precision_recall(whole, scores)
+        _precision_recall(corner, scores)
+        whole.set_title("Whole")
+        _enlarge(corner, (0.7, 1.003), (0.7, 1.003), "Upper right corner")
+
+    _save(path, (8, 4.4), _titled("Precision and recall", scores), scores.caption, fill)
+
+
+def score_histogram(path: Path, scores: Scores) -> None:
+    """How sure each network is, where it is right and where it is wrong."""
+
+    def fill(figure: Figure) -> None:
+        for axes, network in zip(_row(figure, scores), scores.probabilities, strict=True):
+            _histogram(axes, scores, network)
+            axes.set_title(NAMES[network], color=COLOURS[network])
+            axes.label_outer()
+
+    _save(path, (8, 4), "How sure the networks are, when right and when wrong", scores.caption, fill)
+
+
+def confusion_matrix(path: Path, scores: Scores) -> None:
+    """Texts by true and predicted label; the shade is the share of the true label."""
+
+    def fill(figure: Figure) -> None:
+        for axes, network in zip(_row(figure, scores), scores.probabilities, strict=True):
+            _confusion(axes, scores, network)
+            axes.set_title(NAMES[network], color=COLOURS[network])
+            axes.label_outer()
+
+    caption = f"Shade: share of the true label. {scores.caption}"
+    _save(path, (8, 4.4), "What was predicted for each true label", caption, fill)
+
+
+def overview(path: Path, scores: Scores) -> None:
+    """Four panels for the README: ROC, histogram, confusion matrix, and accuracy with its 95 % intervals."""
+
+    def fill(figure: Figure) -> None:
+        (first, second), (third, fourth) = figure.subplots(2, 2)
+        _accuracy(first, scores)
+        _roc(second, scores)
+        _histogram(third, scores, "ours")
+        _confusion(fourth, scores, "ours")
+        first.set_title("Accuracy, with 95 % intervals")
+        second.set_title(_titled("ROC curve", scores))
+        third.set_title("How sure Candor is")
+        fourth.set_title("What Candor predicted")
+
+    _save(path, (8, 6.9), "Candor beside the article's network", scores.caption, fill)
+
+
+def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
+    """False and true positive rates, from (0, 0) to (1, 1), a point for each distinct score, highest first."""
+    true, false = _passed(scores, positive)
+    return false / np.maximum((~positive).sum(), 1), true / np.maximum(positive.sum(), 1)
+
+
+def precision_recall_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
+    """Recall and precision, a point for each distinct score, highest first; begins at recall 0 with precision 1."""
+    true, false = _passed(scores, positive)
+    return true / np.maximum(positive.sum(), 1), np.concatenate([[1.0], true[1:] / (true + false)[1:]])
+
+
+def _passed(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
+    """Positives and negatives at or above each distinct score, highest first; begins with none."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    true = np.cumsum(positive[order], dtype=np.float64)[last]
+    return np.append(0.0, true), np.append(0.0, last + 1 - true)
+
+
+def _epochs(axes: Axes, history: History, metric: str, label: str, unit: float) -> None:
+    for network, rows in history.items():
+        epochs = [row["epoch"] for row in rows]
+        for kind, prefix, style in (("training", "", ":"), ("validation", "val_", "-")):
+            values = [unit * row[prefix + metric] for row in rows]
+            name = f"{NAMES[network]}, {kind}"
+            marker = "o" if prefix else "."
+            axes.plot(epochs, values, style, marker=marker, markersize=5, color=COLOURS[network], label=name)
+    axes.set(xlabel="Epoch", ylabel=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _roc(axes: Axes, scores: Scores) -> None:
+    _curves(axes, scores, roc_curve, "AUC", lambda network: scores.reports[network]["roc_auc"]["value"])
+    axes.plot([0, 1], [0, 1], ":", color=GREY, linewidth=1.2, label="Chance")
+    axes.set(xlabel="False positive rate (%)", ylabel="True positive rate (%)")
+    axes.legend(loc="lower right")
+
+
+def _precision_recall(axes: Axes, scores: Scores) -> None:
+    _curves(axes, scores, precision_recall_curve, "F1", lambda network: _f1(scores, network))
+    if len(scores.labels) == 2:
+        share = (scores.targets == 1).mean()
+        axes.plot([0, 1], [share, share], ":", color=GREY, linewidth=1.2, label="Chance")
+    axes.set(xlabel="Recall (%)", ylabel="Precision (%)")
+    axes.legend(loc="lower left")
+
+
+def _f1(scores: Scores, network: str) -> float:
+    """Of the label that the curve is about: the second of two, else the mean."""
+    report = scores.reports[network]
+    about = report["by_label"][scores.labels[1]] if len(scores.labels) == 2 else report
+    return float(about["f1"]["value"])
+
+
+def _curves(axes: Axes, scores: Scores, curve: Curve, metric: str, value: Callable[[str], float]) -> None:
+    """A curve for each network; for K > 2 the mean over labels, above our own network's curve for each label."""
+    ranked = range(len(scores.labels)) if len(scores.labels) > 2 else (1,)
+    for network, probabilities in scores.probabilities.items():
+        lines = [curve(probabilities[:, k], scores.targets == k) for k in ranked]
+        if len(lines) > 1 and network == "ours":
+            for horizontal, vertical in lines:
+                axes.plot(horizontal, vertical, color=COLOURS[network], alpha=0.3, linewidth=0.8)
+        horizontal, vertical = _average(lines)
+        name = f"{NAMES[network]}: {metric} {value(network):.3f}"
+        style: dict[str, Any] = {"linestyle": LINES[network], "color": COLOURS[network]}
+        axes.plot(horizontal, vertical, label=name, zorder=ABOVE[network], **style)
+    _percent(axes.xaxis, axes.yaxis)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+
+
+def _average(lines: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """One curve as it is; of several the mean height over 1,001 places."""
+    if len(lines) == 1:
+        return lines[0]
+    places = np.linspace(0, 1, 1001)
+    heights = np.mean([np.interp(places, *line) for line in lines], axis=0)
+    return np.append(0.0, places), np.append(lines[0][1][0], heights)  # where all curves begin
+
+
+def _percent(*shares: Axis) -> None:
+    for axis in shares:
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+
+
+def _enlarge(axes: Axes, across: tuple[float, float], up: tuple[float, float], title: str) -> None:
+    """Shows a part of the axes; the legend stays with the whole, beside it."""
+    axes.set(xlim=across, ylim=up, title=title)
+    axes.legend_ = None
+
+
+def _histogram(axes: Axes, scores: Scores, network: str) -> None:
+    probabilities = scores.probabilities[network]
+    right = probabilities.argmax(axis=1) == scores.targets
+    bins = np.linspace(1 / len(scores.labels), 1, 26)
+    sure = probabilities.max(axis=1).clip(bins[0], 1)  # rounding may leave it a hair outside
+    for group, name, colour, line in ((right, "Right", RIGHT, "-"), (~right, "Wrong", WRONG, "--")):
+        heights = np.histogram(sure[group], bins)[0]
+        style: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 2, "baseline": None}
+        axes.stairs(heights, bins, label=f"{name}: {group.sum():,}", **style)
+    axes.set(xlabel="Probability of the predicted label (%)", ylabel="Texts (log scale)", xlim=(bins[0], 1))
+    axes.set(yscale="log", ylim=(0.7, 1.5 * len(sure)))
+    _percent(axes.xaxis)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.legend(loc="upper left")
+
+
+def _confusion(axes: Axes, scores: Scores, network: str) -> None:
+    counts = np.array(scores.reports[network]["confusion_matrix"]["counts"])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15)
+    axes.grid(visible=False)
+    names = [_short(label) for label in scores.labels]
+    few = len(names) <= 3
+    axes.set_xticks(range(len(names)), names, rotation=0 if few else 90, size=10 if few else 8)
+    axes.set_yticks(range(len(names)), names, size=10 if few else 8)
+    axes.set(xlabel="Predicted label", ylabel="True label")
+    if len(names) <= MANY:
+        _numbers(axes, counts, shares)
+
+
+def _numbers(axes: Axes, counts: Ints, shares: Floats) -> None:
+    size = 11 if len(counts) <= 3 else 7.5
+    for (row, column), count in np.ndenumerate(counts):
+        share = shares[row, column]
+        colour = "white" if share > 0.55 else INK
+        text = f"{count:,}\n{share:.1%}".replace("%", " %") if len(counts) <= 3 else f"{share:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, size=size)
+
+
+def _accuracy(axes: Axes, scores: Scores) -> None:
+    networks = list(scores.probabilities)
+    for place, network in enumerate(networks):
+        report = scores.reports[network]["accuracy"]
+        value, low, high = (100 * report[key] for key in ("value", "low", "high"))
+        error = [[max(value - low, 0)], [max(high - value, 0)]]  # a percentile interval need not hold the value
+        axes.errorbar(value, place, xerr=error, fmt="o", markersize=8, capsize=5, color=COLOURS[network])
+        text = f"{value:.1f} % ({low:.1f} to {high:.1f})"
+        axes.annotate(text, (value, place), (0, 11), textcoords="offset points", ha="center", size=9)
+    axes.set_yticks(range(len(networks)), [NAMES[network].replace(" ", "\n") for network in networks])
+    axes.set(ylim=(len(networks) - 0.4, -0.6), xlabel="Accuracy (%)")
+    axes.margins(x=0.5)
+    axes.grid(visible=False, axis="y")
+
+
+def _titled(curve: str, scores: Scores) -> str:
+    labels = scores.labels
+    return f"{curve} of “{_short(labels[1])}”" if len(labels) == 2 else f"{curve}, mean of {len(labels)} labels"
+
+
+def _short(label: str) -> str:
+    text = " ".join(label.split())
+    return text if len(text) <= 12 else f"{text[:11]}…"
+
+
+def _row(figure: Figure, scores: Scores) -> Sequence[Axes]:
+    panels: Sequence[Axes] = figure.subplots(1, len(scores.probabilities), squeeze=False, sharey=True)[0]
+    return panels
+
+
+def _save(path: Path, size: tuple[float, float], title: str, caption: str, fill: Callable[[Figure], None]) -> None:
+    installed = set(fontManager.get_font_names())
+    fonts = {"font.family": ["DejaVu Sans", *(font for font in FONTS if font in installed)]}
+    with matplotlib.style.context(["default", STYLE | fonts]):
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+        figure.suptitle(title, x=0.015, ha="left", weight="bold", size=13)
+        figure.supxlabel(caption, x=0.985, ha="right", size=8.5, color=GREY)
+        fill(figure)
+        figure.savefig(drawn := BytesIO(), format="png")
+    # A palette instead of 24 bits a pixel: a fifth of the bytes, no difference to the eye. No metadata is written.
+    image = Image.open(drawn).convert("RGB").quantize(PALETTE, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    image.save(path, format="PNG", optimize=True)
