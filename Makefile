@@ -1,0 +1,87 @@
+# `make help` lists what there is. Each environment under .venv/ is made once and made again when its pins change.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# $(call python,versions): the first of these that runs, where PYTHON has not been set to one.
+python = $(firstword $(foreach version,$(1),$(shell for python in $(PYTHON) python$(version) python3; do \
+  "$$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(version)")' 2>/dev/null && echo "$$python" && break; done)))
+PYTHON_ANY = $(call python,3.13 3.12 3.11)
+PYTHON_3_13 = $(call python,3.13)
+PYTHON_3_11 = $(call python,3.11)
+PORT ?= 8000
+ARCHITECTURE ?= x86_64
+# The time of the code that makes the bundle, so that training again gives the same bundle, to the byte.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct -- training layers/serving 2>/dev/null)
+export ARCHITECTURE SOURCE_DATE_EPOCH
+export SAM_CLI_TELEMETRY := 0
+
+SERVE := .venv/serve/bin/python
+DEV := .venv/dev/bin/python
+SAM := .venv/sam/bin/sam
+EDGE := .venv/edge/bin/python
+RUNTIME := layers/runtime/requirements.txt
+
+.PHONY: help run test train build deploy bench lint clean
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+run: .venv/serve/.made ## the API on http://127.0.0.1:8000, from the bundle in layers/model (PORT= for another port)
+	@exec $(SERVE) -m events.server --port "$(PORT)"
+
+test: .venv/dev/.made .venv/sam/.made $(if $(PYTHON_3_11),.venv/edge/.made) ## every test (TESTS= for some); those in Lambda's container need Docker
+	$(DEV) -m pytest $(TESTS)
+
+train: .venv/dev/.made ## raw texts to a bundle (DATA= archive, folder, .csv or .jsonl; TEXT= and LABEL= name its columns)
+	@exec $(DEV) -m training.train $(if $(DATA),--data "$(DATA)") $(if $(TEXT),--text-column "$(TEXT)") \
+	  $(if $(LABEL),--label-column "$(LABEL)") $(if $(NAME),--name "$(NAME)") $(if $(GOLDEN),--golden "$(GOLDEN)") \
+	  $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(REPORT),--report "$(REPORT)")
+
+build: .venv/dev/.made .venv/sam/.made ## functions and layers as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
+	PYTHON="$(abspath $(DEV))" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+deploy: build ## the stack into your AWS account; asks before it changes anything
+	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
+
+bench: .venv/dev/.benched build ## every figure that the README quotes and training does not measure
+	$(DEV) -m tests.benchmark
+
+lint: .venv/dev/.made ## ruff and mypy
+	$(DEV) -m ruff check .
+	$(DEV) -m ruff format --check .
+	$(DEV) -m mypy layers/serving/candor functions/api events/server.py training
+
+clean: ## forgets every environment and build
+	rm -rf .venv .aws-sam
+
+# The first command of each rule below makes the environment; `quietly` shows what pip said only if it failed.
+define environment
+	@test -n "$(1)" || { echo "make: this needs Python $(2): put it on the PATH or set PYTHON" >&2; exit 2; }
+	@echo "making $(@D) with $(1), once"
+	@rm -rf $(@D) && "$(1)" -m venv $(@D) && mkdir -p .cache
+	@$(call quietly,$(PIP) "pip>=25.1")
+endef
+PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
+quietly = { $(1); } >.cache/pip.log 2>&1 || { cat .cache/pip.log >&2; exit 1; }
+
+.venv/serve/.made: $(RUNTIME) pyproject.toml
+	$(call environment,$(PYTHON_ANY),3.11 to 3.13)
+	@$(call quietly,$(PIP) --no-deps --requirement $(RUNTIME) && $(PIP) --group serve)
+	@touch $@
+
+.venv/dev/.made: $(RUNTIME) pyproject.toml
+	$(call environment,$(PYTHON_3_13),3.13)
+	@$(call quietly,$(PIP) --group dev && $(PIP) --no-deps --requirement $(RUNTIME))
+	@touch $@
+
+.venv/dev/.benched: .venv/dev/.made
+	@$(call quietly,$(PIP) --group bench)
+	@touch $@
+
+.venv/sam/.made: pyproject.toml
+	$(call environment,$(PYTHON_3_13),3.13)
+	@$(call quietly,$(PIP) --group sam)
+	@touch $@
+
+.venv/edge/.made: pyproject.toml
+	$(call environment,$(PYTHON_3_11),3.11)
+	@$(call quietly,$(PIP) --group edge)
+	@touch $@
