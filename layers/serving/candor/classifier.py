@@ -82,7 +82,7 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Probabilities [n, K] of logits [n, K], in double precision."""
     shifted = logits.astype(np.float64)
     exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def rounded(probabilities: NDArray[np.float64]) -> list[float]:

@@ -10,7 +10,10 @@ from functools import lru_cache
 
 SEPARATOR = "\0"  # between the texts of a block; no token ever contains it
 
-_TAG_NAMES = "a|abbr|b|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|q|s|small|span|strong|sub|sup|table|td|th|tr|tt|u|ul"
+_TAG_NAMES = (
+    "a|abbr|b|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|q|s|small|span|strong|sub|sup"
+    "|table|td|th|tr|tt|u|ul"
+)
 # An element with nothing in it, or with attributes. Each scan ends at the next angle bracket: linear time on any input.
 _TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:[ \t\r\n]*/?>|[ \t\r\n][^<>=\0]*=[^<>\0]*>)", re.IGNORECASE)
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
