@@ -90,7 +90,7 @@ def golden_cases(
     labels: Sequence[str],
 ) -> dict[str, Any]:
     """Golden cases by label name, with what Keras and LiteRT say, each [n, K]. Raises ExportError for a wrong label."""
-    cases = []
+    cases: list[dict[str, Any]] = []
     for (text, label), full, small in zip(texts, keras, tflite, strict=True):
         winner = labels[int(small.argmax())]
         if label is not None and winner != label:
@@ -136,7 +136,7 @@ def describe(trained: Trained) -> dict[str, Any]:
             "citation": data.citation,
             "licence": data.licence,
         },
-        "licence": "The weights are ours, Candor's authors. The texts that they were learnt from are not in this bundle.",
+        "licence": "The weights are ours, Candor's authors. The texts that they learnt from are not in this bundle.",
         "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     }
 

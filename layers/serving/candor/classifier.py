@@ -64,18 +64,30 @@ class Classifier:
 
 
 def model_inputs(features: Features, featuriser: Featuriser) -> dict[str, NDArray[np.int32]]:
-    """The inputs of the `predict` signature.
+    """The inputs of the `predict` signature: every text has at least one id, if need be the one for no feature.
 
-    A last id that stands for no feature makes the graph's sums as long as the block, though its last texts be empty.
+    TensorFlow Lite's SEGMENT_SUM refuses rows that skip a number, and knows the number of texts from the last row only.
     """
-    last = np.int32(len(features.tokens) - 1)
+    tokens = features.tokens
+    blanks = np.int32(1 << featuriser.unigram_bits), np.int32(1 << featuriser.bigram_bits)
+    unigrams, unigram_rows = _filled(features.unigrams, features.unigram_rows, np.flatnonzero(tokens < 1), blanks[0])
+    bigrams, bigram_rows = _filled(features.bigrams, features.bigram_rows, np.flatnonzero(tokens < 2), blanks[1])
     return {
-        "unigrams": np.append(features.unigrams, np.int32(1 << featuriser.unigram_bits)),
-        "unigram_rows": np.append(features.unigram_rows, last),
-        "bigrams": np.append(features.bigrams, np.int32(1 << featuriser.bigram_bits)),
-        "bigram_rows": np.append(features.bigram_rows, last),
-        "tokens": features.tokens,
+        "unigrams": unigrams,
+        "unigram_rows": unigram_rows,
+        "bigrams": bigrams,
+        "bigram_rows": bigram_rows,
+        "tokens": tokens,
     }
+
+
+def _filled(
+    ids: NDArray[np.int32], rows: NDArray[np.int32], missing: NDArray[np.int64], blank: np.int32
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    if not len(missing):
+        return ids, rows
+    places = np.searchsorted(rows, missing)
+    return np.insert(ids, places, blank), np.insert(rows, places, missing)
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
