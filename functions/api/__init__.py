@@ -1,0 +1,1 @@
+"""The HTTPS API: API Gateway's proxy events in, JSON out."""

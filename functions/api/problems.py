@@ -1,0 +1,44 @@
+"""Errors of the API: RFC 9457 problem details, each with a code for machines and a remedy for people.
+
+No problem ever repeats what the caller sent.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+# Every code there is, with its status and title. The README and the OpenAPI document list the same.
+CODES: dict[str, tuple[HTTPStatus, str]] = {
+    "invalid_json": (HTTPStatus.BAD_REQUEST, "The body is not valid JSON"),
+    "invalid_encoding": (HTTPStatus.BAD_REQUEST, "The body is not UTF-8"),
+    "too_deep": (HTTPStatus.BAD_REQUEST, "The body is nested too deeply"),
+    "duplicate_key": (HTTPStatus.BAD_REQUEST, "An object has the same key twice"),
+    "not_found": (HTTPStatus.NOT_FOUND, "There is no such address"),
+    "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "The address does not take this method"),
+    "body_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
+    "text_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The text is too large"),
+    "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON in UTF-8"),
+    "invalid_request": (HTTPStatus.UNPROCESSABLE_ENTITY, "The request has a wrong field"),
+    "internal_error": (HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side"),
+    "model_unavailable": (HTTPStatus.SERVICE_UNAVAILABLE, "The model cannot be used"),
+}
+
+
+class Problem(Exception):
+    """A request that gets no result. `members` are added to the body as they are: "limit", "actual", "pointer"."""
+
+    def __init__(self, code: str, detail: str, headers: dict[str, str] | None = None, **members: Any) -> None:
+        super().__init__(code)
+        self.code, self.detail, self.members = code, detail, members
+        self.status, self.title = CODES[code]
+        self.headers = headers or {}
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        return {
+            "type": "about:blank",
+            "title": self.title,
+            "status": int(self.status),
+            "detail": self.detail,
+            "code": self.code,
+            **self.members,
+            "request_id": request_id,
+        }

@@ -1,0 +1,11 @@
+"""The environment that the template gives a function, before any test imports a handler."""
+
+import os
+
+from events.server import LOCAL, template
+
+VARIABLES = template()["Globals"]["Function"]["Environment"]["Variables"]
+os.environ.update(VARIABLES | {"BUNDLE_PATH": LOCAL["BUNDLE_PATH"]})
+for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+    os.environ[name] = "testing"  # no test may reach an account
+os.environ["AWS_DEFAULT_REGION"] = "eu-central-1"

@@ -1,0 +1,169 @@
+"""The development server as a user meets it: a process, started, called over HTTP, and ended."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from events.server import declared, template
+
+ROOT = Path(__file__).parents[1]
+JSON = {"Content-Type": "application/json"}
+GOOD = json.dumps({"text": "A wonderful film."})
+
+
+class Server:
+    """`python -m events.server` on a free port."""
+
+    def __init__(self, *options):
+        command = [sys.executable, "-m", "events.server", *(options or ("--port", "0"))]
+        # Lambda's path comes from the template, and nothing of it from this test.
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "BUNDLE_PATH")}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+
+    def greeting(self):
+        """What it says before the first request: its lines up to the call to try."""
+        lines = []
+        while not (lines and "curl" in lines[-1]):
+            lines.append(self.process.stdout.readline())
+            assert lines[-1], f"it ended: {lines}"
+        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)", lines[0])[1])
+        return "".join(lines)
+
+    def end(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        rest = self.process.communicate(timeout=20)[0]
+        return self.process.returncode, rest
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    server.greeting()
+    yield server
+    code, rest = server.end()
+    assert code == 0
+    assert "Traceback" not in rest
+
+
+@pytest.fixture
+def connection(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    yield connection
+    connection.close()
+
+
+def ask(connection, method, path, body=None, headers=JSON):
+    connection.request(method, path, body, headers)
+    response = connection.getresponse()
+    content = response.read()
+    return response, json.loads(content) if content else None
+
+
+def raw(server, request):
+    """The answer to bytes that no HTTP library would send."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(4096), b"")).decode()
+
+
+def test_every_route_of_the_template_is_served(connection):
+    routes = declared(template())
+    assert routes["/v1/predict"] == {"POST": "api.app.handler"}
+    for path, methods in routes.items():
+        for method in methods:
+            response, body = ask(connection, method, path, GOOD if method == "POST" else None)
+            assert response.status == 200, (path, body)
+            assert response.headers["X-Request-Id"] == body["request_id"]
+
+
+def test_the_line_it_prints_works_when_pasted():
+    server = Server()
+    curl = server.greeting().strip().splitlines()[-1]
+    answer = subprocess.run(f"{curl} --silent", shell=True, capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout)["label"] == "positive"
+    assert server.end()[0] == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly(how):
+    server = Server()
+    server.greeting()
+    code, rest = server.end(how)
+    assert code == 0
+    assert "Traceback" not in rest
+    assert "ended" in rest
+
+
+def test_a_taken_port_is_a_clear_error(server):
+    second = Server("--port", str(server.port))
+    said = second.process.communicate(timeout=20)[0]
+    assert second.process.returncode == 2
+    assert said.count("\n") == 1
+    assert f"port {server.port}" in said
+    assert "make run PORT=" in said
+
+
+@pytest.mark.parametrize("port", ["eighty", "70000", "-1", ""])
+def test_a_port_that_is_none_is_a_clear_error(port):
+    second = Server(f"--port={port}")
+    said = second.process.communicate(timeout=20)[0]
+    assert second.process.returncode == 2
+    assert "PORT=8001" in said
+    assert "Traceback" not in said
+
+
+def test_one_connection_serves_many_requests_good_and_bad(connection):
+    for body, status in ((GOOD, 200), ("{", 400), (b'{"text": "\xff"}', 400), ("{}", 422), (GOOD, 200)):
+        response, _ = ask(connection, "POST", "/v1/predict", body)
+        assert response.status == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("DELETE", "/v1/predict", 405), ("BREW", "/health", 405), ("GET", "/%00%ff?a=b&a", 404)],
+)
+def test_what_the_template_does_not_declare_is_refused(connection, method, path, status):
+    response, problem = ask(connection, method, path)
+    assert response.status == problem["status"] == status
+
+
+def test_a_head_request_gets_headers_only(connection):
+    response, body = ask(connection, "HEAD", "/health")
+    assert response.status == 405
+    assert body is None
+    assert ask(connection, "GET", "/health")[0].status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("Content-Length: x", 400),
+        ("Content-Length: -1", 400),
+        ("Content-Length: 99999999999999999999", 413),
+        ("Content-Length: 10000001", 413),
+        ("Content-Length: 500", 400),
+        ("Transfer-Encoding: chunked", 411),
+    ],
+)
+def test_a_length_that_cannot_be_right_is_refused_at_once(server, headers, status):
+    answer = raw(server, f"POST /v1/predict HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n{GOOD}".encode())
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert '"message"' in answer
+    fitting = f"Content-Length: {len(GOOD)}\r\nContent-Type: application/json"
+    assert "200 OK" in raw(server, f"POST /v1/predict HTTP/1.1\r\nHost: x\r\n{fitting}\r\n\r\n{GOOD}".encode())
+
+
+def test_a_client_that_hangs_up_does_no_harm(server, connection):
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"POST /v1/predict HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+    assert ask(connection, "POST", "/v1/predict", GOOD)[0].status == 200
