@@ -31,7 +31,7 @@ test: .venv/dev/.made .venv/sam/.made $(if $(PYTHON_3_11),.venv/edge/.made) ## e
 	$(DEV) -m pytest $(TESTS)
 
 train: .venv/dev/.made ## raw texts to a bundle (DATA= archive, folder, .csv or .jsonl; TEXT= and LABEL= name its columns)
-	@exec $(DEV) -m training.train $(if $(DATA),--data "$(DATA)") $(if $(TEXT),--text-column "$(TEXT)") \
+	@PYTHONPATH=layers/serving exec $(DEV) -m training.train $(if $(DATA),--data "$(DATA)") $(if $(TEXT),--text-column "$(TEXT)") \
 	  $(if $(LABEL),--label-column "$(LABEL)") $(if $(NAME),--name "$(NAME)") $(if $(GOLDEN),--golden "$(GOLDEN)") \
 	  $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(REPORT),--report "$(REPORT)")
 
@@ -42,7 +42,7 @@ deploy: build ## the stack into your AWS account; asks before it changes anythin
 	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
 
 bench: .venv/dev/.benched build ## every figure that the README quotes and training does not measure
-	$(DEV) -m tests.benchmark
+	@PYTHONPATH=layers/serving $(DEV) -m tests.benchmark $(if $(DATA),--data "$(DATA)")
 
 lint: .venv/dev/.made ## ruff and mypy
 	$(DEV) -m ruff check .

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from events.server import declared, template
+from tests.interrupt import heed
 
 ROOT = Path(__file__).parents[1]
 JSON = {"Content-Type": "application/json"}
@@ -27,7 +28,7 @@ class Server:
         # Lambda's path comes from the template, and nothing of it from this test.
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "BUNDLE_PATH")}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=heed, **pipes)
 
     def greeting(self):
         """What it says before the first request: its lines up to the call to try."""

@@ -1,8 +1,6 @@
 """Cold start of the built function: process start to first answer, under Lambda's runtime client and AWS's emulator.
 
 Compared with a handler that only imports NumPy and LiteRT from the same layers, so the ratio holds on any machine.
-
-    make build && python tests/benchmark/cold_start.py [runs]
 """
 
 import compileall
@@ -120,12 +118,10 @@ def measure(runs: int) -> tuple[list[float], list[float]]:
     return list(ours), list(floor)
 
 
-def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 11
+def lines(runs: int) -> list[str]:
+    """Medians, and their ratio."""
     ours, floor = (statistics.median(times) for times in measure(runs))
-    print(f"cold start to first answer, median of {runs} interleaved runs: {ours:.0f} ms")
-    print(f"the same for NumPy and LiteRT alone: {floor:.0f} ms, so {ours / floor:.2f} times (bar 2, reach 1.4)")
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        f"cold start to first answer: {ours:.0f} ms, {ours / floor:.2f} times NumPy and LiteRT alone (bar 2), "
+        f"median of {runs} interleaved runs"
+    ]

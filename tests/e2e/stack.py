@@ -32,10 +32,17 @@ json.dump([handler(event, context) for event in json.load(sys.stdin)], answers)
 """
 
 
+def environment() -> dict[str, str]:
+    """This process's, without the variables of the template, which `sam local` would let these replace."""
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return {**kept, "SAM_CLI_TELEMETRY": "0", "PYTHON": sys.executable}
+
+
 def run(*command: str | Path, env: Mapping[str, str] | None = None, stdin: str = "") -> str:
     """stdout of a command that must succeed; what it said on stderr when it does not."""
-    environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PYTHON": sys.executable, **(env or {})}
-    done = subprocess.run(command, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment() | (env or {}), input=stdin, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout
 
@@ -43,8 +50,8 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None, stdin: str =
 def make_layer(name: str, artifacts: Path, architecture: str = "x86_64") -> Path:
     """Builds one layer with its own Makefile, as `sam build` would."""
     folder = ROOT / LAYERS[name]
-    environment = {"ARTIFACTS_DIR": str(artifacts / name), "ARCHITECTURE": architecture}
-    run("make", "--directory", folder, f"build-{name}", env=environment)
+    variables = {"ARTIFACTS_DIR": str(artifacts / name), "ARCHITECTURE": architecture}
+    run("make", "--directory", folder, f"build-{name}", env=variables)
     return artifacts / name
 
 
@@ -64,8 +71,8 @@ def answers(batch: list[Event], path: list[Path], bundle: Path, *flags: str) -> 
     """What the template's handler, in a fresh Python with `path`, answers to each event."""
     handler = TEMPLATE["Resources"]["ApiFunction"]["Properties"]["Handler"]
     code = f"import sys; sys.path[:0] = {[str(folder) for folder in path]}\n{ANSWER}"
-    environment = {**VARIABLES, "BUNDLE_PATH": str(bundle), "LAMBDA_TASK_ROOT": "/var/task"}
-    out = run(sys.executable, *flags, "-c", code, handler, env=environment, stdin=json.dumps(batch))
+    variables = VARIABLES | {"BUNDLE_PATH": str(bundle), "LAMBDA_TASK_ROOT": "/var/task"}
+    out = run(sys.executable, *flags, "-c", code, handler, env=variables, stdin=json.dumps(batch))
     made: list[dict[str, Any]] = json.loads(out)
     return made
 

@@ -1,7 +1,6 @@
 """The stack under AWS SAM's own tools, in Lambda's container: the same answers as the handler in process."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -14,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import ROOT, SAM, Event, answers, essence, events, run
+from tests.e2e.stack import ROOT, SAM, Event, answers, environment, essence, events, run
+from tests.interrupt import heed
 
 BUNDLE = ROOT / "layers/model/bundle"
 START_SECONDS = 120
@@ -60,8 +60,7 @@ def address(engine: None, built: Path, tmp_path_factory: pytest.TempPathFactory)
     options = ["--skip-pull-image", "--warm-containers", "LAZY", "--port", str(port)]
     command = [str(SAM), "local", "start-api", "--template", str(built / "template.yaml"), *options]
     with log.open("wb") as output:
-        environment = {**os.environ, "SAM_CLI_TELEMETRY": "0"}
-        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=environment)
+        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=environment(), preexec_fn=heed)
         try:
             wait_for(port, server, log)
             yield f"http://127.0.0.1:{port}"

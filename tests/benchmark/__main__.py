@@ -1,0 +1,33 @@
+"""Every figure that the README quotes and training does not measure, each with its bar. Takes a few minutes.
+
+make bench [DATA=aclImdb_v1.tar.gz]
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from events.server import LOCAL
+from tests.benchmark import cold_start, handler, texts
+from training.data import load
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--data", type=Path)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # one core, for every figure of a single process
+    data = load(parser.parse_args().data)
+    reviews = data.test_texts[:: len(data.test_texts) // texts.REVIEWS][: texts.REVIEWS]
+    bundle = Path(LOCAL["BUNDLE_PATH"])
+    for line in texts.featuriser(reviews) + texts.prediction(data, bundle, reviews):
+        print(line, flush=True)
+    for line in handler.single(texts.typical(reviews)):
+        print(line, flush=True)
+    os.sched_setaffinity(0, cores)
+    for line in cold_start.lines(runs=11):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The bundle's golden cases, wherever its model runs: the numbers that training wrote down, by label name."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from candor import bundle
+from candor.classifier import Classifier
+from candor.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+EDGE = Path(os.environ.get("EDGE", ROOT / ".venv/edge/bin/python"))
+CLASSIFIER = Classifier.load(Settings.from_environ().bundle)
+GOLDEN = json.loads(CLASSIFIER.bundle.read("golden.json"))
+TEXTS = [case["text"] for case in GOLDEN["cases"]]
+
+# Run by another Python, with another interpreter of TensorFlow Lite: prints which, and what it makes of the texts.
+ELSEWHERE = """
+import json, sys
+from pathlib import Path
+from candor.classifier import Classifier
+classifier = Classifier.load(Path(sys.argv[1]))
+texts = json.load(sys.stdin)
+alone = [classifier.predict([text])[0].probabilities for text in texts]
+block = [prediction.probabilities for prediction in classifier.predict(texts)]
+ids = [[each.tolist() for each in classifier.featuriser([text])] for text in texts]
+runtime = next(name for name in ("ai_edge_litert", "tflite_runtime") if name in sys.modules)
+json.dump({"runtime": runtime, "alone": alone, "block": block, "ids": ids}, sys.stdout)
+"""
+
+
+def close(found, expected, tolerance):
+    return all(found[label] == pytest.approx(p, abs=tolerance) for label, p in expected.items())
+
+
+def test_golden_cases_hold_alone_and_in_a_block():
+    for case, beside in zip(GOLDEN["cases"], CLASSIFIER.predict(TEXTS), strict=True):
+        (alone,) = CLASSIFIER.predict([case["text"]])
+        assert alone.label == beside.label == case["label"]
+        assert alone == beside
+        assert close(alone.probabilities, case["probabilities"], GOLDEN["tolerance"])
+
+
+def test_golden_cases_hold_in_keras():
+    """Training asked the Keras model, too, and refuses to export one that disagrees."""
+    for case in GOLDEN["cases"]:
+        assert max(case["keras"], key=case["keras"].get) == case["label"]
+        assert close(case["keras"], case["probabilities"], 0.01)
+
+
+def test_a_person_knows_the_label_of_some_cases_of_each_label():
+    known = [case["label"] for case in GOLDEN["cases"] if case["known"]]
+    assert all(known.count(label) >= 5 for label in CLASSIFIER.bundle.labels)
+    by_text = {case["text"]: case["label"] for case in GOLDEN["cases"]}
+    assert by_text["I hated it. Terrible dialogue, cheap effects, and a stupid ending. Avoid."] == "negative"
+    assert by_text["I loved every minute of it! Great cast, great music, and a perfect ending."] == "positive"
+
+
+def test_golden_cases_hold_in_tflite_runtime_on_python_3_11():
+    if not EDGE.exists():
+        reason = (
+            f"{EDGE} is missing, so nothing ran under tflite-runtime: put python3.11 on the PATH and run `make test`"
+        )
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [EDGE, "-c", ELSEWHERE, CLASSIFIER.bundle.path]
+    done = subprocess.run(
+        command, input=json.dumps(TEXTS), env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["runtime"] == "tflite_runtime"
+    for text, alone, block, ids in zip(TEXTS, found["alone"], found["block"], found["ids"], strict=True):
+        here = CLASSIFIER.predict([text])[0].probabilities
+        assert close(alone, here, 1e-5)
+        assert close(block, here, 1e-5)
+        assert ids == [each.tolist() for each in CLASSIFIER.featuriser([text])]
+
+
+texts = st.text(max_size=80) | st.sampled_from([*TEXTS, "", "a", "\0", "\ud800", "good " * 500, "x" * 5000])
+
+
+@given(st.lists(texts, min_size=1, max_size=12))
+@settings(deadline=None, max_examples=150)
+def test_a_text_has_the_same_probabilities_alone_and_anywhere_in_any_block(block):
+    together, tokens = CLASSIFIER.probabilities(block)
+    for row, text in enumerate(block):
+        alone, count = CLASSIFIER.probabilities([text])
+        assert together[row] == pytest.approx(alone[0], abs=1e-6)
+        assert tokens[row] == count[0]
+
+
+def test_blocks_larger_than_a_pass_keep_their_order():
+    block = [TEXTS[i % len(TEXTS)] for i in range(700)]
+    found = [prediction.probabilities for prediction in CLASSIFIER.predict(block)]
+    assert found == [CLASSIFIER.predict([text])[0].probabilities for text in block]
+
+
+def test_the_bundle_fits_its_bound_and_says_where_its_texts_come_from():
+    files = list(CLASSIFIER.bundle.path.iterdir())
+    assert sum(file.stat().st_size for file in files) <= 8_000_000
+    card = CLASSIFIER.bundle.read("card.md").decode()
+    for words in ("Large Movie Review Dataset", "Maas", "ACL 2011", "weights are ours"):
+        assert words in card
+    assert CLASSIFIER.bundle.model["data"]["citation"] in card
+
+
+def test_a_swapped_label_order_would_be_noticed(tmp_path):
+    copy = tmp_path / "bundle"
+    shutil.copytree(CLASSIFIER.bundle.path, copy)
+    described = json.loads((copy / "model.json").read_bytes())
+    described["labels"].reverse()
+    files = {file.name: file.read_bytes() for file in copy.iterdir() if file.name != "manifest.json"}
+    bundle.write(copy, files | {"model.json": bundle.canonical(described)})
+    swapped = Classifier.load(copy)
+    assert [prediction.label for prediction in swapped.predict(TEXTS)] != [case["label"] for case in GOLDEN["cases"]]
