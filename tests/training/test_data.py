@@ -1,0 +1,483 @@
+import csv
+import gzip
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import threading
+import zlib
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from training import data
+from training.data import DataError, copies, download, load, split
+
+SECRET = "Xyzzy said nobody ever and nobody shall repeat it"
+ROWS = [("good\nand long", "yes"), ('so "so"', "no"), ("fine, fine", "yes"), ("bad\u0085bad", "no")]
+REVIEWS = {
+    "train/neg/2_1.txt": "dull",
+    "train/neg/10_4.txt": "grim<br /><br />stuff",
+    "train/pos/0_9.txt": "fun",
+    "train/pos/1_10.txt": "wit\u0085y",
+    "train/unsup/0_0.txt": "who knows",
+    "test/neg/0_2.txt": "dull",
+    "test/neg/1_2.txt": "grimstuff",
+    "test/pos/0_7.txt": "Fun",
+    "test/pos/1_7.txt": "dull ",
+}
+
+
+def encoded(rows, kind="csv"):
+    if kind == "jsonl":
+        return "".join(json.dumps({"label": label, "text": text}) + "\n" for text, label in rows).encode()
+    content = io.StringIO(newline="")
+    csv.writer(content).writerows([("text", "label"), *rows])
+    return content.getvalue().encode()
+
+
+def archive(path, reviews, mode="w:gz", root="aclImdb/"):
+    with tarfile.open(path, mode) as file:
+        for name, text in reviews.items():
+            content = text if isinstance(text, bytes) else text.encode()
+            member = tarfile.TarInfo(f"{root}{name}")
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return path
+
+
+def folder(path, reviews):
+    for name, text in reviews.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(text.encode())
+    return path
+
+
+def written(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def rows(dataset):
+    return [(text, dataset.labels[target]) for text, target in zip(dataset.texts, dataset.targets, strict=True)]
+
+
+def refusal(path, **columns):
+    """Its one line, which never holds a text."""
+    with pytest.raises(DataError) as caught:
+        load(path, **columns)
+    fault, message = caught.value, str(caught.value)
+    assert "\n" not in message
+    assert "Xyzzy" not in message
+    assert not isinstance(fault.__cause__, UnicodeError)
+    assert path.name in message
+    return message
+
+
+def test_an_archive_gives_reviews_by_label_and_then_by_number(tmp_path):
+    found = load(archive(tmp_path / "a.tar.gz", REVIEWS))
+    assert found.name == "IMDB Large Movie Review Dataset"
+    assert found.labels == ("negative", "positive")
+    assert found.texts == ["dull", "grim<br /><br />stuff", "fun", "wit\u0085y"]
+    assert found.targets.tolist() == found.test_targets.tolist() == [0, 0, 1, 1]
+    assert found.targets.dtype == found.test_targets.dtype == np.int64
+    assert found.test_texts == ["dull", "grimstuff", "Fun", "dull "]
+    assert found.unlabelled == ["who knows"]
+    assert found.source == "https://ai.stanford.edu/~amaas/data/sentiment"
+    assert "Maas" in found.citation
+    assert found.licence == "research data; no licence stated by its authors; cite Maas et al. 2011"
+
+
+def test_archive_and_folder_in_any_order_have_one_digest_and_a_changed_text_another(tmp_path):
+    backwards = dict(reversed(REVIEWS.items()))
+    places = [
+        archive(tmp_path / "a.tar.gz", REVIEWS),
+        archive(tmp_path / "b.tgz", backwards),
+        archive(tmp_path / "c.tar", backwards, mode="w"),
+        archive(tmp_path / "unpacked by a browser.tar.gz", REVIEWS, mode="w"),
+        folder(tmp_path / "d/aclImdb", backwards),
+        tmp_path / "d",
+    ]
+    found = [load(place) for place in places]
+    assert {(each.digest, *each.texts) for each in found} == {(found[0].digest, *found[0].texts)}
+    changed = [{**REVIEWS, name: text + " "} for name, text in REVIEWS.items()]
+    changed.append({**REVIEWS, "train/neg/2_1.txt": "dullg", "train/neg/10_4.txt": "rim<br /><br />stuff"})
+    digests = {load(archive(tmp_path / "e.tar", each, mode="w")).digest for each in changed}
+    assert len(digests) == len(changed)
+    assert found[0].digest not in digests
+
+
+def test_a_digest_tells_where_a_text_ends_and_its_label_begins(tmp_path):
+    pairs = [[("xa", "b"), ("ya", "b")], [("x", "ab"), ("y", "ab")]]
+    found = [load(written(tmp_path / "a.csv", encoded([*pair, ("1", "c"), ("2", "c")]))).digest for pair in pairs]
+    assert found[0] != found[1]
+
+
+def test_what_is_no_review_is_ignored_and_nothing_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    others = {
+        "../../aclImdb/train/neg/7_1.txt": SECRET,
+        "/aclImdb/train/neg/8_1.txt": SECRET,
+        "aclImdb/train/neg/../pos/9_1.txt": SECRET,
+        "aclImdb/train/neg/._2_1.txt": b"\xff",
+        "aclImdb/test/unsup/0_0.txt": SECRET,
+        "aclImdb/README": b"\xff",
+    }
+    before = load(archive(tmp_path / "a.tar.gz", REVIEWS))
+    reviews = {f"aclImdb/{name}": text for name, text in REVIEWS.items()}
+    after = load(archive(tmp_path / "b.tar.gz", {**others, **reviews}, root=""))
+    assert after.digest == before.digest
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["a.tar.gz", "b.tar.gz"]
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+def test_an_archive_cut_anywhere_is_refused(tmp_path, mode):
+    whole = archive(tmp_path / "whole.tar", REVIEWS, mode).read_bytes()
+    lost = len(whole) if mode == "w:gz" else len(whole.rstrip(b"\0"))
+    for end in [*range(1, lost, 37), *range(512, lost, 512), lost - 1]:
+        assert "truncated or damaged" in refusal(written(tmp_path / "cut.tar", whole[:end])), end
+    assert load(written(tmp_path / "cut.tar", whole)).texts
+
+
+def test_an_archive_whose_content_has_changed_is_refused(tmp_path):
+    plain = archive(tmp_path / "whole.tar", REVIEWS, mode="w").read_bytes()
+    packed, digest = gzip.compress(plain), load(tmp_path / "whole.tar").digest
+    for place in range(10, len(packed)):  # after gzip's own header, which says nothing of the content
+        changed = packed[:place] + bytes([packed[place] ^ 1]) + packed[place + 1 :]
+        if unpacked(changed) != plain:  # a run of zeros can be packed in more than one way
+            assert refusal(written(tmp_path / "a.tar.gz", changed)), place
+    assert load(written(tmp_path / "a.tar.gz", packed)).digest == digest
+
+
+def unpacked(content):
+    with suppress(EOFError, zlib.error, gzip.BadGzipFile):
+        return gzip.decompress(content)
+    return None
+
+
+def test_a_plain_archive_with_a_damaged_header_is_refused(tmp_path):
+    whole = archive(tmp_path / "whole.tar", REVIEWS, mode="w").read_bytes()
+    for place in range(20, 1024 * len(REVIEWS), 1024):  # a header and a text of one block each
+        changed = whole[:place] + b"!" + whole[place + 1 :]
+        assert "truncated or damaged" in refusal(written(tmp_path / "a.tar", changed)), place
+    assert load(written(tmp_path / "a.tar", whole)).texts
+
+
+def test_a_place_without_imdbs_layout_is_refused(tmp_path):
+    lacking = {name: text for name, text in REVIEWS.items() if not name.startswith("test/pos")}
+    assert "test/pos" in refusal(archive(tmp_path / "a.tar.gz", lacking))
+    assert "test/pos" in refusal(folder(tmp_path / "a", lacking))
+    (tmp_path / "empty.csv").mkdir()
+    assert "train/neg, train/pos, test/neg, test/pos" in refusal(tmp_path / "empty.csv")
+    assert len(load(folder(tmp_path / "b", REVIEWS)).test_texts) == 4
+
+
+def test_a_review_that_is_not_utf_8_is_named(tmp_path):
+    latin = {**REVIEWS, "test/pos/1_7.txt": f"{SECRET} \xe9".encode("latin-1")}
+    assert "test/pos/1_7.txt: line 1 is not UTF-8" in refusal(archive(tmp_path / "a.tar.gz", latin))
+    assert load(archive(tmp_path / "b.tar.gz", {**latin, "test/pos/1_7.txt": "\xe9".encode()})).texts
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_file_of_ones_own_gives_its_rows_in_order_plain_packed_or_with_a_byte_order_mark(tmp_path, kind):
+    content = encoded(ROWS, kind)
+    plain = load(written(tmp_path / f"mine.{kind}", content))
+    assert rows(plain) == ROWS
+    assert plain.labels == ("no", "yes")
+    assert (plain.name, plain.source) == ("mine", f"mine.{kind}")
+    assert (plain.citation, plain.licence) == ("", "the owner's own")
+    assert (plain.test_texts, plain.test_targets.tolist(), plain.unlabelled) == ([], [], [])
+    packed = load(written(tmp_path / f"mine.{kind.upper()}.gz", gzip.compress(content)))
+    marked = load(written(tmp_path / f"marked.{kind}", b"\xef\xbb\xbf" + content))
+    assert packed.name == "mine"
+    assert plain.digest == packed.digest == marked.digest
+
+
+NASTY = st.text(st.one_of(st.sampled_from("\u0085\u2028\x00\x0b\x1c\"'\\\n\r,; \ufeff"), st.characters()), max_size=12)
+# A lone surrogate has no UTF-8, so that only JSON's \ud800 can carry one; CSV gets the rest.
+LABELS = ["a", 'b "2", c', "\u00e9"]
+
+
+@given(st.lists(NASTY, min_size=6, max_size=12, unique_by=data._unbroken))
+@example(["\ud800", "\u0085", '"', "\\", "\r\n", ""])
+def test_any_text_comes_through_csv_and_jsonl_unchanged(texts):
+    expected = [(text, LABELS[place % len(LABELS)]) for place, text in enumerate(texts)]
+    sound = [
+        (text.encode("utf-8", "replace").decode() + str(place), label) for place, (text, label) in enumerate(expected)
+    ]
+    with TemporaryDirectory() as place:
+        assert rows(load(written(Path(place) / "a.jsonl", encoded(expected, "jsonl")))) == expected
+        by_csv = load(written(Path(place) / "a.csv", encoded(sound)))
+        assert rows(by_csv) == sound
+        assert load(written(Path(place) / "b.jsonl", encoded(sound, "jsonl"))).digest == by_csv.digest
+
+
+def test_jsonl_in_raw_unicode_is_cut_at_line_feeds_only(tmp_path):
+    lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in ROWS]
+    assert rows(load(written(tmp_path / "a.jsonl", "\r\n\n".join(lines).encode()))) == ROWS
+
+
+def test_labels_are_any_number_of_strings_numbers_or_truths_sorted_as_strings(tmp_path):
+    labels = [10, 2, " b ", "b", 1.5, True]
+    content = "".join(json.dumps({"text": f"{label} {n}", "label": label}) + "\n" for label in labels for n in range(2))
+    assert load(written(tmp_path / "a.jsonl", content.encode())).labels == ("1.5", "10", "2", "b", "true")
+
+
+def test_columns_can_have_other_names(tmp_path):
+    path = written(
+        tmp_path / "a.csv", b"id,stars,review\n" + b"".join(b"%d,%d,t%d\n" % (n, n % 2, n) for n in range(4))
+    )
+    assert rows(load(path, text_column="review", label_column="stars")) == [(f"t{n}", str(n % 2)) for n in range(4)]
+    message = refusal(path)
+    assert "'text'" in message
+    assert "'id', 'stars', 'review'" in message
+
+
+def test_a_missing_column_shows_no_text_of_a_file_without_a_header(tmp_path):
+    message = refusal(written(tmp_path / "a.csv", f'"{SECRET}",yes\n'.encode()))
+    assert f"one of {len(SECRET)} characters, 'yes'" in message
+    assert "'label'" in refusal(written(tmp_path / "a.jsonl", json.dumps({"text": SECRET, SECRET: 1}).encode()))
+
+
+CSV = f"text,label\n{SECRET},yes\nb,no\nc,yes\nd,no\n"
+JSONL = encoded([(SECRET, "yes"), *ROWS], "jsonl").decode()
+BAD_FILES = {
+    "no such file": ("a.csv", None, "no such file"),
+    "no such file of an unknown kind": ("a.parquet", None, "no such file"),
+    "an unknown kind": ("a.parquet", CSV, "unknown kind"),
+    "nothing in it": ("a.csv", "", "is empty"),
+    "a header only": ("a.csv", "text,label\n", "is empty"),
+    "blank lines": ("a.jsonl", "\n\n", "is empty"),
+    "one label": ("a.csv", CSV.replace(",no", ",yes"), "one label only"),
+    "a label with one row": ("a.csv", CSV + "e,maybe\n", "label 'maybe' has 1 row;"),
+    "a label with one text": (
+        "a.csv",
+        CSV + "e,maybe\ne,maybe\n",
+        "label 'maybe' has 2 rows but no two texts of its own;",
+    ),
+    "a label with others' texts": (
+        "a.csv",
+        CSV + "b,maybe\nc,maybe\n",
+        "label 'maybe' has 2 rows but no two texts of its own;",
+    ),
+    "labels that are texts": ("a.csv", CSV + f"e,{SECRET}\nf,{SECRET}?\n", "(2 such of 4 labels)"),
+    "an empty label": ("a.csv", CSV + "e, \n", "label in row 6 is empty"),
+    "a label that cannot be printed": ("a.csv", CSV + "e,\x00\n", "label in row 6 is empty or cannot be printed"),
+    "too few cells": ("a.csv", CSV + f"\n{SECRET}\n", "row 7 has 1 cells, the header 2"),
+    "too many cells": ("a.csv", CSV + f"{SECRET},{SECRET},no\n", "row 6 has 3 cells, the header 2"),
+    "two columns of a name": ("a.csv", f"text,label,text\n{SECRET},yes,b\n", "2 columns named 'text'"),
+    "an open quote": ("a.csv", CSV + f'"{SECRET},no\n', "not CSV up to line 6"),
+    "text after a quote": ("a.csv", CSV + f'"e"{SECRET},no\n', "not CSV up to line 6"),
+    "a huge field": ("a.csv", CSV + "e" * (data.FIELD + 1) + ",no\n", "at most 16,777,216 characters"),
+    "CSV that is not UTF-8": ("a.csv", CSV.encode() + f"{SECRET} \xe9,no\n".encode("latin-1"), "line 6 is not UTF-8"),
+    "UTF-16": ("a.csv", CSV.encode("utf-16"), "line 1 is not UTF-8"),
+    "half a gzip": ("a.csv.gz", gzip.compress(CSV.encode())[:-4], "truncated or damaged"),
+    "no JSON": ("a.jsonl", JSONL + f'{{"text": {SECRET}}}\n', "row 6 is not JSON (character 10)"),
+    "JSON without end": ("a.jsonl", JSONL + f'{{"text": "{SECRET}', "row 6 is not JSON"),
+    "JSON too deep": ("a.jsonl", JSONL + "[" * 200_000, "row 6 is not JSON"),
+    "no object": ("a.jsonl", JSONL + f'["{SECRET}", "no"]\n', "row 6 is not an object"),
+    "a key twice": ("a.jsonl", JSONL + f'{{"text": "{SECRET}", "text": "e", "label": 1}}\n', "keys distinct"),
+    "no label": ("a.jsonl", JSONL + f'{{"text": "{SECRET}"}}\n', "row 6 has no column named 'label'"),
+    "a text that is a number": ("a.jsonl", JSONL + '{"text": 1, "label": "yes"}\n', "text is not a string in row 6"),
+    "a label that is null": ("a.jsonl", JSONL + f'{{"text": "{SECRET}", "label": null}}\n', "label is neither"),
+    "a label without UTF-8": ("a.jsonl", JSONL + '{"text": "e", "label": "\\ud800"}\n', "cannot be printed"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_is_refused_in_one_line_without_its_texts(tmp_path, name, content, message):
+    if content is not None:
+        written(tmp_path / name, content if isinstance(content, bytes) else content.encode())
+    assert message in refusal(tmp_path / name)
+    good = (JSONL if name.endswith(".jsonl") else CSV).encode()
+    kind = "jsonl" if name.endswith(".jsonl") else "csv"
+    assert load(written(tmp_path / f"good.{kind}", good)).texts[0] == SECRET
+
+
+def test_a_field_of_a_million_characters_is_read(tmp_path):
+    assert len(load(written(tmp_path / "a.csv", CSV.encode() + b"e" * 1_000_000 + b",no\n")).texts[-1]) == 1_000_000
+
+
+def test_copies_are_exact_but_for_html_line_breaks(tmp_path):
+    found = load(archive(tmp_path / "a.tar.gz", REVIEWS))
+    assert copies(found.texts, found.test_texts).tolist() == [True, True, False, False]
+    assert copies([], found.test_texts).dtype == np.bool_
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), min_size=1),
+    st.sampled_from([0.1, 0.3]),
+    st.integers(0, 9),
+)
+def test_a_split_holds_each_row_once_copies_together_and_each_label_on_both_sides(drawn, fraction, seed):
+    texts = [f"{label}<br />{number}" if row % 2 else f"{label}{number}" for row, (number, label) in enumerate(drawn)]
+    targets = np.array([label for _, label in drawn], np.int64)
+    training, validation = split(texts, targets, fraction, seed)
+    assert sorted([*training, *validation]) == list(range(len(texts)))
+    assert training.dtype == validation.dtype == np.int64
+    assert not copies([texts[row] for row in training], [texts[row] for row in validation]).any()
+    for label in set(targets.tolist()):
+        different = len({number for number, other in drawn if other == label})
+        assert (label in targets[training], label in targets[validation]) == (True, different > 1)
+
+
+def test_a_split_takes_the_same_share_of_each_label_and_differs_only_by_its_seed():
+    texts, targets = [str(row) for row in range(1000)], np.repeat([0, 1, 2], [700, 200, 100])
+    validation = split(texts, targets, 0.1, seed=3)[1]
+    assert np.bincount(targets[validation]).tolist() == [70, 20, 10]
+    assert split(texts, targets, 0.1, seed=3)[1].tolist() == validation.tolist()
+    assert split(texts, targets, 0.1, seed=4)[1].tolist() != validation.tolist()
+
+
+def test_a_text_that_half_the_rows_repeat_stays_where_it_is_learnt_from():
+    texts, targets = ["same"] * 50 + [str(row) for row in range(50)], np.zeros(100, np.int64)
+    for seed in range(10):
+        validation = split(texts, targets, 0.1, seed)[1]
+        assert (len(validation), validation.min() >= 50) == (10, True)
+
+
+ARCHIVE = bytes(range(256)) * 1000
+SUM = hashlib.sha256(ARCHIVE).hexdigest()
+
+
+class Site(ThreadingHTTPServer):
+    """A real server whose connections break after `cut` bytes, and which may ignore Range or have other content."""
+
+    def __init__(self, cut=None, ranges=True, content=ARCHIVE, status=None):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.cut, self.ranges, self.content, self.status, self.asked = cut, ranges, content, status, []
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server_port}/a.tar.gz"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        site, asked = self.server, self.headers.get("Range")
+        site.asked.append(asked)
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and site.ranges else 0
+        body = site.content[start:]
+        self.send_response(site.status or (206 if start else 200))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: site.cut])
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(**settings):
+    with Site(**settings) as site:
+        thread = threading.Thread(target=site.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield site
+        finally:
+            site.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def fetched(site, cache):
+    return download(cache, site.address, len(ARCHIVE), SUM)
+
+
+def refused_download(site, cache):
+    with pytest.raises(DataError) as caught:
+        fetched(site, cache)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_download_is_kept_and_not_fetched_twice(tmp_path):
+    with serving() as site:
+        path = fetched(site, tmp_path / "new/cache")
+        assert path == fetched(site, tmp_path / "new/cache")
+    assert path.read_bytes() == ARCHIVE
+    assert site.asked == [None]
+    assert [file.name for file in path.parent.iterdir()] == ["a.tar.gz"]
+
+
+def test_a_broken_download_goes_on_where_it_stopped_in_the_same_run_and_the_next(tmp_path):
+    part = tmp_path / "a.tar.gz.part"
+    with serving(cut=100_000) as site:
+        assert fetched(site, tmp_path).read_bytes() == ARCHIVE
+        assert site.asked == [None, "bytes=100000-", "bytes=200000-"]
+    (tmp_path / "a.tar.gz").unlink()
+    part.write_bytes(ARCHIVE[:1000])
+    with serving(cut=0) as site:
+        assert "the connection ended after 1000 of 256000 bytes" in refused_download(site, tmp_path)
+        assert part.read_bytes() == ARCHIVE[:1000]
+    with serving() as site:
+        assert fetched(site, tmp_path).read_bytes() == ARCHIVE
+        assert site.asked == ["bytes=1000-"]
+
+
+def test_a_server_that_ignores_range_starts_from_the_first_byte(tmp_path):
+    (tmp_path / "a.tar.gz.part").write_bytes(ARCHIVE[:1000])
+    with serving(ranges=False) as site:
+        assert fetched(site, tmp_path).read_bytes() == ARCHIVE
+        assert site.asked == ["bytes=1000-"]
+    (tmp_path / "a.tar.gz").unlink()
+    with serving(ranges=False, cut=1000) as site:
+        assert "the connection ended after 1000 of 256000 bytes" in refused_download(site, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [ARCHIVE[:-1] + b"!", ARCHIVE + b"!", ARCHIVE * 3], ids=["other", "longer", "endless"]
+)
+def test_a_wrong_checksum_or_size_is_refused_and_deleted(tmp_path, content):
+    with serving(content=content) as site:
+        message = refused_download(site, tmp_path)
+    assert f"not 256000 with {SUM[:12]}" in message
+    assert "has been deleted" in message
+    assert f"{3 * len(ARCHIVE)} bytes" not in message  # an endless answer is left before it fills the disk
+    assert list(tmp_path.iterdir()) == []
+    with serving() as site:
+        assert fetched(site, tmp_path).read_bytes() == ARCHIVE
+
+
+def test_a_kept_archive_that_is_another_is_refused_and_left_alone(tmp_path):
+    kept = written(tmp_path / "a.tar.gz", b"mine")
+    with serving() as site:
+        assert "move it away" in refused_download(site, tmp_path)
+        assert (kept.read_bytes(), site.asked) == (b"mine", [])
+
+
+def test_offline_it_says_what_to_do_instead(tmp_path):
+    with serving() as site:
+        pass  # it listens no longer
+    assert "fetch it by hand and pass DATA=path" in refused_download(site, tmp_path)
+    with serving(status=404) as site:
+        assert "(404 Not Found)" in refused_download(site, tmp_path)
+    with serving() as site:
+        assert fetched(site, tmp_path)
+
+
+def test_no_data_means_the_official_archive_in_the_cache(tmp_path, monkeypatch):
+    path = archive(tmp_path / "a.tar.gz", REVIEWS)
+    defaults = (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+    with serving(content=path.read_bytes()) as site:
+        monkeypatch.setattr(download, "__defaults__", (site.address, *defaults))
+        found = load(None, cache=tmp_path / "cache")
+    assert found.digest == load(path).digest
+    assert (tmp_path / "cache/a.tar.gz").exists()
+
+
+def test_reading_data_does_not_load_tensorflow():
+    code = "import sys, training.data; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(data.__file__).parents[1], check=False).returncode == 0
