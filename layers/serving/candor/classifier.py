@@ -12,7 +12,7 @@ from candor.errors import BundleError
 from candor.features import VERSION, Features, Featuriser
 from candor.interpreter import Signature
 
-BLOCK = 256  # texts a pass: large enough to spread NumPy's overhead, small enough to stay in the cache
+BLOCK = 128  # texts a pass: enough to spread what a NumPy call costs, few enough to stay in the cache
 _PLACES = 6
 
 

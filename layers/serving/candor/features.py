@@ -31,12 +31,10 @@ def _byte_classes() -> bytes:
 
 
 _BYTE_CLASSES = _byte_classes()
-_LOW_MASK = np.array([(1 << 8 * min(n, 8)) - 1 for n in range(17)], dtype=np.uint64)
-_HIGH_MASK = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(17)], dtype=np.uint64)
-_M1, _M2, _M3, _M4 = (
-    np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93)
-)
-_S31, _S29 = np.uint64(31), np.uint64(29)
+# Left shifts that drop what follows the n bytes that a token has left, from a word of 8 bytes.
+_SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
+_M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_HALF = np.uint64(32)
 
 
 class Features(NamedTuple):
@@ -68,36 +66,54 @@ class Featuriser:
     def __call__(self, texts: Sequence[str]) -> Features:
         """Features of a block of texts. The same text gives the same ids alone and anywhere in any block."""
         data = text_module.join(list(texts)).encode("utf-8", "replace").translate(_BYTE_CLASSES)
-        starts, ends, separators = _tokens(data)
-        edges = np.searchsorted(starts, separators)
-        tokens = np.diff(edges, prepend=0, append=len(starts))[: len(texts)].astype(np.int32)
-        rows = np.repeat(np.arange(len(texts), dtype=np.int32), tokens)
-        hashes = _hash(data, starts, ends - starts)
-        inside = rows[1:] == rows[:-1]
-        bigrams = _bucket(_mix(hashes[:-1] * _M4 + hashes[1:])[inside], self.bigram_bits)
-        return Features(_bucket(hashes, self.unigram_bits), rows, bigrams, rows[1:][inside], tokens)
+        starts, lengths, bounds = _tokens(data, len(texts))
+        hashes = _hash(data, starts, lengths)
+        pairs = hashes[:-1] * _M3 + hashes[1:]
+        tokens = (bounds[1:] - bounds[:-1]).astype(np.int32)
+        texts_each = np.arange(len(texts), dtype=np.int32)
+        if len(texts) > 1:
+            within = np.ones(len(pairs) + 1, dtype=bool)
+            within[bounds[1:-1] - 1] = False
+            pairs = pairs[within[: len(pairs)]]
+        return Features(
+            _bucket(hashes, self.unigram_bits),
+            texts_each.repeat(tokens),
+            _bucket(_mix(pairs), self.bigram_bits),
+            texts_each.repeat(np.maximum(tokens - 1, 0)),
+            tokens,
+        )
 
 
-def _tokens(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Starts and ends of the runs of word bytes, and where the separators stand."""
+def _tokens(data: bytes, texts: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Where the runs of word bytes start, how long they are, and which of them each text begins at [texts + 1]."""
     codes = np.frombuffer(b" " + data + b" ", dtype=np.uint8)
     word = codes > 0x20
-    edges = np.flatnonzero(word[1:] != word[:-1])
-    return edges[0::2], edges[1::2], np.flatnonzero(codes[1:-1] == 0)
+    edges = (word[1:] != word[:-1]).nonzero()[0]
+    starts = edges[0::2]
+    bounds = np.zeros(texts + 1, dtype=np.int64)
+    bounds[-1] = len(starts)
+    if texts > 1:
+        bounds[1:-1] = starts.searchsorted((codes == 0).nonzero()[0] - 1)
+    return starts, edges[1::2] - starts, bounds
 
 
 def _hash(data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
-    words = np.ndarray(shape=(len(data) + 9,), dtype="<u8", buffer=data + _PADDING, strides=(1,))
-    clipped = np.minimum(lengths, 16)
-    low = words[starts] & _LOW_MASK[clipped]
-    high = words[starts + np.minimum(lengths, 8)] & _HIGH_MASK[clipped]
-    return _mix(_mix(low * _M1 + lengths.astype(np.uint64)) + high * _M4)
+    words = np.ndarray(shape=(len(data) + 10,), dtype="<u8", buffer=data + _PADDING, strides=(1,))
+    hashes = words[starts] << _SHIFT.take(lengths, mode="clip")
+    hashes *= _M1
+    hashes += lengths.view(np.uint64)
+    long = (lengths > 8).nonzero()[0]  # one in eight
+    rest = words[starts[long] + 8] << _SHIFT.take(lengths[long] - 8, mode="clip")
+    hashes[long] = _mix(hashes[long]) + rest
+    return _mix(hashes)
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    values = (values ^ (values >> _S31)) * _M2
-    values = (values ^ (values >> _S29)) * _M3
-    return values ^ (values >> _S31)
+    """Spreads every bit to the top ones, which are what a bucket is made of."""
+    mixed = values >> _HALF
+    mixed ^= values
+    mixed *= _M2
+    return mixed
 
 
 def _bucket(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.int32]:
