@@ -1,8 +1,9 @@
 """From text to numbers: hashed unigrams and bigrams, ragged, without a vocabulary.
 
 Feature hashing: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning". A token's hash comes from
-its first 16 bytes and its length, mixed by multiply and xorshift (the finaliser of Steele et al. 2014, SplitMix64).
-Every step is a NumPy pass over a whole block of texts, so a block costs a few microseconds a text.
+its first 16 bytes and its length, mixed by multiply and xorshift; its top bits are the bucket, as in multiply-shift
+hashing (Dietzfelbinger et al. 1997). Every step is a NumPy pass over a whole block of texts, which so
+cost a few microseconds each.
 """
 
 from collections.abc import Sequence
