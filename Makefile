@@ -1,11 +1,11 @@
 # `make help` lists what there is. Each environment under .venv/ is made once and made again when its pins change.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# $(call python,versions): the first of these that runs, where PYTHON has not been set to one.
-python = $(firstword $(foreach version,$(1),$(shell for python in $(PYTHON) python$(version) python3; do \
+# $(call python,versions,PYTHON if set): the first of these versions that is here, or PYTHON if it is one of them.
+python = $(firstword $(foreach version,$(1),$(shell for python in $(or $(2),python$(version) python3); do \
   "$$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(version)")' 2>/dev/null && echo "$$python" && break; done)))
-PYTHON_ANY = $(call python,3.13 3.12 3.11)
-PYTHON_3_13 = $(call python,3.13)
+PYTHON_ANY = $(call python,3.13 3.12 3.11,$(PYTHON))
+PYTHON_3_13 = $(call python,3.13,$(PYTHON))
 PYTHON_3_11 = $(call python,3.11)
 PORT ?= 8000
 ARCHITECTURE ?= x86_64
