@@ -27,7 +27,6 @@ AGREEMENT, DIFFERENCE = 0.999, 0.01  # the least share of equal labels, the larg
 GOLDEN_TOLERANCE = 1e-5
 # Texts whose label says nothing, but whose features or shape have gone wrong somewhere before.
 ODD = (
-    "",
     "?!",
     "\0",
     "naïve café – “quoted”",
