@@ -89,11 +89,10 @@ texts = st.text(max_size=80) | st.sampled_from([*TEXTS, "", "a", "\0", "\ud800",
 @given(st.lists(texts, min_size=1, max_size=12))
 @settings(deadline=None, max_examples=150)
 def test_a_text_has_the_same_probabilities_alone_and_anywhere_in_any_block(block):
-    together, tokens = CLASSIFIER.probabilities(block)
-    for row, text in enumerate(block):
-        alone, count = CLASSIFIER.probabilities([text])
-        assert together[row] == pytest.approx(alone[0], abs=1e-6)
-        assert tokens[row] == count[0]
+    together = CLASSIFIER.probabilities(block)
+    for row, (text, beside) in enumerate(zip(block, CLASSIFIER.predict(block), strict=True)):
+        assert together[row] == pytest.approx(CLASSIFIER.probabilities([text])[0], abs=1e-6)
+        assert CLASSIFIER.predict([text]) == [beside]
 
 
 def test_blocks_larger_than_a_pass_keep_their_order():

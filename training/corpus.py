@@ -43,6 +43,10 @@ class Ragged:
                 counts[:, column] += np.bincount(pairs % size, weight[pairs // size], size)
         return counts
 
+    def texts_with(self, size: int) -> NDArray[np.float64]:
+        """How many texts hold each id [size]."""
+        return self.document_counts(np.ones((len(self.bounds) - 1, 1)), size)[:, 0]
+
 
 @dataclass(frozen=True)
 class Corpus:

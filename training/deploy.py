@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from candor import bundle
 from candor.classifier import Classifier
+from candor.evidence import MIN_SCRIPT_SHARE, scripts
 from training.data import Dataset
 
 HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
@@ -50,6 +52,8 @@ class Trained:
     name: str
     dataset: Dataset
     model: bytes
+    known: NDArray[np.bool_]
+    """[2**unigram_bits]: which tokens the model knows."""
     featuriser: dict[str, int]
     recipe: dict[str, float]
     seed: int
@@ -106,6 +110,7 @@ def files(trained: Trained, golden: Mapping[str, Any]) -> dict[str, bytes]:
     described = describe(trained)
     return {
         "model.tflite": trained.model,
+        "known.bin": np.packbits(trained.known).tobytes(),
         "model.json": bundle.canonical(described),
         "golden.json": bundle.canonical(golden),
         "metrics.json": bundle.canonical(trained.metrics),
@@ -123,6 +128,7 @@ def describe(trained: Trained) -> dict[str, Any]:
         "created": created.isoformat(),
         "labels": list(data.labels),
         "featuriser": trained.featuriser,
+        "scripts": seen_scripts(data.texts),
         "recipe": trained.recipe,
         "seed": trained.seed,
         "metrics": _headline(trained.metrics),
@@ -138,6 +144,12 @@ def describe(trained: Trained) -> dict[str, Any]:
         "licence": "The weights are ours, Candor's authors. The texts that they learnt from are not in this bundle.",
         "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     }
+
+
+def seen_scripts(texts: Sequence[str]) -> list[str]:
+    """The scripts that make up a tenth of a percent, or more, of the training texts' letters."""
+    counts: Counter[str] = sum((scripts(text) for text in texts), Counter())
+    return sorted(name for name, count in counts.items() if count >= MIN_SCRIPT_SHARE * counts.total())
 
 
 def _headline(metrics: Mapping[str, Any]) -> dict[str, Any]:

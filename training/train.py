@@ -215,12 +215,19 @@ def install(
     full = softmax(fit.logits(network, corpus, prepared.featuriser))
     cases = deploy.golden_cases(texts, full, deployed(corpus), data.labels)
     name = options.name or ("imdb-sentiment" if data.test_texts else data.name)
+    known = known_tokens(prepared.training.corpus, prepared.featuriser)
     settings = prepared.featuriser.to_dict(), recipe.to_dict(), options.seed
-    contents = deploy.files(deploy.Trained(name, data, deployed.model, *settings, metrics), cases)
+    contents = deploy.files(deploy.Trained(name, data, deployed.model, known, *settings, metrics), cases)
     digest = deploy.install(contents, options.bundle)
     if options.bundle.resolve() == BUNDLE:
         deploy.pin(ROOT / "template.yaml", digest)
     return digest
+
+
+def known_tokens(corpus: Corpus, featuriser: Featuriser) -> NDArray[np.bool_]:
+    """Which tokens [2**unigram_bits] stand in enough training texts: 10, or fewer where there are few texts."""
+    enough = min(10, max(2, len(corpus) // 1000))
+    return corpus.unigrams.texts_with(1 << featuriser.unigram_bits) >= enough  # type: ignore[no-any-return]
 
 
 def report(

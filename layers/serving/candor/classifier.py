@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from candor.bundle import Bundle
 from candor.errors import BundleError
+from candor.evidence import warnings
 from candor.features import VERSION, Features, Featuriser
 from candor.interpreter import Signature
 
@@ -24,6 +25,13 @@ class Prediction:
     """By label, rounded to 6 places, with a sum of exactly 1 when added as decimals."""
     tokens: int
     """How many tokens the model read."""
+    warnings: tuple[str, ...] = ()
+    """Codes of candor.evidence.WARNINGS: why the label should not be relied on."""
+
+    def decision(self, min_confidence: float = 0.0) -> str:
+        """The label, or "uncertain" where it is less probable than asked for, or there are warnings."""
+        sure = self.probabilities[self.label] >= min_confidence and not self.warnings
+        return self.label if sure else "uncertain"
 
 
 class Classifier:
@@ -35,6 +43,8 @@ class Classifier:
         if self.featuriser.version != VERSION:
             raise BundleError(f"model.json wants featuriser version {self.featuriser.version}; this code has {VERSION}")
         self._predict = Signature(bundle.read("model.tflite"))
+        self._known = np.unpackbits(np.frombuffer(bundle.read("known.bin"), np.uint8))
+        self._scripts = tuple(bundle.model["scripts"])
 
     @classmethod
     def load(cls, path: Path, digest: str = "") -> "Classifier":
@@ -43,24 +53,36 @@ class Classifier:
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction a text, in order."""
-        probabilities, tokens = self.probabilities(texts)
-        winners = probabilities.argmax(axis=1)
         return [
-            Prediction(self.bundle.labels[winner], dict(zip(self.bundle.labels, rounded(row), strict=True)), int(count))
-            for winner, row, count in zip(winners, probabilities, tokens, strict=True)
+            prediction
+            for start in range(0, len(texts), BLOCK)
+            for prediction in self._block(texts[start : start + BLOCK])
         ]
 
-    def probabilities(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        """Probabilities [n, K] and token counts [n], in blocks, so memory does not grow with n but for the result."""
-        blocks = [self._block(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK)]
-        if not blocks:
-            return np.empty((0, len(self.bundle.labels))), np.empty(0, np.int32)
-        logits, tokens = zip(*blocks, strict=True)
-        return softmax(np.concatenate(logits)), np.concatenate(tokens)
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities [n, K], in blocks, so that memory does not grow with n but for the result."""
+        blocks = [self._run(self.featuriser(texts[start : start + BLOCK])) for start in range(0, len(texts), BLOCK)]
+        return np.concatenate([np.empty((0, len(self.bundle.labels))), *blocks])
 
-    def _block(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _run(self, features: Features) -> NDArray[np.float64]:
+        return softmax(self._predict(model_inputs(features, self.featuriser))["logits"])
+
+    def _block(self, texts: Sequence[str]) -> list[Prediction]:
         features = self.featuriser(texts)
-        return self._predict(model_inputs(features, self.featuriser))["logits"], features.tokens
+        probabilities = self._run(features)
+        known = np.bincount(features.unigram_rows, self._known[features.unigrams], len(texts))
+        facts = zip(
+            texts, probabilities.argmax(axis=1), rounded(probabilities), features.tokens.tolist(), known, strict=True
+        )
+        return [
+            Prediction(
+                self.bundle.labels[winner],
+                dict(zip(self.bundle.labels, row, strict=True)),
+                tokens,
+                tuple(warnings(text, tokens, int(count), self._scripts)),
+            )
+            for text, winner, row, tokens, count in facts
+        ]
 
 
 def model_inputs(features: Features, featuriser: Featuriser) -> dict[str, NDArray[np.int32]]:
@@ -97,11 +119,11 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def rounded(probabilities: NDArray[np.float64]) -> list[float]:
-    """Probabilities [K] to 6 places that add up to 1 exactly: the largest-remainder method."""
+def rounded(probabilities: NDArray[np.float64]) -> list[list[float]]:
+    """Probabilities [n, K] to 6 places, each row with a sum of exactly 1 as decimals: the largest-remainder method."""
     scale = 10**_PLACES
     exact = probabilities * scale
-    units = np.floor(exact).astype(int)
-    for index in np.argsort(units - exact, kind="stable")[: scale - units.sum()]:
-        units[index] += 1
-    return [int(unit) / scale for unit in units]
+    units = np.floor(exact).astype(np.int64)
+    ranks = np.argsort(np.argsort(units - exact, axis=1, kind="stable"), axis=1)
+    units += ranks < scale - units.sum(axis=1, keepdims=True)
+    return (units / scale).tolist()  # type: ignore[no-any-return]
