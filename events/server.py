@@ -33,10 +33,10 @@ Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML with CloudFormation's tags, of which the values are not needed here."""
+    """YAML with CloudFormation's functions, each of which becomes None: their values are known at deployment only."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: node.value)
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def template() -> dict[str, Any]:
@@ -44,8 +44,14 @@ def template() -> dict[str, Any]:
     return loaded
 
 
+def variables(made: Mapping[str, Any]) -> dict[str, str]:
+    """The environment of every function, but for what is known at deployment only."""
+    given = made["Globals"]["Function"]["Environment"]["Variables"]
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def declared(made: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """For each path of the template's API, the handler of each method."""
+    """For each path of the template's API, the handler of each method, or of ANY."""
     routes: dict[str, dict[str, str]] = {}
     for resource in made["Resources"].values():
         for event in resource.get("Properties", {}).get("Events", {}).values():
@@ -57,7 +63,7 @@ def declared(made: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 def prepare(made: Mapping[str, Any]) -> dict[str, dict[str, Handler]]:
     """The environment and the path that Lambda would give, then the handlers by path and method."""
-    for name, value in (made["Globals"]["Function"]["Environment"]["Variables"] | LOCAL).items():
+    for name, value in (variables(made) | LOCAL).items():
         os.environ.setdefault(name, value)
     sys.path[:0] = [str(ROOT / "functions"), str(ROOT / "layers/serving")]
     return {path: {method: _handler(name) for method, name in ways.items()} for path, ways in declared(made).items()}
@@ -81,10 +87,9 @@ class Gateway(ThreadingHTTPServer):
         self._turn = threading.Lock()
 
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """The handler's answer, or API Gateway's own where there is none."""
-        ways = self.routes.get(event["path"], {})
-        # An undeclared address goes to any handler, which knows best how to refuse it.
-        handler = ways.get(event["httpMethod"]) or next(iter((ways or next(iter(self.routes.values()))).values()))
+        """The handler's answer; that of any handler for an undeclared address, which it knows how to refuse."""
+        ways = self.routes.get(event["path"]) or next(iter(self.routes.values()))
+        handler = ways.get(event["httpMethod"]) or next(iter(ways.values()))
         context = SimpleNamespace(function_name="local", aws_request_id=event["requestContext"]["requestId"])
         with self._turn:
             return handler(event, context)

@@ -2,10 +2,9 @@
 
 import os
 
-from events.server import LOCAL, template
+from events.server import LOCAL, template, variables
 
-VARIABLES = template()["Globals"]["Function"]["Environment"]["Variables"]
-os.environ.update(VARIABLES | {"BUNDLE_PATH": LOCAL["BUNDLE_PATH"]})
+os.environ.update(variables(template()) | {"BUNDLE_PATH": LOCAL["BUNDLE_PATH"]})
 for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
     os.environ[name] = "testing"  # no test may reach an account
 os.environ["AWS_DEFAULT_REGION"] = "eu-central-1"

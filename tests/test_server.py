@@ -8,10 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
+from api.app import ROUTES
 from events.server import declared, template
 from tests.interrupt import heed
 
@@ -21,28 +24,40 @@ GOOD = json.dumps({"text": "A wonderful film."})
 
 
 class Server:
-    """`python -m events.server` on a free port."""
+    """`python -m events.server` on a free port. What it says goes to a file, which never fills as a pipe does."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, **variables):
         command = [sys.executable, "-m", "events.server", *(options or ("--port", "0"))]
         # Lambda's path comes from the template, and nothing of it from this test.
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "BUNDLE_PATH")}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=heed, **pipes)
+        self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        pipes = {"stdout": self.output, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment | variables, preexec_fn=heed, **pipes)
+
+    def said(self):
+        self.output.seek(0)
+        return self.output.read()
 
     def greeting(self):
-        """What it says before the first request: its lines up to the call to try."""
-        lines = []
-        while not (lines and "curl" in lines[-1]):
-            lines.append(self.process.stdout.readline())
-            assert lines[-1], f"it ended: {lines}"
-        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)", lines[0])[1])
-        return "".join(lines)
+        """What it says before the first request."""
+        deadline = time.monotonic() + 30
+        while not (found := re.search(r"http://127\.0\.0\.1:(\d+) .*?\n\n.*?\n\n", self.said(), re.DOTALL)):
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.02)
+        self.port = int(found[1])
+        return found[0]
+
+    def wait(self):
+        """Its exit status and all that it said."""
+        self.process.wait(timeout=20)
+        said = self.said()
+        self.output.close()
+        return self.process.returncode, said
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        rest = self.process.communicate(timeout=20)[0]
-        return self.process.returncode, rest
+        return self.wait()
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +94,15 @@ def raw(server, request):
 
 def test_every_route_of_the_template_is_served(connection):
     routes = declared(template())
-    assert routes["/v1/predict"] == {"POST": "api.app.handler"}
-    for path, methods in routes.items():
-        for method in methods:
-            response, body = ask(connection, method, path, GOOD if method == "POST" else None)
-            assert response.status == 200, (path, body)
-            assert response.headers["X-Request-Id"] == body["request_id"]
+    assert routes["/v1/predict"]["ANY"] == "api.app.handler"
+    assert routes.keys() == ROUTES.keys()
+    bodies = {"/v1/predict": GOOD, "/v1/predict/batch": json.dumps({"documents": [json.loads(GOOD)]})}
+    for path in routes:
+        connection.request("POST" if path in bodies else "GET", path, bodies.get(path), JSON)
+        response = connection.getresponse()
+        assert response.read()
+        assert response.status == 200, path
+        assert response.headers["X-Request-Id"]
 
 
 def test_the_line_it_prints_works_when_pasted():
@@ -107,8 +125,8 @@ def test_it_ends_cleanly(how):
 
 def test_a_taken_port_is_a_clear_error(server):
     second = Server("--port", str(server.port))
-    said = second.process.communicate(timeout=20)[0]
-    assert second.process.returncode == 2
+    code, said = second.wait()
+    assert code == 2
     assert said.count("\n") == 1
     assert f"port {server.port}" in said
     assert "make run PORT=" in said
@@ -117,8 +135,8 @@ def test_a_taken_port_is_a_clear_error(server):
 @pytest.mark.parametrize("port", ["eighty", "70000", "-1", ""])
 def test_a_port_that_is_none_is_a_clear_error(port):
     second = Server(f"--port={port}")
-    said = second.process.communicate(timeout=20)[0]
-    assert second.process.returncode == 2
+    code, said = second.wait()
+    assert code == 2
     assert "PORT=8001" in said
     assert "Traceback" not in said
 

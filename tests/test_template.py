@@ -2,6 +2,8 @@
 
 import copy
 import hashlib
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from api.app import ROUTES
+from api.problems import CODES
+
 ROOT = Path(__file__).parents[1]
 LAYERS = ["RuntimeLayer", "ServingLayer", "ModelLayer"]
-ROUTES = {("POST", "/v1/predict"), ("GET", "/health"), ("GET", "/v1/model")}
 Template = dict[str, Any]
 
 
@@ -98,10 +102,71 @@ def test_a_new_bundle_digest_alone_makes_a_new_version() -> None:
     assert version(changed) != version(source())
 
 
-def test_the_api_has_these_routes_and_no_other(stack: Template) -> None:
+def paths(stack: Template) -> dict[str, Any]:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
-    paths = api["Properties"]["Body"]["paths"]
-    assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == ROUTES
+    found: dict[str, Any] = api["Properties"]["Body"]["paths"]
+    return found
+
+
+def test_the_api_has_the_handlers_routes_and_no_other(stack: Template) -> None:
+    assert set(paths(stack)) == set(ROUTES)
+    for path, methods in paths(stack).items():
+        preflight = {"options"} if "OPTIONS" in ROUTES[path] else set()
+        assert set(methods) == {"x-amazon-apigateway-any-method"} | preflight
+
+
+def test_a_key_is_required_under_v1_but_for_preflight_and_nowhere_else(stack: Template) -> None:
+    for path, methods in paths(stack).items():
+        for method, made in methods.items():
+            keyed = {"api_key": []} in made.get("security", [])
+            assert keyed == (path.startswith("/v1/") and method != "options"), (path, method)
+
+
+def test_each_plan_has_throttle_quota_a_key_and_this_stage(stack: Template) -> None:
+    plans, links = of_type(stack, "AWS::ApiGateway::UsagePlan"), of_type(stack, "AWS::ApiGateway::UsagePlanKey")
+    assert (
+        {link["Properties"]["UsagePlanId"]["Ref"] for link in links.values()} == plans.keys() == {"FreePlan", "ProPlan"}
+    )
+    keys = of_type(stack, "AWS::ApiGateway::ApiKey")
+    assert {link["Properties"]["KeyId"]["Ref"] for link in links.values()} == keys.keys()
+    for name, plan in plans.items():
+        limits = {
+            value["Ref"]
+            for part in ("Throttle", "Quota")
+            for value in plan["Properties"][part].values()
+            if isinstance(value, dict)
+        }
+        kind = name.removesuffix("Plan")
+        assert limits == {f"{kind}RequestsPerSecond", f"{kind}RequestsPerMonth"}
+        assert plan["Properties"]["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": "ApiStage"}}]
+
+
+def gateway_answers(stack: Template) -> dict[str, Any]:
+    (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
+    found: dict[str, Any] = api["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
+    return found
+
+
+def test_the_gateways_own_answers_are_problems_of_our_list(stack: Template) -> None:
+    for name, made in gateway_answers(stack).items():
+        body = json.loads(made["responseTemplates"]["application/json"])
+        status, title = CODES[body["code"]]
+        assert int(made["statusCode"]) == body["status"] == status, name
+        assert body.keys() >= {"type", "title", "status", "detail", "code", "request_id"}
+        assert body["title"] == title
+        assert made["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert ("gatewayresponse.header.Retry-After" in made["responseParameters"]) == (status == 429)
+    wanted = {"INVALID_API_KEY", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE"}
+    assert set(gateway_answers(stack)) >= wanted
+
+
+def test_the_access_log_holds_no_body_query_or_address(stack: Template) -> None:
+    (stage,) = of_type(stack, "AWS::ApiGateway::Stage").values()
+    logged = set(re.findall(r"\$context\.([\w.]+)", stage["Properties"]["AccessLogSetting"]["Format"]))
+    assert logged == {
+        "requestId", "requestTimeEpoch", "httpMethod", "resourcePath", "status", "responseLatency", "responseLength",
+        "identity.apiKeyId",
+    }  # fmt: skip
 
 
 def test_each_route_calls_the_alias_and_nothing_else(stack: Template) -> None:
@@ -116,7 +181,7 @@ def test_each_route_calls_the_alias_and_nothing_else(stack: Template) -> None:
 
 def test_only_this_api_may_call_the_function(stack: Template) -> None:
     permissions = of_type(stack, "AWS::Lambda::Permission")
-    assert len(permissions) == len(ROUTES)
+    assert len(permissions) == sum(len(methods) for methods in paths(stack).values())
     for permission in permissions.values():
         assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
         arn, parts = permission["Properties"]["SourceArn"]["Fn::Sub"]
@@ -135,7 +200,7 @@ def test_the_api_answers_no_foreign_page_and_records_no_body(stack: Template) ->
 
 
 def test_roles_allow_only_writing_own_logs_and_traces(stack: Template) -> None:
-    (role,) = of_type(stack, "AWS::IAM::Role").values()
+    role = of_type(stack, "AWS::IAM::Role")["ApiRole"]
     assert "ManagedPolicyArns" not in role["Properties"]
     (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}

@@ -227,7 +227,7 @@ def install(
 def known_tokens(corpus: Corpus, featuriser: Featuriser) -> NDArray[np.bool_]:
     """Which tokens [2**unigram_bits] stand in enough training texts: 10, or fewer where there are few texts."""
     enough = min(10, max(2, len(corpus) // 1000))
-    return corpus.unigrams.texts_with(1 << featuriser.unigram_bits) >= enough  # type: ignore[no-any-return]
+    return corpus.unigrams.texts_with(1 << featuriser.unigram_bits) >= enough
 
 
 def report(

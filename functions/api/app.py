@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from api import schemas
+from api import documents, schemas
+from api.documents import Document, document
 from api.problems import Problem
 from api.request import Request
 from candor import limits
 from candor.classifier import Classifier, Prediction
 from candor.errors import CandorError
+from candor.evidence import WARNINGS
 from candor.settings import Settings
 
 logger = Logger()
@@ -25,9 +27,13 @@ metrics = Metrics()
 
 
 class Answer(NamedTuple):
-    body: dict[str, Any]
+    """A body, as JSON unless it is a text already; `tokens` is what the model read, for the metrics."""
+
+    body: dict[str, Any] | str
     tokens: int = 0
-    """What the model read, for the metrics."""
+    status: int = 200
+    kind: str = "application/json"
+    headers: Mapping[str, str] = {}
 
 
 def predict(request: Request) -> Answer:
@@ -35,6 +41,32 @@ def predict(request: Request) -> Answer:
     model = classifier()
     (prediction,) = model.predict([fields["text"]])
     return Answer(result(prediction, fields["min_confidence"]) | {"model": identity(model)}, prediction.tokens)
+
+
+def predict_batch(request: Request) -> Answer:
+    """Each document is judged alone, and all good ones predicted in one pass."""
+    fields = schemas.check(request.json(), schemas.BATCH)
+    model, good, errors = classifier(), [], []
+    for index, each in enumerate(fields["documents"]):
+        try:
+            good.append((index, schemas.check(each, schemas.DOCUMENT, f"/documents/{index}")))
+        except Problem as problem:
+            errors.append({"index": index, **name_of(each), **problem.entry()})
+    predictions = model.predict([fields["text"] for _, fields in good])
+    results = [
+        {"index": index, **name_of(document), **result(prediction, fields["min_confidence"])}
+        for (index, document), prediction in zip(good, predictions, strict=True)
+    ]
+    tokens = sum(prediction.tokens for prediction in predictions)
+    return Answer({"results": results, "errors": errors, "model": identity(model)}, tokens)
+
+
+def name_of(document: Any) -> dict[str, str]:
+    """The caller's id of a document, to be echoed, if there is one that can be."""
+    try:
+        return {"id": schemas.identifier(document["id"], "")} if document["id"] is not None else {}
+    except (Problem, TypeError, KeyError, IndexError):
+        return {}
 
 
 def health(request: Request) -> Answer:
@@ -52,24 +84,70 @@ def model(request: Request) -> Answer:
     return Answer(identity(classifier()) | {name: described[name] for name in shown} | {"limits": allowed})
 
 
+def model_card(request: Request) -> Answer:
+    return served(request, document(classifier().bundle.read("card.md").decode(), "text/markdown; charset=utf-8"))
+
+
+def openapi(request: Request) -> Answer:
+    return served(request, documents.openapi())
+
+
+def page(request: Request) -> Answer:
+    return served(request, documents.page())
+
+
+def served(request: Request, found: Document) -> Answer:
+    """A document, or 304 for a client that has it."""
+    known = {tag.strip().removeprefix("W/") for tag in request.header("if-none-match").split(",")}
+    if known & {found.headers["ETag"], "*"}:
+        return Answer("", status=304, kind=found.kind, headers=found.headers)
+    return Answer(found.content, kind=found.kind, headers=found.headers)
+
+
+def preflight(request: Request) -> Answer:
+    """CORS (WHATWG Fetch): what a page of an allowed origin may send."""
+    if not allowed_origin(request):
+        raise Problem(
+            "method_not_allowed", "This origin is not allowed.", {"Allow": ", ".join(methods_of(request.path))}
+        )
+    headers = {
+        "Access-Control-Allow-Methods": ", ".join(methods_of(request.path)),
+        "Access-Control-Allow-Headers": "content-type, x-api-key",
+        "Access-Control-Max-Age": "3600",
+    }
+    return Answer("", status=204, headers=headers)
+
+
+def allowed_origin(request: Request) -> str:
+    """The request's origin, if it is one of ALLOWED_ORIGINS, which are separated by commas."""
+    origin = request.header("origin")
+    return origin if origin and origin in os.environ.get("ALLOWED_ORIGINS", "").split(",") else ""
+
+
 ROUTES: dict[str, dict[str, Callable[[Request], Answer]]] = {
-    "/v1/predict": {"POST": predict},
-    "/v1/model": {"GET": model},
+    "/v1/predict": {"POST": predict, "OPTIONS": preflight},
+    "/v1/predict/batch": {"POST": predict_batch, "OPTIONS": preflight},
+    "/v1/model": {"GET": model, "OPTIONS": preflight},
+    "/v1/model/card": {"GET": model_card, "OPTIONS": preflight},
     "/health": {"GET": health},
+    "/openapi.json": {"GET": openapi},
+    "/": {"GET": page},
 }
 
 
+def methods_of(path: str) -> list[str]:
+    """The methods of a path that its documentation names."""
+    return [method for method in ROUTES[path] if method != "OPTIONS"]
+
+
 def result(prediction: Prediction, min_confidence: float) -> dict[str, Any]:
-    """What is said of one text. `decision` is the label, or "uncertain" where the model should not be relied on."""
-    probability = prediction.probabilities[prediction.label]
-    warnings = [] if prediction.tokens else [{"code": "LOW_EVIDENCE", "detail": "The text has no word to go by."}]
-    certain = probability >= min_confidence and not warnings
+    """What is said of one text."""
     return {
         "label": prediction.label,
-        "decision": prediction.label if certain else "uncertain",
+        "decision": prediction.decision(min_confidence),
         "probabilities": prediction.probabilities,
         "tokens": prediction.tokens,
-        "warnings": warnings,
+        "warnings": [{"code": code, "detail": WARNINGS[code]} for code in prediction.warnings],
     }
 
 
@@ -97,59 +175,68 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     start = time.perf_counter()
     request = Request(event)
     request_id = request.id or str(getattr(context, "aws_request_id", ""))
-    code, headers = "", {}
+    code = ""
     try:
         answer = route(request)(request)
-        status, body = 200, answer.body | {"request_id": request_id}
     except Problem as problem:
-        answer, code, headers = Answer({}), problem.code, problem.headers
-        status, body = int(problem.status), problem.body(request_id)
+        answer, code = refusal(problem, request_id), problem.code
     except Exception as error:
         log_fault(error)
-        answer, code = Answer({}), "internal_error"
-        fault = Problem(code, "The fault is ours and has been logged. Quote the request_id when you report it.")
-        status, body = int(fault.status), fault.body(request_id)
-    observe(request, request_id, status, code, answer.tokens, (time.perf_counter() - start) * 1000)
-    return respond(status, body, headers | {"X-Request-Id": request_id})
+        fault = Problem("internal_error", "The fault is ours and is logged. Quote the request_id when you report it.")
+        answer, code = refusal(fault, request_id), fault.code
+    observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
+    return respond(request, answer, request_id)
+
+
+def refusal(problem: Problem, request_id: str) -> Answer:
+    status, kind = int(problem.status), "application/problem+json"
+    return Answer(problem.body(request_id), status=status, kind=kind, headers=problem.headers)
 
 
 def route(request: Request) -> Callable[[Request], Answer]:
     """What answers a request. Raises Problem if nothing does."""
-    methods = ROUTES.get(request.path)
-    if methods is None:
+    ways = ROUTES.get(request.path)
+    if ways is None:
         raise Problem("not_found", f"There is nothing here. Known are: {', '.join(ROUTES)}.")
-    if request.method not in methods:
-        allowed = ", ".join(methods)
+    if request.method not in ways:
+        allowed = ", ".join(methods_of(request.path))
         raise Problem("method_not_allowed", f"Use {allowed}.", {"Allow": allowed})
-    return methods[request.method]
+    return ways[request.method]
 
 
-def respond(status: int, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    kind = "application/json" if status < 400 else "application/problem+json"
-    version = {"X-Model-Version": classifier().bundle.model["version"]} if classifier.cache_info().currsize else {}
+def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]:
+    body = answer.body
+    if isinstance(body, dict):
+        body = json.dumps(body | {"request_id": request_id}, ensure_ascii=False, separators=(",", ":"))
+    headers = {"Content-Type": answer.kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if classifier.cache_info().currsize:
+        headers["X-Model-Version"] = classifier().bundle.model["version"]
+    if origin := allowed_origin(request):
+        exposed = "X-Request-Id, X-Model-Version, Retry-After"
+        headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
     return {
-        "statusCode": status,
-        "headers": {
-            "Content-Type": kind,
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            **version,
-            **headers,
-        },
-        "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        "statusCode": answer.status,
+        "headers": {**headers, **answer.headers, "X-Request-Id": request_id},
+        "body": body,
         "isBase64Encoded": False,
     }
 
 
-def observe(request: Request, request_id: str, status: int, code: str, tokens: int, milliseconds: float) -> None:
+def observe(request: Request, request_id: str, answer: Answer, code: str, milliseconds: float) -> None:
     """One log line and one metrics blob a request, of names and numbers of our own making only."""
     path = request.path if request.path in ROUTES else "other"
-    line = {"request_id": request_id, "route": path, "status": status, "tokens": tokens, "ms": round(milliseconds, 3)}
+    line = {
+        "request_id": request_id,
+        "route": path,
+        "status": answer.status,
+        "tokens": answer.tokens,
+        "ms": round(milliseconds, 3),
+    }
     logger.info("request", extra=line | ({"code": code} if code else {}))
     metrics.add_dimension(name="route", value=path)
     metrics.add_metric("Latency", MetricUnit.Milliseconds, milliseconds)
-    metrics.add_metric("Tokens", MetricUnit.Count, tokens)
-    for name, counted in (("ClientErrors", 400 <= status < 500), ("ServerErrors", status >= 500)):
+    metrics.add_metric("Tokens", MetricUnit.Count, answer.tokens)
+    for name, counted in (("ClientErrors", 400 <= answer.status < 500), ("ServerErrors", answer.status >= 500)):
         metrics.add_metric(name, MetricUnit.Count, int(counted))
     metrics.flush_metrics()
 

@@ -6,19 +6,25 @@ No problem ever repeats what the caller sent.
 from http import HTTPStatus
 from typing import Any
 
-# Every code there is, with its status and title. The README and the OpenAPI document list the same.
+# Every code there is, with its status and title; README, OpenAPI document and template.yaml have the same. Those of
+# 403, 429 and 504 are API Gateway's own answers.
 CODES: dict[str, tuple[HTTPStatus, str]] = {
     "invalid_json": (HTTPStatus.BAD_REQUEST, "The body is not valid JSON"),
     "invalid_encoding": (HTTPStatus.BAD_REQUEST, "The body is not UTF-8"),
     "too_deep": (HTTPStatus.BAD_REQUEST, "The body is nested too deeply"),
     "duplicate_key": (HTTPStatus.BAD_REQUEST, "An object has the same key twice"),
+    "forbidden": (HTTPStatus.FORBIDDEN, "The API key is missing or unknown"),
     "not_found": (HTTPStatus.NOT_FOUND, "There is no such address"),
     "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "The address does not take this method"),
     "body_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
     "text_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The text is too large"),
+    "too_many_documents": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The batch is too large"),
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON in UTF-8"),
     "invalid_request": (HTTPStatus.UNPROCESSABLE_ENTITY, "The request has a wrong field"),
+    "too_many_requests": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time"),
+    "quota_exceeded": (HTTPStatus.TOO_MANY_REQUESTS, "The key's quota is used up"),
     "internal_error": (HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side"),
+    "timeout": (HTTPStatus.GATEWAY_TIMEOUT, "The answer took too long"),
     "model_unavailable": (HTTPStatus.SERVICE_UNAVAILABLE, "The model cannot be used"),
 }
 
@@ -31,6 +37,10 @@ class Problem(Exception):
         self.code, self.detail, self.members = code, detail, members
         self.status, self.title = CODES[code]
         self.headers = headers or {}
+
+    def entry(self) -> dict[str, Any]:
+        """As one of a batch's errors."""
+        return {"code": self.code, "detail": self.detail, **self.members}
 
     def body(self, request_id: str) -> dict[str, Any]:
         return {

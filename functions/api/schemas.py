@@ -1,11 +1,16 @@
-"""What the API's requests look like: fields as data, checked by a few lines that cost a cold start nothing."""
+"""What requests look like: fields as data, each with its check and its JSON Schema, from which OpenAPI is made.
+
+The checks are our own few lines, because a validation library would cost a cold start more than all the rest.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from api.problems import Problem
-from candor.limits import MAX_TEXT_BYTES
+from candor.limits import MAX_DOCUMENTS, MAX_ID_LENGTH, MAX_TEXT_BYTES
+
+Schema = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -13,18 +18,15 @@ class Field:
     """One field of an object. `check` returns the value to use, or raises Problem."""
 
     check: Callable[[Any, str], Any]
+    schema: Schema
     required: bool = False
     default: Any = None
 
 
 def text(value: Any, pointer: str) -> str:
     """A text of valid Unicode, not blank, at most MAX_TEXT_BYTES bytes of UTF-8."""
-    if not isinstance(value, str):
-        raise _wrong(pointer, "must be a string")
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise _wrong(pointer, "is not valid Unicode: it holds half of a surrogate pair") from None
+    string(value, pointer)
+    size = len(value.encode())
     if size > MAX_TEXT_BYTES:
         raise Problem(
             "text_too_large",
@@ -34,36 +36,126 @@ def text(value: Any, pointer: str) -> str:
             actual=size,
         )
     if not value.strip():
-        raise _wrong(pointer, "is blank; send at least one word")
+        raise wrong(pointer, "is blank; send at least one word")
+    return str(value)
+
+
+def string(value: Any, pointer: str) -> str:
+    """A string of valid Unicode."""
+    if not isinstance(value, str):
+        raise wrong(pointer, "must be a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise wrong(pointer, "is not valid Unicode: it holds half of a surrogate pair") from None
     return value
+
+
+def identifier(value: Any, pointer: str) -> str:
+    """The caller's own name for a document."""
+    if len(string(value, pointer)) > MAX_ID_LENGTH:
+        raise wrong(pointer, f"has {len(value)} characters; at most {MAX_ID_LENGTH} are allowed")
+    return str(value)
 
 
 def share(value: Any, pointer: str) -> float:
     """A number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise _wrong(pointer, "must be a number from 0 to 1")
+        raise wrong(pointer, "must be a number from 0 to 1")
     return float(value)
 
 
-PREDICT = {"text": Field(text, required=True), "min_confidence": Field(share, default=0.0)}
+def documents(value: Any, pointer: str) -> list[Any]:
+    """A list of 1 to MAX_DOCUMENTS documents, each still to be checked: a bad one must not cost the others."""
+    if not isinstance(value, list):
+        raise wrong(pointer, "must be an array")
+    if len(value) > MAX_DOCUMENTS:
+        raise Problem(
+            "too_many_documents",
+            f"{pointer} has {len(value):,} documents; at most {MAX_DOCUMENTS} are allowed. Send several requests.",
+            pointer=pointer,
+            limit=MAX_DOCUMENTS,
+            actual=len(value),
+        )
+    if not value:
+        raise wrong(pointer, "is empty; send at least one document")
+    return value
+
+
+TEXT = Field(
+    text,
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_TEXT_BYTES,
+        "pattern": r"\S",
+        "description": f"What to classify: not blank, at most {MAX_TEXT_BYTES:,} bytes of UTF-8.",
+    },
+    required=True,
+)
+MIN_CONFIDENCE = Field(
+    share,
+    {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0,
+        "description": "Below this probability the decision is `uncertain`.",
+    },
+    default=0.0,
+)
+IDENTIFIER = Field(
+    identifier,
+    {
+        "type": "string",
+        "maxLength": MAX_ID_LENGTH,
+        "description": "Your own name for the document, echoed in the answer.",
+    },
+)
+DOCUMENT = {"id": IDENTIFIER, "text": TEXT}
+PREDICT = {"text": TEXT, "min_confidence": MIN_CONFIDENCE}
+BATCH = {
+    "documents": Field(
+        documents,
+        {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_DOCUMENTS,
+            "items": {},  # each is judged alone: a bad one is one of the answer's errors
+            "description": f"1 to {MAX_DOCUMENTS} documents, each an object of `text` and, if you like, `id`.",
+        },
+        required=True,
+    ),
+    "min_confidence": MIN_CONFIDENCE,
+}
 
 
 def check(value: Any, fields: Mapping[str, Field], pointer: str = "") -> dict[str, Any]:
     """The fields of an object, with defaults for those left out. Raises Problem for the first that is wrong."""
     if not isinstance(value, dict):
-        raise _wrong(pointer, "must be an object")
+        raise wrong(pointer, "must be an object")
     if unknown := len(value.keys() - fields.keys()):
         names = ", ".join(fields)
-        raise _wrong(pointer, f"has {unknown} unknown field{'s' if unknown > 1 else ''}; known are: {names}")
+        raise wrong(pointer, f"has {unknown} unknown field{'s' if unknown > 1 else ''}; known are: {names}")
     for name, field in fields.items():
         if field.required and name not in value:
-            raise _wrong(f"{pointer}/{name}", "is missing")
+            raise wrong(f"{pointer}/{name}", "is missing")
     return {
         name: field.check(value[name], f"{pointer}/{name}") if name in value else field.default
         for name, field in fields.items()
     }
 
 
-def _wrong(pointer: str, fault: str) -> Problem:
-    """A wrong field, named by its JSON pointer (RFC 6901), which the body's own root is too: ""."""
+def schema(fields: Mapping[str, Field]) -> Schema:
+    """The same as JSON Schema."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name, field in fields.items() if field.required],
+        "properties": {name: field.schema for name, field in fields.items()},
+    }
+
+
+def wrong(pointer: str, fault: str) -> Problem:
+    """A wrong field, named by its JSON pointer (RFC 6901), which for the body itself is ""."""
     return Problem("invalid_request", f"{pointer or 'The body'} {fault}.", pointer=pointer)

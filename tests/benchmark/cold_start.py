@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
+from events.server import template, variables
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".aws-sam/build"
@@ -51,11 +51,10 @@ def free_ports() -> tuple[int, int]:
 
 def environment(task: Path) -> dict[str, str]:
     """What Lambda sets: the template's variables, the function's folder and the two layers on the path."""
-    variables = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Environment"]["Variables"]
     path = [task, BUILD / "RuntimeLayer/python", BUILD / "ServingLayer/python"]
     return {
         **os.environ,
-        **variables,
+        **variables(template()),
         "BUNDLE_PATH": str(BUILD / "ModelLayer/bundle"),
         "PYTHONPATH": os.pathsep.join(map(str, path)),
         "LAMBDA_TASK_ROOT": str(task),
@@ -104,7 +103,7 @@ def cold_start(rie: Path, handler: str, task: Path, event: bytes) -> float:
 
 def measure(runs: int) -> tuple[list[float], list[float]]:
     """Times of our handler and of the floor, interleaved, after one warm-up of each."""
-    handler = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]["ApiFunction"]["Properties"]["Handler"]
+    handler = template()["Resources"]["ApiFunction"]["Properties"]["Handler"]
     event, rie = (ROOT / "events/predict.json").read_bytes(), emulator()
     with tempfile.TemporaryDirectory() as folder:
         task = Path(folder)

@@ -11,11 +11,13 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+from events.server import template, variables
+
 ROOT = Path(__file__).parents[2]
 SAM = Path(os.environ.get("SAM", ROOT / ".venv/sam/bin/sam"))
 LAYERS = {"RuntimeLayer": "layers/runtime", "ServingLayer": "layers/serving", "ModelLayer": "layers/model"}
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
-VARIABLES: dict[str, str] = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+VARIABLES = variables(template())
 Event = dict[str, Any]
 
 # Answers each event on stdin with the handler in argv[1]; log lines go to stderr, so that stdout holds only answers.

@@ -1,9 +1,11 @@
 """The API's contract, on the handler and the bundle that ship."""
 
 import base64
+import hashlib
 import io
 import json
 import logging
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -19,12 +21,12 @@ GOOD = {"text": "A wonderful film, from the first minute to the last."}
 PROBLEM = {"type", "title", "status", "detail", "code", "request_id"}
 
 
-def event(body="", method="POST", path="/v1/predict", kind="application/json", base64_encoded=False):
+def event(body="", method="POST", path="/v1/predict", kind="application/json", base64_encoded=False, **headers):
     return {
         "resource": path,
         "path": path,
         "httpMethod": method,
-        "headers": {"content-type": kind} if kind else None,
+        "headers": ({"content-type": kind} if kind else {}) | headers or None,
         "multiValueHeaders": {"content-type": [kind]} if kind else None,
         "queryStringParameters": None,
         "requestContext": {"requestId": "request-1", "stage": "live"},
@@ -33,13 +35,22 @@ def event(body="", method="POST", path="/v1/predict", kind="application/json", b
     }
 
 
-def call(body="", **settings):
+def ask(body="", **settings):
+    """The handler's whole answer."""
     if not isinstance(body, str | bytes):
         body = json.dumps(body)
     if isinstance(body, bytes):
         body, settings["base64_encoded"] = base64.b64encode(body).decode(), True
-    answer = app.handler(event(body, **settings), SimpleNamespace(aws_request_id="lambda-1"))
+    return app.handler(event(body, **settings), SimpleNamespace(aws_request_id="lambda-1"))
+
+
+def call(body="", **settings):
+    answer = ask(body, **settings)
     return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
+
+
+def batch(documents, **more):
+    return call({"documents": documents, **more}, path="/v1/predict/batch")
 
 
 def test_a_prediction_has_what_the_contract_says():
@@ -67,6 +78,142 @@ def test_a_text_without_words_is_answered_with_a_warning_and_no_decision():
     status, body, _ = call({"text": "?!"})
     assert (status, body["tokens"], body["decision"]) == (200, 0, "uncertain")
     assert [warning["code"] for warning in body["warnings"]] == ["LOW_EVIDENCE"]
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("这部电影非常好看，我很喜欢", ["LANGUAGE_UNSUPPORTED", "LOW_EVIDENCE"]),
+        ("Замечательный фильм", ["LANGUAGE_UNSUPPORTED", "LOW_EVIDENCE"]),
+        ("asdkj qwoieu zxmcn qpwoei lkjasd", ["LOW_EVIDENCE"]),
+        ("Der Film ist wirklich schlecht und langweilig", ["LOW_EVIDENCE"]),
+        ("An evening of pure joy: Amélie is a delight, from 好 to bad.", []),
+        ("The film was dull", []),
+    ],
+)
+def test_a_text_unlike_the_training_texts_is_warned_of_and_not_decided(text, codes):
+    _, body, _ = call({"text": text})
+    assert [warning["code"] for warning in body["warnings"]] == codes
+    assert (body["decision"] == "uncertain") == bool(codes)
+    assert all(warning["detail"] for warning in body["warnings"])
+
+
+def test_a_batch_has_partial_success_in_order_with_ids_echoed():
+    documents = [
+        {"id": "a", "text": GOOD["text"]},
+        {"text": ""},
+        {"id": "c", "text": 1},
+        "no",
+        {"text": "Dull.", "id": "é"},
+    ]
+    status, body, headers = batch(documents)
+    assert status == 200
+    assert body.keys() == {"results", "errors", "model", "request_id"}
+    assert [(result["index"], result.get("id")) for result in body["results"]] == [(0, "a"), (4, "é")]
+    assert [(error["index"], error.get("id"), error["code"]) for error in body["errors"]] == [
+        (1, None, "invalid_request"),
+        (2, "c", "invalid_request"),
+        (3, None, "invalid_request"),
+    ]
+    assert [error["pointer"] for error in body["errors"]] == ["/documents/1/text", "/documents/2/text", "/documents/3"]
+    single = call(GOOD)[1]
+    assert body["results"][0] == {"index": 0, "id": "a"} | {
+        name: single[name] for name in single if name not in ("model", "request_id")
+    }
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_a_batch_in_which_every_document_fails_is_answered_all_the_same():
+    status, body, _ = batch([{"text": " "}, {}])
+    assert (status, body["results"], len(body["errors"])) == (200, [], 2)
+
+
+def test_a_batch_may_have_100_documents_and_no_more_and_not_none():
+    assert len(batch([GOOD] * 100)[1]["results"]) == 100
+    status, problem, _ = batch([GOOD] * 101)
+    assert (status, problem["code"], problem["limit"], problem["actual"]) == (413, "too_many_documents", 100, 101)
+    status, problem, _ = batch([])
+    assert (status, problem["code"], problem["pointer"]) == (422, "invalid_request", "/documents")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"text": "a" * 20_001, "id": "big"},
+        {"text": "good", "id": 7},
+        {"text": "good", "id": "x" * 101},
+        {"text": "good", "lang": "en"},
+        {"text": "good", "id": None},
+        [],
+        None,
+        {"text": "\ud800"},
+        {"text": "good", "id": "\udfff"},
+    ],
+)
+def test_a_bad_document_does_not_cost_the_good_one_beside_it(document):
+    status, body, _ = batch([document, {"id": "fine", "text": "good"}])
+    assert status == 200
+    assert [error["index"] for error in body["errors"]] == [0]
+    assert [result["id"] for result in body["results"]] == ["fine"]
+
+
+@pytest.mark.parametrize("body", [{}, {"documents": {}}, {"documents": "x"}, {"documents": [GOOD], "text": "x"}, []])
+def test_a_batch_of_another_shape_is_refused(body):
+    status, problem, _ = call(body, path="/v1/predict/batch")
+    assert (status, problem["code"]) == (422, "invalid_request")
+    assert batch([GOOD])[0] == 200
+
+
+def test_a_batch_has_a_confidence_of_its_own():
+    sure = batch([GOOD])[1]["results"][0]["probabilities"]["positive"]
+    assert batch([GOOD], min_confidence=sure - 0.01)[1]["results"][0]["decision"] == "positive"
+    assert batch([GOOD], min_confidence=sure + 0.01)[1]["results"][0]["decision"] == "uncertain"
+
+
+def test_an_id_cannot_write_a_header():
+    answer = ask({"documents": [{"id": "a\r\nSet-Cookie: x=1", "text": "good"}]}, path="/v1/predict/batch")
+    assert "Set-Cookie" not in json.dumps(answer["headers"])
+    assert json.loads(answer["body"])["results"][0]["id"] == "a\r\nSet-Cookie: x=1"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/v1/model/card", "text/markdown"), ("/openapi.json", "application/json"), ("/", "text/html")],
+)
+def test_a_document_is_served_once_to_a_client_that_keeps_it(path, kind):
+    first = ask(method="GET", path=path, kind=None)
+    assert first["statusCode"] == 200
+    assert first["headers"]["Content-Type"].startswith(kind)
+    assert "max-age" in first["headers"]["Cache-Control"]
+    again = ask(method="GET", path=path, kind=None, **{"If-None-Match": f'W/{first["headers"]["ETag"]}, "x"'})
+    assert (again["statusCode"], again["body"]) == (304, "")
+    assert again["headers"]["ETag"] == first["headers"]["ETag"]
+    assert ask(method="GET", path=path, kind=None, **{"If-None-Match": '"other"'})["statusCode"] == 200
+
+
+def test_the_page_may_run_its_own_script_and_style_and_nothing_else():
+    answer = ask(method="GET", path="/", kind=None)
+    policy = dict(part.strip().split(" ", 1) for part in answer["headers"]["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    for tag, directive in (("script", "script-src"), ("style", "style-src")):
+        (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", answer["body"], re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert policy[directive] == f"'sha256-{digest}'"
+    assert not re.search(
+        r"""\s(style|on\w+)\s*=\s*["']|<(script|link|img|iframe)\s[^>]*(src|href)=["']?https?:""", answer["body"]
+    )
+
+
+def test_only_a_configured_origin_may_call_from_a_browser(monkeypatch):
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example,https://b.example")
+    for origin, status in (("https://b.example", 204), ("https://evil.example", 405), ("", 405)):
+        answer = ask(method="OPTIONS", kind=None, Origin=origin)
+        assert answer["statusCode"] == status
+        assert answer["headers"].get("Access-Control-Allow-Origin", "") == (origin if status == 204 else "")
+    assert ask(GOOD, Origin="https://a.example")["headers"]["Access-Control-Allow-Origin"] == "https://a.example"
+    assert "Access-Control-Allow-Origin" not in ask(GOOD, Origin="https://evil.example")["headers"]
+    monkeypatch.setenv("ALLOWED_ORIGINS", "")
+    assert "Access-Control-Allow-Origin" not in ask(GOOD, Origin="https://a.example")["headers"]
 
 
 def test_health_and_model_answer():
@@ -232,6 +379,11 @@ CARRIERS = {
     "a method": (GOOD, {"method": CANARY}),
     "a content type": (GOOD, {"kind": f"text/{CANARY}"}),
     "a text too long": ({"text": CANARY * 2000}, {}),
+    "a document of a batch": (
+        {"documents": [{"text": CANARY, "x": 1}, {CANARY: CANARY}]},
+        {"path": "/v1/predict/batch"},
+    ),
+    "an origin": (GOOD, {"Origin": f"https://{CANARY}"}),
     "a duplicate key": (f'{{"{CANARY}": 1, "{CANARY}": 2}}', {}),
 }
 
@@ -263,7 +415,9 @@ def test_an_unforeseen_fault_is_an_opaque_500_and_its_place_is_logged_without_it
 
 
 def test_every_code_is_of_use():
-    used = {code for *_, code in REFUSED.values()} | {"internal_error", "model_unavailable"}
+    elsewhere = {"internal_error", "model_unavailable", "too_many_documents"}
+    gateway = {"forbidden", "too_many_requests", "quota_exceeded", "timeout"}
+    used = {code for *_, code in REFUSED.values()} | elsewhere | gateway
     assert used == set(problems.CODES)
 
 
