@@ -20,15 +20,18 @@ SAM := .venv/sam/bin/sam
 EDGE := .venv/edge/bin/python
 RUNTIME := layers/runtime/requirements.txt
 
-.PHONY: help run test train build deploy bench lint clean
+.PHONY: help run test openapi train build deploy bench lint clean
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-run: .venv/serve/.made ## the API on http://127.0.0.1:8000, from the bundle in layers/model (PORT= for another port)
+run: .venv/serve/.made ## the API on http://127.0.0.1:8000, from the bundle in layers/model (PORT= another port, API_KEYS=a,b asks for keys)
 	@exec $(SERVE) -m events.server --port "$(PORT)"
 
 test: .venv/dev/.made .venv/sam/.made $(if $(PYTHON_3_11),.venv/edge/.made) ## every test (TESTS= for some); those in Lambda's container need Docker
 	$(DEV) -m pytest $(TESTS)
+
+openapi: .venv/dev/.made ## the API's contract, functions/api/openapi.json, from the code
+	PYTHONPATH=functions:layers/serving $(DEV) -m api.openapi > .cache/openapi.json && mv .cache/openapi.json functions/api/
 
 train: .venv/dev/.made ## raw texts to a bundle (DATA= archive, folder, .csv or .jsonl; TEXT= and LABEL= name its columns)
 	@PYTHONPATH=layers/serving exec $(DEV) -m training.train $(if $(DATA),--data "$(DATA)") $(if $(TEXT),--text-column "$(TEXT)") \

@@ -7,6 +7,7 @@ Routes, handlers and environment are read from the template, so that server and 
 
 import argparse
 import base64
+import gzip
 import importlib
 import json
 import os
@@ -61,6 +62,15 @@ def declared(made: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return routes
 
 
+def keyless(made: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Paths and methods for which the template asks no key."""
+    events = [
+        event for made in made["Resources"].values() for event in made.get("Properties", {}).get("Events", {}).values()
+    ]
+    ways = [event["Properties"] for event in events if event["Type"] == "Api"]
+    return {(way["Path"], way["Method"]) for way in ways if not way.get("Auth", {}).get("ApiKeyRequired", True)}
+
+
 def prepare(made: Mapping[str, Any]) -> dict[str, dict[str, Handler]]:
     """The environment and the path that Lambda would give, then the handlers by path and method."""
     for name, value in (variables(made) | LOCAL).items():
@@ -76,23 +86,48 @@ def _handler(name: str) -> Handler:
 
 
 class Gateway(ThreadingHTTPServer):
-    """Listens, and hands each request to its handler; one at a time, as one Lambda environment does."""
+    """Listens, and hands each request to its handler; one at a time, as one Lambda environment does.
+
+    `keys`: where there are any, a route that the template keeps for holders of a key asks for one of them.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], routes: Mapping[str, Mapping[str, Handler]]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        made: Mapping[str, Any],
+        routes: Mapping[str, Mapping[str, Handler]],
+        keys: set[str],
+    ) -> None:
         super().__init__(address, _Connection)
-        self.routes = routes
+        self.routes, self.keys, self.open = routes, keys, keyless(made)
+        self.own: Mapping[str, Any] = made["Resources"]["Api"]["Properties"]
         self._turn = threading.Lock()
 
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """The handler's answer; that of any handler for an undeclared address, which it knows how to refuse."""
         ways = self.routes.get(event["path"]) or next(iter(self.routes.values()))
-        handler = ways.get(event["httpMethod"]) or next(iter(ways.values()))
+        method = event["httpMethod"] if event["httpMethod"] in ways else next(iter(ways))
+        given = {name.lower(): value for name, value in event["headers"].items()}.get("x-api-key")
+        if (
+            self.keys
+            and event["path"] in self.routes
+            and (event["path"], method) not in self.open
+            and given not in self.keys
+        ):
+            return self.refusal("INVALID_API_KEY", event["requestContext"]["requestId"])
         context = SimpleNamespace(function_name="local", aws_request_id=event["requestContext"]["requestId"])
         with self._turn:
-            return handler(event, context)
+            return ways[method](event, context)
+
+    def refusal(self, kind: str, request_id: str) -> dict[str, Any]:
+        """One of the gateway's own answers, as the template words it."""
+        made = self.own["GatewayResponses"][kind]
+        body = made["ResponseTemplates"]["application/json"].replace("$context.requestId", request_id)
+        headers = {name: value.strip("'") for name, value in made["ResponseParameters"]["Headers"].items()}
+        return {"statusCode": made["StatusCode"], "headers": headers, "body": body}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):  # a client that hangs up is no news
@@ -130,7 +165,12 @@ class _Connection(BaseHTTPRequestHandler):
         content = (answer.get("body") or "").encode()
         if answer.get("isBase64Encoded"):
             content = base64.b64decode(content)
-        self._send(answer["statusCode"], answer.get("headers", {}), content)
+        headers = dict(answer.get("headers", {}))
+        if len(content) >= self.server.own["MinimumCompressionSize"] and "gzip" in self.headers.get(
+            "Accept-Encoding", ""
+        ):
+            content, headers["Content-Encoding"] = gzip.compress(content, 6, mtime=0), "gzip"
+        self._send(answer["statusCode"], headers, content)
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
@@ -222,7 +262,8 @@ def main() -> int:
         return _fail("the port must be a whole number from 0 to 65535: make run PORT=8001")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        server = Gateway((options.host, int(options.port)), prepare(template()))
+        made, keys = template(), set(os.environ.get("API_KEYS", "").split(",")) - {""}
+        server = Gateway((options.host, int(options.port)), made, prepare(made), keys)
     except OSError as error:
         return _fail(f"port {options.port} is not to be had ({error.strerror}): make run PORT=8001")
     with server:

@@ -1,5 +1,6 @@
 """The development server as a user meets it: a process, started, called over HTTP, and ended."""
 
+import gzip
 import http.client
 import json
 import os
@@ -186,3 +187,35 @@ def test_a_client_that_hangs_up_does_no_harm(server, connection):
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(b"POST /v1/predict HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
     assert ask(connection, "POST", "/v1/predict", GOOD)[0].status == 200
+
+
+def test_keys_are_asked_for_only_where_they_are_set_and_only_where_the_template_says(connection):
+    keyed = Server(API_KEYS="first,second")
+    keyed.greeting()
+    client = http.client.HTTPConnection("127.0.0.1", keyed.port, timeout=20)
+    try:
+        for headers, status in (
+            (JSON, 403),
+            (JSON | {"x-api-key": "third"}, 403),
+            (JSON | {"X-API-Key": "second"}, 200),
+        ):
+            response, body = ask(client, "POST", "/v1/predict", GOOD, headers)
+            assert response.status == status
+            assert (body.get("code") == "forbidden") == (status == 403)
+        assert ask(client, "GET", "/health")[0].status == 200
+        assert ask(client, "GET", "/nothing")[0].status == 404
+    finally:
+        client.close()
+        assert keyed.end()[0] == 0
+    assert ask(connection, "POST", "/v1/predict", GOOD)[0].status == 200
+
+
+def test_a_long_answer_is_packed_for_a_client_that_can_unpack_it(connection):
+    connection.request("GET", "/openapi.json", headers={"Accept-Encoding": "gzip"})
+    response = connection.getresponse()
+    packed = response.read()
+    assert response.headers["Content-Encoding"] == "gzip"
+    connection.request("GET", "/openapi.json")
+    response = connection.getresponse()
+    assert response.headers["Content-Encoding"] is None
+    assert gzip.decompress(packed) == response.read()
