@@ -3,13 +3,20 @@
 import json
 import re
 import subprocess
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
+from urllib.error import HTTPError
 
 import pytest
 
 from api import app, problems
 from candor import limits
 from events.server import event
+from tests.test_server import Server
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -72,11 +79,61 @@ def test_the_bundle_reaches_the_bars_that_the_figures_name():
 
 def test_it_lists_every_error_code_and_no_other():
     table = README[README.index("| status | codes |") : README.index("No text of a caller's")]
-    assert set(re.findall(r"`([a-z]+_[a-z_]+)`", table)) == set(problems.CODES)
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", table)) - {"limit", "actual", "pointer"} == set(problems.CODES)
 
 
 def test_it_lists_every_route_and_the_limits():
     shown = set(re.findall(r"^\| `([A-Z]+) (/[\w/.]*)` \|", README, re.MULTILINE))
-    assert shown == {(method, path) for path, methods in app.ROUTES.items() for method in methods}
+    assert shown == {(method, path) for path in app.ROUTES for method in app.methods_of(path)}
     assert f"{limits.MAX_TEXT_BYTES:,} bytes" in README
     assert f"{limits.MAX_BODY_BYTES:,} a body" in README
+
+
+@pytest.fixture
+def classify():
+    """The README's client, as a reader would paste it."""
+    (client,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    pasted: dict[str, Any] = {}
+    exec(client, pasted)
+    return pasted["classify"]
+
+
+def test_its_client_gets_an_answer_for_each_text_in_order(classify):
+    server = Server()
+    server.greeting()
+    try:
+        found = classify(["A wonderful film.", " ", "A dull film."], f"http://127.0.0.1:{server.port}")
+    finally:
+        server.end()
+    assert [each.get("label", each.get("code")) for each in found] == ["positive", "invalid_request", "negative"]
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Refuses twice, then answers; notes when it was asked."""
+
+    asked: ClassVar[list[float]] = []
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append(time.monotonic())
+        self.send_response(429 if len(self.asked) < 3 else 200)
+        self.send_header("Retry-After", "0.3")
+        self.end_headers()
+        self.wfile.write(b'{"results": [], "errors": []}')
+
+    def log_message(self, format, *arguments):
+        pass
+
+
+def test_its_client_waits_as_long_as_it_is_told_to_and_gives_up_in_the_end(classify):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as busy:
+        Thread(target=busy.serve_forever).start()
+        address = f"http://127.0.0.1:{busy.server_port}"
+        assert classify(["x"], address) == []
+        assert all(later - sooner >= 0.3 for sooner, later in pairwise(Busy.asked))
+        Busy.asked.clear()
+        with pytest.raises(HTTPError) as refused:
+            classify(["x"], address, tries=2)
+        refused.value.close()
+        assert len(Busy.asked) == 2
+        busy.shutdown()
