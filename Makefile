@@ -45,7 +45,7 @@ deploy: build ## the stack into your AWS account; asks before it changes anythin
 	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
 
 bench: .venv/dev/.benched build ## every figure that the README quotes and training does not measure
-	@PYTHONPATH=layers/serving $(DEV) -m tests.benchmark $(if $(DATA),--data "$(DATA)")
+	@PYTHONPATH=functions:layers/serving $(DEV) -m tests.benchmark $(if $(DATA),--data "$(DATA)")
 
 lint: .venv/dev/.made ## ruff and mypy
 	$(DEV) -m ruff check .

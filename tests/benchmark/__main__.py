@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from events.server import LOCAL
-from tests.benchmark import cold_start, handler, texts
+from tests.benchmark import cold_start, gateway, handler, texts
 from training.data import load
 
 
@@ -22,10 +22,11 @@ def main() -> None:
     bundle = Path(LOCAL["BUNDLE_PATH"])
     for line in texts.featuriser(reviews) + texts.prediction(data, bundle, reviews):
         print(line, flush=True)
-    for line in handler.single(texts.typical(reviews)):
+    one = texts.typical(reviews)
+    for line in handler.single(one) + handler.batch(reviews):
         print(line, flush=True)
     os.sched_setaffinity(0, cores)
-    for line in cold_start.lines(runs=11):
+    for line in cold_start.lines(runs=11) + gateway.through_sam(one) + gateway.under_load(one):
         print(line, flush=True)
 
 

@@ -9,6 +9,7 @@ import time
 from types import SimpleNamespace
 
 from events.server import event, prepare, template
+from tests.benchmark.texts import interleaved
 
 CALLS = 3000
 
@@ -21,7 +22,7 @@ def single(review: str) -> list[str]:
     context = SimpleNamespace(function_name="bench", aws_request_id="bench")
     times = []
     with contextlib.redirect_stdout(io.StringIO()):
-        handler = prepare(template())["/v1/predict"]["POST"]
+        handler = prepare(template())["/v1/predict"]["ANY"]
         for _ in range(CALLS):
             start = time.perf_counter()
             answer = handler(request, context)
@@ -31,4 +32,22 @@ def single(review: str) -> list[str]:
     return [
         f"handler, one review of {len(review.split())} words: p50 {centiles[49]:.2f} ms (bar 1.5), "
         f"p99 {centiles[98]:.2f} ms (bar 4), median of {CALLS:,} calls"
+    ]
+
+
+def batch(reviews: list[str]) -> list[str]:
+    """A batch of 100 reviews against 100 single calls."""
+    os.environ["POWERTOOLS_METRICS_DISABLED"] = "false"
+    headers, context = [("Content-Type", "application/json")], SimpleNamespace(function_name="b", aws_request_id="b")
+    documents = [{"text": review} for review in reviews[:100]]
+    many = event("POST", "/v1/predict/batch", headers, json.dumps({"documents": documents}).encode())
+    single = [event("POST", "/v1/predict", headers, json.dumps(document).encode()) for document in documents]
+    with contextlib.redirect_stdout(io.StringIO()):
+        handler = prepare(template())["/v1/predict"]["ANY"]
+        together, alone = interleaved(
+            lambda: handler(many, context), lambda: [handler(each, context) for each in single]
+        )
+    return [
+        f"handler, a batch of {len(documents)} reviews: {1000 * together:.1f} ms, "
+        f"{alone / together:.1f} times cheaper than one by one (bar 5)"
     ]
