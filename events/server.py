@@ -153,7 +153,7 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         try:
-            body = self._body()
+            asked = self._event()
         except _RefusedError as refused:
             # As API Gateway itself refuses: before any handler; the connection ends, for what follows is unread.
             self.close_connection = True
@@ -161,7 +161,7 @@ class _Connection(BaseHTTPRequestHandler):
                 refused.status, {"Content-Type": "application/json"}, json.dumps({"message": str(refused)}).encode()
             )
             return
-        answer = self.server.answer(event(self.command, self.path, self.headers.items(), body))
+        answer = self.server.answer(asked)
         content = (answer.get("body") or "").encode()
         if answer.get("isBase64Encoded"):
             content = base64.b64decode(content)
@@ -171,6 +171,13 @@ class _Connection(BaseHTTPRequestHandler):
         ):
             content, headers["Content-Encoding"] = gzip.compress(content, 6, mtime=0), "gzip"
         self._send(answer["statusCode"], headers, content)
+
+    def _event(self) -> dict[str, Any]:
+        body = self._body()
+        try:
+            return event(self.command, self.path, self.headers.items(), body)
+        except ValueError:  # urlsplit's, of an address such as http://[
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, "The address is not valid.") from None
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
@@ -266,6 +273,8 @@ def main() -> int:
         server = Gateway((options.host, int(options.port)), made, prepare(made), keys)
     except OSError as error:
         return _fail(f"port {options.port} is not to be had ({error.strerror}): make run PORT=8001")
+    except KeyboardInterrupt:  # while the model loads
+        return 0
     with server:
         try:
             print(greeting(f"http://{options.host}:{server.server_port}"), flush=True)

@@ -69,6 +69,7 @@ def server():
     code, rest = server.end()
     assert code == 0
     assert "Traceback" not in rest
+    assert "Warning" not in rest
 
 
 @pytest.fixture
@@ -122,6 +123,15 @@ def test_it_ends_cleanly(how):
     assert code == 0
     assert "Traceback" not in rest
     assert "ended" in rest
+
+
+def test_it_ends_cleanly_while_the_model_is_still_loading(tmp_path):
+    os.mkfifo(tmp_path / "manifest.json")  # reading it blocks for as long as nothing is written
+    server = Server(BUNDLE_PATH=str(tmp_path))
+    with (tmp_path / "manifest.json").open("w"):
+        code, said = server.end()
+    assert code == 0
+    assert "Traceback" not in said
 
 
 def test_a_taken_port_is_a_clear_error(server):
@@ -181,6 +191,11 @@ def test_a_length_that_cannot_be_right_is_refused_at_once(server, headers, statu
     assert '"message"' in answer
     fitting = f"Content-Length: {len(GOOD)}\r\nContent-Type: application/json"
     assert "200 OK" in raw(server, f"POST /v1/predict HTTP/1.1\r\nHost: x\r\n{fitting}\r\n\r\n{GOOD}".encode())
+
+
+def test_an_address_that_is_none_is_refused(server, connection):
+    assert raw(server, b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n").startswith("HTTP/1.1 400 ")
+    assert ask(connection, "GET", "/health")[0].status == 200
 
 
 def test_a_client_that_hangs_up_does_no_harm(server, connection):

@@ -1,4 +1,4 @@
-"""From a trained Keras model to one TensorFlow Lite file: folded, quantised, with a named signature.
+"""From a trained Keras model to one TensorFlow Lite file: folded, quantised, with two named signatures.
 
 Folded: the Dense layer after the mean is linear in the embedding up to its ReLU, so embedding × kernel is one table
 and the width of the embedding costs nothing when serving. Quantised: tables hold integers with one scale a column,
@@ -8,29 +8,37 @@ features, so theirs have 16.
 """
 
 import tempfile
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.lite.tools import flatbuffer_utils
 
 from training.model import WideAndDeep
 
 _INPUTS = ("unigrams", "unigram_rows", "bigrams", "bigram_rows", "tokens")
+_EXPLAINED = ("unigrams", "bigrams", "tokens")
 
 
 def to_tflite(network: WideAndDeep) -> bytes:
-    """The model as a TensorFlow Lite flatbuffer with the signature `predict`.
+    """The model as a TensorFlow Lite flatbuffer with the signatures `predict` and `explain`.
 
     Inputs are those of candor.classifier.model_inputs; the output `logits` is float32 [n, K].
     Raises RuntimeError if the converter leaves weights out.
     """
     module = _Serving(network)
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures={"predict": module.predict})
-        model: bytes = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["predict"]).convert()
+        signatures = {"predict": module.predict, "explain": module.explain}
+        tf.saved_model.save(module, folder, signatures=signatures)
+        model = _shared(tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures)).convert())
     if len(model) < module.table_bytes:
         raise RuntimeError(f"the converter lost weights: {len(model)} bytes for tables of {module.table_bytes}")
     return model
+
+
+def _ids(names: tuple[str, ...]) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec([None], tf.int32, name=name) for name in names]
 
 
 class _Serving(tf.Module):  # type: ignore[misc]
@@ -48,7 +56,7 @@ class _Serving(tf.Module):  # type: ignore[misc]
         self.output = tf.constant(np.asarray(network.deep.weights[0]))
         self.bias = tf.constant(np.asarray(network.bias))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name=name) for name in _INPUTS])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=_ids(_INPUTS))  # type: ignore[untyped-decorator]
     def predict(
         self,
         unigrams: tf.Tensor,
@@ -62,6 +70,24 @@ class _Serving(tf.Module):  # type: ignore[misc]
         wide = _sum(self.unigram_table, unigrams, unigram_rows) + _sum(self.bigram_table, bigrams, bigram_rows)
         return {"logits": tf.pad(tf.matmul(hidden, self.output) + wide + self.bias, [[0, 0], [1, 0]])}
 
+    @tf.function(input_signature=_ids(_EXPLAINED))  # type: ignore[untyped-decorator]
+    def explain(self, unigrams: tf.Tensor, bigrams: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What each id of one text adds to the logits after the first, against a text without words.
+
+        Exact for the wide part, which is a sum. For the deep part integrated gradients along the straight path from no
+        word to all (Sundararajan et al. 2017), which for a ReLU of a sum has a closed form: each word's part of the
+        sum times the sum's slope. They are the Aumann-Shapley values, and add up without a remainder.
+        """
+        parts = _rows(self.deep_table, unigrams) / tf.maximum(tf.cast(tokens, tf.float32), 1.0)
+        whole = tf.reduce_sum(parts, axis=0)
+        risen = tf.nn.relu(self.hidden_bias + whole) - tf.nn.relu(self.hidden_bias)
+        slope = risen / tf.where(tf.equal(whole, 0.0), tf.ones_like(whole), whole)
+        return {
+            "unigrams": _rows(self.unigram_table, unigrams) + tf.matmul(parts * slope, self.output),
+            "bigrams": _rows(self.bigram_table, bigrams),
+            "base": tf.matmul(tf.nn.relu(self.hidden_bias)[None], self.output) + self.bias,
+        }
+
 
 def _quantised(
     table: NDArray[np.floating], dtype: type[np.signedinteger]
@@ -69,6 +95,31 @@ def _quantised(
     """Integers [V, C] and the scale of each column, float32 [C]: symmetric, round to nearest."""
     scales = np.maximum(np.abs(table).max(axis=0), 1e-12) / np.iinfo(dtype).max
     return np.rint(table / scales).astype(dtype), scales.astype(np.float32)
+
+
+def _rows(table: tuple[tf.Tensor, tf.Tensor], ids: tf.Tensor) -> tf.Tensor:
+    integers, scales = table
+    return tf.cast(tf.gather(integers, ids), tf.float32) * scales
+
+
+def _shared(model: bytes) -> bytes:
+    """The same model with equal tables kept once: the converter writes a copy for each signature."""
+    read = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    first: dict[bytes, int] = {}
+    for index, buffer in enumerate(read.buffers):
+        if buffer.data is not None and len(buffer.data):
+            kept = first.setdefault(bytes(buffer.data), index)
+            if kept != index:
+                buffer.data = None
+                _repoint(read, index, kept)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(read))
+
+
+def _repoint(model: Any, old: int, new: int) -> None:
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            if tensor.buffer == old:
+                tensor.buffer = new
 
 
 def _sum(table: tuple[tf.Tensor, tf.Tensor], ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -21,6 +21,9 @@ from candor.classifier import Classifier, Prediction
 from candor.errors import CandorError
 from candor.evidence import WARNINGS
 from candor.settings import Settings
+
+if TYPE_CHECKING:
+    from candor.explain import Explainer
 
 logger = Logger()
 metrics = Metrics()
@@ -39,26 +42,84 @@ class Answer(NamedTuple):
 def predict(request: Request) -> Answer:
     fields = schemas.check(request.json(), schemas.PREDICT)
     model = classifier()
+    judge = Judge(model, fields, 1)
     (prediction,) = model.predict([fields["text"]])
-    return Answer(result(prediction, fields["min_confidence"]) | {"model": identity(model)}, prediction.tokens)
+    return Answer(judge(fields["text"], prediction) | {"model": identity(model)}, prediction.tokens)
 
 
 def predict_batch(request: Request) -> Answer:
     """Each document is judged alone, and all good ones predicted in one pass."""
     fields = schemas.check(request.json(), schemas.BATCH)
     model, good, errors = classifier(), [], []
+    judge = Judge(model, fields, len(fields["documents"]))
     for index, each in enumerate(fields["documents"]):
         try:
             good.append((index, schemas.check(each, schemas.DOCUMENT, f"/documents/{index}")))
         except Problem as problem:
             errors.append({"index": index, **name_of(each), **problem.entry()})
-    predictions = model.predict([fields["text"] for _, fields in good])
+    predictions = model.predict([document["text"] for _, document in good])
     results = [
-        {"index": index, **name_of(document), **result(prediction, fields["min_confidence"])}
+        {"index": index, **name_of(document), **judge(document["text"], prediction)}
         for (index, document), prediction in zip(good, predictions, strict=True)
     ]
     tokens = sum(prediction.tokens for prediction in predictions)
     return Answer({"results": results, "errors": errors, "model": identity(model)}, tokens)
+
+
+class Judge:
+    """What is said of one text, by the options of a request for so many. Raises Problem for options that don't hold."""
+
+    def __init__(self, model: Classifier, fields: Mapping[str, Any], count: int) -> None:
+        self.explain, self.label, self.min_confidence = (
+            fields["explain"],
+            fields["explain_label"],
+            fields["min_confidence"],
+        )
+        if self.label and self.label not in model.bundle.labels:
+            raise schemas.wrong("/explain_label", f"is no label; labels are: {', '.join(model.bundle.labels)}")
+        if self.explain and count > limits.MAX_EXPLAINED:
+            raise Problem(
+                "too_many_documents",
+                f"At most {limits.MAX_EXPLAINED} documents a request can be explained, and {count} were sent. "
+                "Send several requests, or leave out /explain.",
+                pointer="/documents",
+                limit=limits.MAX_EXPLAINED,
+                actual=count,
+            )
+
+    def __call__(self, text: str, prediction: Prediction) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "label": prediction.label,
+            "decision": prediction.decision(self.min_confidence),
+            "probabilities": prediction.probabilities,
+            "tokens": prediction.tokens,
+            "warnings": [{"code": code, "detail": WARNINGS[code]} for code in prediction.warnings],
+        }
+        if self.explain:
+            said["explanation"] = explanation(text, self.label or prediction.label) if prediction.tokens else None
+        return said
+
+
+def explanation(text: str, label: str) -> dict[str, Any]:
+    from candor.explain import METHOD  # a second set of tensors, which only some requests need
+
+    found = explainer()(text, label)
+    values = zip(found.spans, found.values.tolist(), strict=True)
+    return {
+        "label": label,
+        "method": METHOD,
+        "base_value": found.base,
+        "logit": found.logit,
+        "residual": found.residual,
+        "attributions": [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in values],
+    }
+
+
+@cache
+def explainer() -> "Explainer":
+    from candor.explain import Explainer
+
+    return Explainer(classifier())
 
 
 def name_of(document: Any) -> dict[str, str]:
@@ -138,17 +199,6 @@ ROUTES: dict[str, dict[str, Callable[[Request], Answer]]] = {
 def methods_of(path: str) -> list[str]:
     """The methods of a path that its documentation names."""
     return [method for method in ROUTES[path] if method != "OPTIONS"]
-
-
-def result(prediction: Prediction, min_confidence: float) -> dict[str, Any]:
-    """What is said of one text."""
-    return {
-        "label": prediction.label,
-        "decision": prediction.decision(min_confidence),
-        "probabilities": prediction.probabilities,
-        "tokens": prediction.tokens,
-        "warnings": [{"code": code, "detail": WARNINGS[code]} for code in prediction.warnings],
-    }
 
 
 @cache
@@ -239,6 +289,7 @@ def observe(request: Request, request_id: str, answer: Answer, code: str, millis
     for name, counted in (("ClientErrors", 400 <= answer.status < 500), ("ServerErrors", answer.status >= 500)):
         metrics.add_metric(name, MetricUnit.Count, int(counted))
     metrics.flush_metrics()
+    metrics.clear_metrics()  # which a flush leaves undone where metrics are disabled, as on a developer's machine
 
 
 def log_fault(error: Exception) -> None:

@@ -180,6 +180,7 @@ def components() -> Json:
             "items": objects({"code": {"type": "string", "enum": sorted(WARNINGS)}, "detail": text}),
         },
     }
+    explained = {"explanation": {"oneOf": [explanation(), {"type": "null"}], "description": "Null without tokens."}}
     model = {"$ref": "#/components/schemas/ModelIdentity"}
     place = {"index": {**number, "description": "Which document, from 0."}}
     name = {"id": schemas.IDENTIFIER.schema}
@@ -190,10 +191,10 @@ def components() -> Json:
         "actual": number,
     }
     return {
-        "Result": objects({**verdict, "model": model, "request_id": text}),
+        "Result": objects({**verdict, "model": model, "request_id": text}, explained),
         "Results": objects(
             {
-                "results": {"type": "array", "items": objects({**place, **verdict}, name)},
+                "results": {"type": "array", "items": objects({**place, **verdict}, {**name, **explained})},
                 "errors": {"type": "array", "items": objects({**place, **fault}, {**name, **sizes})},
                 "model": model,
                 "request_id": text,
@@ -222,6 +223,24 @@ def components() -> Json:
             "description": "RFC 9457. Never repeats what was sent.",
         },
     }
+
+
+def explanation() -> Json:
+    number, place = {"type": "number"}, {"type": "integer", "minimum": 0}
+    return objects(
+        {
+            "label": {"type": "string"},
+            "method": {"type": "string"},
+            "base_value": {**number, "description": "The logit of a text without words."},
+            "logit": {**number, "description": "The label's, less the mean of the others'."},
+            "residual": {**number, "description": "Logit less base value less all values."},
+            "attributions": {
+                "type": "array",
+                "items": objects({"begin": place, "end": place, "value": number}),
+                "description": "One a token, in order; offsets in code points of the text as it was sent.",
+            },
+        }
+    )
 
 
 def objects(required: Json, optional: Json | None = None) -> Json:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.problems import Problem
-from candor.limits import MAX_DOCUMENTS, MAX_ID_LENGTH, MAX_TEXT_BYTES
+from candor.limits import MAX_DOCUMENTS, MAX_EXPLAINED, MAX_ID_LENGTH, MAX_TEXT_BYTES
 
 Schema = dict[str, Any]
 
@@ -65,6 +65,13 @@ def share(value: Any, pointer: str) -> float:
     return float(value)
 
 
+def flag(value: Any, pointer: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise wrong(pointer, "must be true or false")
+    return value
+
+
 def documents(value: Any, pointer: str) -> list[Any]:
     """A list of 1 to MAX_DOCUMENTS documents, each still to be checked: a bad one must not cost the others."""
     if not isinstance(value, list):
@@ -112,8 +119,23 @@ IDENTIFIER = Field(
         "description": "Your own name for the document, echoed in the answer.",
     },
 )
+EXPLAIN = Field(
+    flag,
+    {
+        "type": "boolean",
+        "default": False,
+        "description": f"Whether to say what each word added; of at most {MAX_EXPLAINED} documents a request.",
+    },
+    default=False,
+)
+EXPLAIN_LABEL = Field(
+    string,
+    {"type": "string", "description": "The label to explain; without it the one that was predicted."},
+    default="",
+)
 DOCUMENT = {"id": IDENTIFIER, "text": TEXT}
-PREDICT = {"text": TEXT, "min_confidence": MIN_CONFIDENCE}
+OPTIONS = {"min_confidence": MIN_CONFIDENCE, "explain": EXPLAIN, "explain_label": EXPLAIN_LABEL}
+PREDICT = {"text": TEXT, **OPTIONS}
 BATCH = {
     "documents": Field(
         documents,
@@ -126,7 +148,7 @@ BATCH = {
         },
         required=True,
     ),
-    "min_confidence": MIN_CONFIDENCE,
+    **OPTIONS,
 }
 
 

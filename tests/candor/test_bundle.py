@@ -4,9 +4,12 @@ import pytest
 
 from candor import bundle
 from candor.bundle import Bundle
-from candor.errors import BundleError
+from candor.classifier import Classifier
+from candor.errors import BundleError, InterpreterError
+from candor.settings import Settings
 
-FILES = {"model.json": b'{"labels": ["no", "yes"]}', "model.tflite": b"\0" * 100, "card.md": "café".encode()}
+MODEL = {name: {} for name in bundle.REQUIRED} | {"labels": ["no", "yes"]}
+FILES = {"model.json": bundle.canonical(MODEL), "model.tflite": b"\0" * 100, "card.md": "café".encode()}
 
 
 @pytest.fixture
@@ -67,6 +70,36 @@ def test_a_manifest_that_is_no_json_object_is_refused(made, content):
     (path / "manifest.json").write_bytes(content)
     with pytest.raises(BundleError, match=r"manifest\.json"):
         Bundle.open(path)
+
+
+@pytest.mark.parametrize("name", bundle.REQUIRED)
+def test_a_model_that_does_not_describe_itself_is_refused(tmp_path, name):
+    lacking = {key: value for key, value in MODEL.items() if key != name}
+    bundle.write(tmp_path, FILES | {"model.json": bundle.canonical(lacking)})
+    with pytest.raises(BundleError, match=name):
+        Bundle.open(tmp_path)
+
+
+SHIPPED = Settings.from_environ().bundle
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model.json": lambda content: json.dumps(json.loads(content) | {"featuriser": {"bits": 3}}).encode()},
+        {"model.json": lambda content: json.dumps(json.loads(content) | {"scripts": None}).encode()},
+        {"model.json": lambda content: content.replace(b'"version": 1', b'"version": 2')},
+        {"known.bin": lambda content: content[:-1]},
+        {"model.tflite": lambda content: content[:1000]},
+    ],
+)
+def test_a_whole_bundle_that_cannot_serve_is_refused_when_it_is_loaded(tmp_path, changes):
+    files = {path.name: path.read_bytes() for path in SHIPPED.iterdir() if path.name != "manifest.json"}
+    bundle.write(tmp_path, files)
+    assert Classifier.load(tmp_path).predict(["good"])
+    bundle.write(tmp_path, files | {name: change(files[name]) for name, change in changes.items()})
+    with pytest.raises((BundleError, InterpreterError)):
+        Classifier.load(tmp_path)
 
 
 def test_the_digest_does_not_depend_on_the_order_of_files(tmp_path):

@@ -65,6 +65,7 @@ def test_a_prediction_has_what_the_contract_says():
     assert body["request_id"] == headers["X-Request-Id"] == "request-1"
     assert headers["X-Model-Version"] == body["model"]["version"]
     assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Type"] == "application/json"
 
 
@@ -284,6 +285,12 @@ def test_a_bad_request_is_refused_as_the_table_says_and_a_good_one_after_it_is_n
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["X-Request-Id"] == problem["request_id"] == "request-1"
     assert call(GOOD)[0] == 200
+
+
+def test_a_media_type_counts_where_the_event_has_lists_of_headers_only():
+    for kind, status in (("text/plain", 415), ("application/json", 200)):
+        asked = event(json.dumps(GOOD), kind=kind) | {"headers": None}
+        assert app.handler(asked, SimpleNamespace(aws_request_id="lambda-1"))["statusCode"] == status
 
 
 def test_what_is_just_within_the_limits_is_taken():

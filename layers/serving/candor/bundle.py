@@ -13,6 +13,7 @@ from typing import Any
 from candor.errors import BundleError
 
 MANIFEST = "manifest.json"
+REQUIRED = ("name", "version", "created", "labels", "metrics", "data", "licence")  # of model.json
 
 
 class Bundle:
@@ -21,6 +22,8 @@ class Bundle:
     def __init__(self, path: Path, digest: str, files: dict[str, bytes]) -> None:
         self.path, self.digest, self._files = path, digest, files
         self.model: dict[str, Any] = _parse("model.json", self.read("model.json"))
+        if missing := [name for name in REQUIRED if name not in self.model]:
+            raise BundleError(f"model.json lacks {', '.join(missing)}")
         self.labels: tuple[str, ...] = tuple(self.model["labels"])
 
     @classmethod
@@ -78,7 +81,7 @@ def _read(path: Path, name: str) -> bytes:
 def _parse(name: str, content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{name} is not JSON") from error
     if not isinstance(value, dict):
         raise BundleError(f"{name} is not a JSON object")

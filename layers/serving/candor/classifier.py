@@ -39,12 +39,17 @@ class Classifier:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self.featuriser = Featuriser(**bundle.model["featuriser"])
+        try:
+            self.featuriser = Featuriser(**bundle.model["featuriser"])
+            self._scripts = tuple(bundle.model["scripts"])
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"model.json lacks what the classifier needs: {error}") from error
         if self.featuriser.version != VERSION:
             raise BundleError(f"model.json wants featuriser version {self.featuriser.version}; this code has {VERSION}")
-        self._predict = Signature(bundle.read("model.tflite"))
         self._known = np.unpackbits(np.frombuffer(bundle.read("known.bin"), np.uint8))
-        self._scripts = tuple(bundle.model["scripts"])
+        if len(self._known) != 1 << self.featuriser.unigram_bits:
+            raise BundleError("known.bin has another size than the featuriser's buckets")
+        self._predict = Signature(bundle.read("model.tflite"))
 
     @classmethod
     def load(cls, path: Path, digest: str = "") -> "Classifier":

@@ -66,7 +66,7 @@ class Featuriser:
 
     def __call__(self, texts: Sequence[str]) -> Features:
         """Features of a block of texts. The same text gives the same ids alone and anywhere in any block."""
-        data = text_module.join(list(texts)).encode("utf-8", "replace").translate(_BYTE_CLASSES)
+        data = _data(texts)
         starts, lengths, bounds = _tokens(data, len(texts))
         hashes = _hash(data, starts, lengths)
         pairs = hashes[:-1] * _M3 + hashes[1:]
@@ -83,6 +83,17 @@ class Featuriser:
             texts_each.repeat(np.maximum(tokens - 1, 0)),
             tokens,
         )
+
+    def tokens(self, text: str) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
+        """The clean text in UTF-8, and where in it each token starts and how long it is, in bytes."""
+        data = _data([text])
+        starts, lengths, _ = _tokens(data, 1)
+        return data, starts, lengths
+
+
+def _data(texts: Sequence[str]) -> bytes:
+    """Clean texts, a separator between each two of them, with all that is no part of a word a space."""
+    return text_module.join(list(texts)).encode("utf-8", "replace").translate(_BYTE_CLASSES)
 
 
 def _tokens(data: bytes, texts: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -16,7 +16,10 @@ _TAG_NAMES = (
 )
 # An element with nothing in it, or with attributes. Each scan ends at the next angle bracket: linear time on any input.
 _TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:[ \t\r\n]*/?>|[ \t\r\n][^<>=\0]*=[^<>\0]*>)", re.IGNORECASE)
-_NON_ASCII = re.compile(r"[^\x00-\x7f]")
+# Nearly all tags there are in reviews, and ten times as fast to find.
+_BREAK = re.compile(r"<br />")
+TAGS = (_BREAK, _TAG)
+NON_ASCII = re.compile(r"[^\x00-\x7f]")
 
 # Scripts written without spaces between words: each of their characters is a token of its own.
 _UNSPACED = (
@@ -32,7 +35,7 @@ _APOSTROPHES = "\u2018\u2019\u201b\u02bc\u2032"
 
 
 @lru_cache(maxsize=1 << 16)
-def _clean_character(character: str) -> str:
+def stand_in(character: str) -> str:
     """What stands for one non-ASCII character, already in NFKC and lower case."""
     if character in _APOSTROPHES:
         return "'"
@@ -54,12 +57,12 @@ def clean(text: str) -> str:
     if text.isascii():
         return strip_tags(text).lower()
     folded = unicodedata.normalize("NFKC", text).lower()
-    return strip_tags(_NON_ASCII.sub(lambda match: _clean_character(match[0]), folded))
+    return strip_tags(NON_ASCII.sub(lambda match: stand_in(match[0]), folded))
 
 
 def strip_tags(text: str) -> str:
     """Text with each HTML tag replaced by a space; angle brackets that are no tag stay."""
-    text = text.replace("<br />", " ")  # nearly all there is in reviews, and 10 times as fast as the pattern
+    text = text.replace(_BREAK.pattern, " ")
     return _TAG.sub(" ", text) if "<" in text else text
 
 
