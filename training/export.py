@@ -46,7 +46,9 @@ class _Serving(tf.Module):  # type: ignore[misc]
         super().__init__()
         kernel, hidden_bias = (np.asarray(variable) for variable in network.hidden.weights)
         wide = [np.asarray(table * scale) for table, scale in zip(network.wide, network.scales, strict=True)]
-        tables = [_quantised(np.asarray(network.embedding) @ kernel, np.int8)]
+        deep = np.asarray(network.embedding) @ kernel
+        deep[-1] = 0.0  # no feature, no share: a text without words is what explanations start from
+        tables = [_quantised(deep, np.int8)]
         tables += [_quantised(table, np.int16) for table in wide]
         self.table_bytes = sum(integers.nbytes for integers, _ in tables)
         self.deep_table, self.unigram_table, self.bigram_table = (

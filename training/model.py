@@ -63,6 +63,7 @@ class WideAndDeep(keras.Model):  # type: ignore[misc]
         self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias")
         uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=seed)
         self.embedding = self.add_weight(shape=(sizes[0], width), initializer=uniform, name="embedding")
+        self.embedding.assign(np.concatenate([self.embedding[:-1], np.zeros((1, width), np.float32)]))
         self.dropout = keras.layers.Dropout(0.5, seed=seed)
         normal = keras.initializers.HeNormal(seed=seed)
         self.hidden = keras.layers.Dense(HIDDEN, activation="relu", kernel_initializer=normal)

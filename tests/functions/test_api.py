@@ -171,6 +171,49 @@ def test_a_batch_has_a_confidence_of_its_own():
     assert batch([GOOD], min_confidence=sure + 0.01)[1]["results"][0]["decision"] == "uncertain"
 
 
+def test_an_explanation_comes_in_the_same_call():
+    text = "Wonderful acting, boring plot."
+    plain, explained = call({"text": text})[1], call({"text": text, "explain": True})[1]
+    found = explained.pop("explanation")
+    assert explained == plain
+    assert found["label"] == plain["label"]
+    assert [text[each["begin"] : each["end"]] for each in found["attributions"]] == [
+        "Wonderful",
+        "acting",
+        "boring",
+        "plot",
+    ]
+    total = found["base_value"] + sum(each["value"] for each in found["attributions"]) + found["residual"]
+    assert total == pytest.approx(found["logit"], abs=1e-5)
+    other = call({"text": text, "explain": True, "explain_label": "negative"})[1]["explanation"]
+    assert other["label"] == "negative"
+    assert other["attributions"][2]["value"] > 0 > other["attributions"][0]["value"]
+
+
+def test_up_to_10_documents_are_explained_and_not_one_more():
+    status, body, _ = batch([GOOD] * 10, explain=True)
+    assert status == 200
+    assert all(result["explanation"]["attributions"] for result in body["results"])
+    status, problem, _ = batch([GOOD] * 11, explain=True)
+    assert (status, problem["code"], problem["limit"], problem["actual"]) == (413, "too_many_documents", 10, 11)
+    assert batch([GOOD] * 11)[0] == 200
+
+
+@pytest.mark.parametrize("wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}])
+def test_an_explanation_that_cannot_be_is_refused_with_the_labels_there_are(wrong):
+    status, problem, _ = call(GOOD | wrong)
+    assert (status, problem["code"]) == (422, "invalid_request")
+    if "explain_label" in wrong:
+        assert (problem["pointer"], "negative, positive" in problem["detail"]) == ("/explain_label", True)
+    assert call(GOOD | {"explain": True, "explain_label": "positive"})[0] == 200
+
+
+def test_a_text_without_words_has_no_explanation_and_a_warning_that_says_why():
+    body = call({"text": "?!", "explain": True})[1]
+    assert body["explanation"] is None
+    assert body["warnings"][0]["code"] == "LOW_EVIDENCE"
+
+
 def test_an_id_cannot_write_a_header():
     answer = ask({"documents": [{"id": "a\r\nSet-Cookie: x=1", "text": "good"}]}, path="/v1/predict/batch")
     assert "Set-Cookie" not in json.dumps(answer["headers"])
