@@ -74,20 +74,19 @@ class _Serving(tf.Module):  # type: ignore[misc]
 
     @tf.function(input_signature=_ids(_EXPLAINED))  # type: ignore[untyped-decorator]
     def explain(self, unigrams: tf.Tensor, bigrams: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What each id of one text adds to the logits after the first, against a text without words.
+        """What candor.explain takes a text's logits apart into: [u, K - 1], [b, K - 1], [u, HIDDEN] and constants.
 
-        Exact for the wide part, which is a sum. For the deep part integrated gradients along the straight path from no
-        word to all (Sundararajan et al. 2017), which for a ReLU of a sum has a closed form: each word's part of the
-        sum times the sum's slope. They are the Aumann-Shapley values, and add up without a remainder.
+        The logits after the first are the sums of `unigrams` and of `bigrams`, plus `bias`, plus
+        relu(hidden_bias + sum of `hidden`) @ output.
         """
-        parts = _rows(self.deep_table, unigrams) / tf.maximum(tf.cast(tokens, tf.float32), 1.0)
-        whole = tf.reduce_sum(parts, axis=0)
-        risen = tf.nn.relu(self.hidden_bias + whole) - tf.nn.relu(self.hidden_bias)
-        slope = risen / tf.where(tf.equal(whole, 0.0), tf.ones_like(whole), whole)
+        count = tf.maximum(tf.cast(tokens, tf.float32), 1.0)
         return {
-            "unigrams": _rows(self.unigram_table, unigrams) + tf.matmul(parts * slope, self.output),
+            "unigrams": _rows(self.unigram_table, unigrams),
             "bigrams": _rows(self.bigram_table, bigrams),
-            "base": tf.matmul(tf.nn.relu(self.hidden_bias)[None], self.output) + self.bias,
+            "hidden": _rows(self.deep_table, unigrams) / count,
+            "hidden_bias": self.hidden_bias,
+            "output": self.output,
+            "bias": self.bias,
         }
 
 

@@ -101,13 +101,11 @@ class Judge:
 
 
 def explanation(text: str, label: str) -> dict[str, Any]:
-    from candor.explain import METHOD  # a second set of tensors, which only some requests need
-
     found = explainer()(text, label)
     values = zip(found.spans, found.values.tolist(), strict=True)
     return {
         "label": label,
-        "method": METHOD,
+        "method": found.method,
         "base_value": found.base,
         "logit": found.logit,
         "residual": found.residual,
@@ -117,7 +115,7 @@ def explanation(text: str, label: str) -> dict[str, Any]:
 
 @cache
 def explainer() -> "Explainer":
-    from candor.explain import Explainer
+    from candor.explain import Explainer  # a second set of tensors, which only some requests need
 
     return Explainer(classifier())
 
