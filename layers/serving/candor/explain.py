@@ -1,10 +1,10 @@
 """Why a text got its label: what each of its tokens added, in the same call and exact.
 
-The value explained is a label's logit less the mean of the others', which for two labels is the log-odds. The model
-is a sum over words and pairs of words, plus a small network on the words' mean. What each part gives a word:
+The value explained is a label's logit less the mean of the others', which for two labels is the log-odds. The model is
+a sum over words and pairs of words, plus a small network on the words' mean. What each part gives a word:
 
-- the sum: the word's own weight and half of each pair's that it is in. These are Shapley values (Shapley 1953), exact at
-  any length, for a pair counts only if both its words are there;
+- the sum: the word's own weight and half of each pair's that it is in. These are Shapley values (Shapley 1953), exact
+  at any length, for a pair counts only if both its words are there;
 - the network, up to 12 tokens: Shapley values too, by going through all sets of words;
 - the network, beyond: integrated gradients from no word to all (Sundararajan et al. 2017), which have a closed form for
   a ReLU of a sum. They are the Aumann-Shapley values (1974), to which Shapley's tend as words become many.
@@ -92,7 +92,7 @@ class _Network:
         count = len(parts)
         sets = np.arange(1 << count)
         members = sets[:, None] >> np.arange(count) & 1
-        worth, size = self(members @ parts.astype(np.float64)), members.sum(axis=1)
+        worth, size = self(members.astype(np.float64) @ parts), members.sum(axis=1)
         orders = np.array([factorial(s) * factorial(count - s - 1) / factorial(count) for s in range(count)])
         values = np.empty(count)
         for word in range(count):
@@ -106,4 +106,5 @@ class _Network:
         whole = exact.sum(axis=0)
         risen = np.maximum(self.bias + whole, 0) - np.maximum(self.bias, 0)
         slope = np.divide(risen, whole, out=np.zeros_like(whole), where=whole != 0)
-        return exact @ (slope * self.output)
+        values: NDArray[np.float64] = exact @ (slope * self.output)
+        return values
