@@ -131,6 +131,7 @@ def describe(trained: Trained) -> dict[str, Any]:
         "scripts": seen_scripts(data.texts),
         "recipe": trained.recipe,
         "seed": trained.seed,
+        "min_confidence": trained.metrics["decisions"]["min_confidence"],
         "metrics": _headline(trained.metrics),
         "data": {
             "name": data.name,
@@ -155,7 +156,19 @@ def seen_scripts(texts: Sequence[str]) -> list[str]:
 def _headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     split = "test" if "test" in metrics else "validation"
     report = metrics[split]["ours"]["all"]
-    return {"split": split, "n": report["n"], **{name: report[name] for name in HEADLINE}, "parity": metrics["parity"]}
+    decisions = metrics["decisions"]
+    trusted = {
+        "ece": decisions[split]["after"]["ece"],
+        "coverage": decisions[split]["coverage"],
+        "target_accuracy": decisions["target_accuracy"],
+    }
+    return {
+        "split": split,
+        "n": report["n"],
+        **{name: report[name] for name in HEADLINE},
+        **trusted,
+        "parity": metrics["parity"],
+    }
 
 
 def card(described: Mapping[str, Any]) -> str:
@@ -176,6 +189,13 @@ def card(described: Mapping[str, Any]) -> str:
         split=metrics["split"],
         n=f"{metrics['n']:,}",
         metrics="\n".join(rows),
+        ece=_interval(metrics["ece"]),
+        coverage="\n".join(
+            f"| {row['coverage']:.0%} | {row['min_confidence']:.4f} | {row['accuracy']:.4f} |"
+            for row in metrics["coverage"]
+        ),
+        target=f"{metrics['target_accuracy']:.0%}",
+        min_confidence=described["min_confidence"],
         rights=described["licence"],
     )
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.tools import flatbuffer_utils
 
-from training.model import WideAndDeep
+from training.model import WideAndDeep, evidence
 
 _INPUTS = ("unigrams", "unigram_rows", "bigrams", "bigram_rows", "tokens")
 _EXPLAINED = ("unigrams", "bigrams", "tokens")
@@ -70,7 +70,8 @@ class _Serving(tf.Module):  # type: ignore[misc]
         count = tf.maximum(tf.cast(tokens, tf.float32), 1.0)[:, None]
         hidden = tf.nn.relu(_sum(self.deep_table, unigrams, unigram_rows) / count + self.hidden_bias)
         wide = _sum(self.unigram_table, unigrams, unigram_rows) + _sum(self.bigram_table, bigrams, bigram_rows)
-        return {"logits": tf.pad(tf.matmul(hidden, self.output) + wide + self.bias, [[0, 0], [1, 0]])}
+        logits = (tf.matmul(hidden, self.output) + wide + self.bias) * evidence(tokens)[:, None]
+        return {"logits": tf.pad(logits, [[0, 0], [1, 0]])}
 
     @tf.function(input_signature=_ids(_EXPLAINED))  # type: ignore[untyped-decorator]
     def explain(self, unigrams: tf.Tensor, bigrams: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -79,14 +80,14 @@ class _Serving(tf.Module):  # type: ignore[misc]
         The logits after the first are the sums of `unigrams` and of `bigrams`, plus `bias`, plus
         relu(hidden_bias + sum of `hidden`) @ output.
         """
-        count = tf.maximum(tf.cast(tokens, tf.float32), 1.0)
+        count, scale = tf.maximum(tf.cast(tokens, tf.float32), 1.0), evidence(tokens)
         return {
-            "unigrams": _rows(self.unigram_table, unigrams),
-            "bigrams": _rows(self.bigram_table, bigrams),
+            "unigrams": _rows(self.unigram_table, unigrams) * scale,
+            "bigrams": _rows(self.bigram_table, bigrams) * scale,
             "hidden": _rows(self.deep_table, unigrams) / count,
             "hidden_bias": self.hidden_bias,
-            "output": self.output,
-            "bias": self.bias,
+            "output": self.output * scale,
+            "bias": self.bias * scale,
         }
 
 

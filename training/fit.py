@@ -29,16 +29,16 @@ class Recipe:
 
     width: int = 16
     batch: int = 256
-    teacher_epochs: int = 3
+    teacher_epochs: int = 1
     student_epochs: int = 1
     wide_rate: float = 0.02
-    student_rate: float = 0.01
+    student_rate: float = 0.005
     deep_rate: float = 0.001
     wide_penalty: float = 2e-4
     student_penalty: float = 1e-4
     deep_penalty: float = 1e-5
     sharpness: float = 3.0
-    guess_weight: float = 0.5
+    guess_weight: float = 0.7
 
     def to_dict(self) -> dict[str, float]:
         return asdict(self)

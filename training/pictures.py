@@ -182,6 +182,42 @@ def overview(path: Path, scores: Scores) -> None:
     _save(path, (8, 6.9), "Candor beside the article's network", scores.caption, fill)
 
 
+def trusted(folder: Path, decisions: Mapping[str, Any], split: str, caption: str) -> list[Path]:
+    """Calibration before and after, and accuracy against coverage, of train.trust's figures for one split."""
+
+    def reliability(figure: Figure) -> None:
+        for axes, when in zip(figure.subplots(1, 2, sharey=True), ("before", "after"), strict=True):
+            found = decisions[split][when]
+            sure, right, n = (np.array([row[key] for row in found["bins"]]) for key in ("probability", "accuracy", "n"))
+            axes.plot([0, 1], [0, 1], ":", color=GREY, linewidth=1.2, label="Perfect")
+            size = 10 + 400 * n / n.sum()
+            axes.scatter(sure, right, s=size, color=COLOURS["ours"], alpha=0.8, label="Texts of a bin, area by number")
+            axes.plot(sure, right, color=COLOURS["ours"], linewidth=1)
+            least = min(sure.min(), right.min()) - 0.05
+            axes.set(xlim=(least, 1.02), ylim=(least, 1.02), xlabel="Probability of the predicted label (%)")
+            axes.set_title(f"{when.title()}: calibration error {100 * found['ece']['value']:.1f} %")
+            _percent(axes.xaxis, axes.yaxis)
+            axes.label_outer()
+        figure.axes[0].set_ylabel("How often it is right (%)")
+        figure.axes[1].legend(loc="lower right")
+
+    def covered(figure: Figure) -> None:
+        axes = figure.subplots()
+        rows = decisions[split]["coverage"]
+        share, right = (np.array([row[key] for row in rows]) for key in ("coverage", "accuracy"))
+        axes.plot(share, right, "o-", color=COLOURS["ours"])
+        for row in rows:
+            words = f"{100 * row['accuracy']:.1f} % from {row['min_confidence']:.2f}"
+            axes.annotate(words, (row["coverage"], row["accuracy"]), (6, 6), textcoords="offset points", size=8.5)
+        axes.set(xlabel="Share of texts decided, the surest first (%)", ylabel="Accuracy of what is decided (%)")
+        axes.margins(0.12)
+        _percent(axes.xaxis, axes.yaxis)
+
+    _save(folder / "reliability.png", (8, 4.4), "Calibration, before and after the temperature", caption, reliability)
+    _save(folder / "coverage.png", (8, 4.4), "What deciding less often buys", caption, covered)
+    return [folder / "reliability.png", folder / "coverage.png"]
+
+
 def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
     """False and true positive rates, from (0, 0) to (1, 1), a point for each distinct score, highest first."""
     true, false = _passed(scores, positive)

@@ -30,10 +30,11 @@ from training.corpus import Corpus
 from training.data import DataError, Dataset, copies, load, split
 from training.export import to_tflite
 from training.model import WideAndDeep
-from training.pictures import Scores, draw
+from training.pictures import Scores, draw, trusted
 
 ROOT = Path(__file__).parents[1]
 BUNDLE = ROOT / "layers/model/bundle"
+TARGET = 0.97  # accuracy that is asked of decided texts
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = ROOT / "training/report"
 Ints = NDArray[np.int64]
@@ -123,6 +124,7 @@ def train(options: argparse.Namespace) -> None:
         for name, held in prepared.held_out.items()
     }
     metrics = judge(prepared, found, options.seed)
+    metrics["decisions"] = trust(prepared, deployed, found, options.seed)
     metrics["parity"] = deploy.parity(*compare(network, deployed, prepared))
     step(7, "deployment", str(options.bundle))
     digest = install(options, prepared, network, deployed, recipe, metrics)
@@ -161,23 +163,29 @@ def article(prepared: Prepared) -> tuple[Baseline, fit.History]:
 
 
 class Deployed:
-    """The exported model, in the interpreter that will serve it."""
+    """The exported model, in the interpreter that will serve it, and the temperature that is in its weights."""
 
-    def __init__(self, model: bytes, featuriser: Featuriser) -> None:
-        self.model, self.featuriser, self._run = model, featuriser, Signature(model)
+    def __init__(self, model: bytes, featuriser: Featuriser, temperature: float = 1.0) -> None:
+        self.model, self.featuriser, self.temperature = model, featuriser, temperature
+        self._run = Signature(model)
+
+    def logits(self, corpus: Corpus) -> NDArray[np.float32]:
+        """Logits [n, K]."""
+        blocks = np.split(np.arange(len(corpus)), range(BLOCK, len(corpus), BLOCK))
+        return np.concatenate(
+            [self._run(model_inputs(corpus.take(block), self.featuriser))["logits"] for block in blocks]
+        )
 
     def __call__(self, corpus: Corpus) -> Floats:
         """Probabilities [n, K]."""
-        blocks = np.split(np.arange(len(corpus)), range(BLOCK, len(corpus), BLOCK))
-        found = [self._run(model_inputs(corpus.take(block), self.featuriser))["logits"] for block in blocks]
-        return softmax(np.concatenate(found))
+        return softmax(self.logits(corpus))
 
 
 def export(network: WideAndDeep, prepared: Prepared) -> Deployed:
     held = prepared.validation
     found = fit.temperature(fit.logits(network, held.corpus, prepared.featuriser), held.targets)
     network.cool(found)
-    return Deployed(to_tflite(network), prepared.featuriser)
+    return Deployed(to_tflite(network), prepared.featuriser, found)
 
 
 def compare(network: WideAndDeep, deployed: Deployed, prepared: Prepared) -> tuple[Floats, Floats]:
@@ -198,6 +206,24 @@ def judge(prepared: Prepared, found: Mapping[str, Mapping[str, Floats]], seed: i
         }
         metrics[name]["accuracy_gain"] = evaluate.accuracy_gain(ours, baseline, held.targets, seed=seed)
     return metrics
+
+
+def trust(
+    prepared: Prepared, deployed: Deployed, found: Mapping[str, Mapping[str, Floats]], seed: int
+) -> dict[str, Any]:
+    """Calibration before and after the temperature, and what deciding less often buys."""
+    validation = found["validation"]["ours"], prepared.validation.targets
+    chosen = evaluate.least_confidence(*validation, accuracy=TARGET)
+    judged: dict[str, Any] = {"temperature": deployed.temperature, "target_accuracy": TARGET, "min_confidence": chosen}
+    for name, held in prepared.held_out.items():
+        before = softmax(deployed.temperature * deployed.logits(held.corpus))
+        after = found[name]["ours"]
+        judged[name] = {
+            "before": evaluate.calibration(before, held.targets, seed=seed),
+            "after": evaluate.calibration(after, held.targets, seed=seed),
+            "coverage": evaluate.coverage(after, held.targets),
+        }
+    return judged
 
 
 def install(
@@ -248,12 +274,18 @@ def report(
     pictures = draw(
         folder, history, trained, Scores(found[name], held.targets, prepared.dataset.labels, reports, title)
     )
+    pictures += trusted(folder, metrics["decisions"], name, f"n = {len(held.texts):,} texts, {title}")
     cost = {"seconds": round(time.monotonic() - start, 1), "peak_memory_mib": _peak_memory()}
     content = {"metrics": metrics, "history": history, "bundle": digest, "cost": cost}
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
+    decisions = metrics["decisions"]
     for network, words in (("ours", "Candor"), ("baseline", "the article's network")):
         accuracy = reports[network]["accuracy"]
         print(f"    accuracy {accuracy['value']:.2%} ({accuracy['low']:.2%} to {accuracy['high']:.2%})  {words}")
+    ece = decisions[name]["after"]["ece"]["value"]
+    print(
+        f"    calibration error {ece:.4f}; decided from {decisions['min_confidence']:.0%} on for {TARGET:.0%} accuracy"
+    )
     print(f"    {len(pictures)} pictures and report.json in {folder}; bundle {digest[:12]}")
     print(f"    {cost['seconds']:.0f} seconds, {cost['peak_memory_mib']:,} MiB at most")
 

@@ -134,7 +134,7 @@ def health(request: Request) -> Answer:
 
 def model(request: Request) -> Answer:
     described = classifier().bundle.model
-    shown = ("created", "labels", "metrics", "data", "licence")
+    shown = ("created", "labels", "min_confidence", "metrics", "data", "licence")
     allowed = {
         "text_bytes": limits.MAX_TEXT_BYTES,
         "documents": limits.MAX_DOCUMENTS,

@@ -206,6 +206,7 @@ def components() -> Json:
                 **MODEL["properties"],  # type: ignore[dict-item]
                 "created": {"type": "string", "format": "date-time"},
                 "labels": {"type": "array", "items": text},
+                "min_confidence": {"type": "number", "description": "Below it the decision is `uncertain` by default."},
                 "metrics": {"type": "object"},
                 "data": {"type": "object"},
                 "licence": text,
@@ -231,7 +232,7 @@ def explanation() -> Json:
         {
             "label": {"type": "string"},
             "method": {"type": "string"},
-            "base_value": {**number, "description": "The logit of a text without words."},
+            "base_value": {**number, "description": "The logit of a text of this length in which no word is known."},
             "logit": {**number, "description": "The label's, less the mean of the others'."},
             "residual": {**number, "description": "Logit less base value less all values."},
             "attributions": {

@@ -106,10 +106,8 @@ MIN_CONFIDENCE = Field(
         "type": "number",
         "minimum": 0,
         "maximum": 1,
-        "default": 0,
-        "description": "Below this probability the decision is `uncertain`.",
+        "description": "Below this probability the decision is `uncertain`; without it the model's own is used.",
     },
-    default=0.0,
 )
 IDENTIFIER = Field(
     identifier,

@@ -28,7 +28,7 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     """Codes of candor.evidence.WARNINGS: why the label should not be relied on."""
 
-    def decision(self, min_confidence: float = 0.0) -> str:
+    def decision(self, min_confidence: float) -> str:
         """The label, or "uncertain" where it is less probable than asked for, or there are warnings."""
         sure = self.probabilities[self.label] >= min_confidence and not self.warnings
         return self.label if sure else "uncertain"
@@ -42,6 +42,7 @@ class Classifier:
         try:
             self.featuriser = Featuriser(**bundle.model["featuriser"])
             self._scripts = tuple(bundle.model["scripts"])
+            self.min_confidence = float(bundle.model["min_confidence"])
         except (KeyError, TypeError) as error:
             raise BundleError(f"model.json lacks what the classifier needs: {error}") from error
         if self.featuriser.version != VERSION:

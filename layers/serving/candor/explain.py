@@ -33,7 +33,7 @@ class Explanation:
     label: str
     """The label that the values speak for, or, where they are negative, against."""
     base: float
-    """The logit of a text without words."""
+    """The logit of a text of this length in which the model knows no word."""
     logit: float
     residual: float
     """Logit less base less all values: rounding only."""
