@@ -70,11 +70,9 @@ class Judge:
     """What is said of one text, by the options of a request for so many. Raises Problem for options that don't hold."""
 
     def __init__(self, model: Classifier, fields: Mapping[str, Any], count: int) -> None:
-        self.explain, self.label, self.min_confidence = (
-            fields["explain"],
-            fields["explain_label"],
-            fields["min_confidence"],
-        )
+        self.explain, self.label = fields["explain"], fields["explain_label"]
+        asked = fields["min_confidence"]
+        self.min_confidence = model.min_confidence if asked is None else asked
         if self.label and self.label not in model.bundle.labels:
             raise schemas.wrong("/explain_label", f"is no label; labels are: {', '.join(model.bundle.labels)}")
         if self.explain and count > limits.MAX_EXPLAINED:

@@ -75,6 +75,18 @@ def test_a_decision_below_the_callers_confidence_is_uncertain():
     assert call(GOOD | {"min_confidence": sure + 0.01})[1]["decision"] == "uncertain"
 
 
+def test_without_the_callers_confidence_the_models_own_decides():
+    least = call(method="GET", path="/v1/model", kind=None)[1]["min_confidence"]
+    assert 0.5 < least < 1
+    found = {}
+    for text in ("A wonderful film.", "The first half is fine, the second is not."):
+        body = call({"text": text})[1]
+        sure = body["probabilities"][body["label"]] >= least
+        found[sure] = body["decision"]
+        assert call({"text": text, "min_confidence": 0})[1]["decision"] == body["label"]
+    assert found == {True: "positive", False: "uncertain"}
+
+
 def test_a_text_without_words_is_answered_with_a_warning_and_no_decision():
     status, body, _ = call({"text": "?!"})
     assert (status, body["tokens"], body["decision"]) == (200, 0, "uncertain")
