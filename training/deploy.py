@@ -114,7 +114,7 @@ def files(trained: Trained, golden: Mapping[str, Any]) -> dict[str, bytes]:
         "model.json": bundle.canonical(described),
         "golden.json": bundle.canonical(golden),
         "metrics.json": bundle.canonical(trained.metrics),
-        "card.md": card(described).encode(),
+        "card.md": card(trained, described).encode(),
     }
 
 
@@ -171,7 +171,7 @@ def _headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def card(described: Mapping[str, Any]) -> str:
+def card(trained: Trained, described: Mapping[str, Any]) -> str:
     """The model card (Mitchell et al. 2019, "Model Cards for Model Reporting"), in Markdown."""
     data, metrics = described["data"], described["metrics"]
     rows = [f"| {name.replace('_', ' ')} | {_interval(metrics[name])} |" for name in HEADLINE]
@@ -196,8 +196,14 @@ def card(described: Mapping[str, Any]) -> str:
         ),
         target=f"{metrics['target_accuracy']:.0%}",
         min_confidence=described["min_confidence"],
+        strongest=_strongest(trained.metrics["strongest"]),
         rights=described["licence"],
     )
+
+
+def _strongest(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    rows = (f"| {label} | {', '.join(each['ngram'] for each in grams) or 'none'} |" for label, grams in found.items())
+    return "\n".join(rows)
 
 
 def _interval(metric: Mapping[str, float]) -> str:

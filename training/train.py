@@ -31,6 +31,7 @@ from training.data import DataError, Dataset, copies, load, split
 from training.export import to_tflite
 from training.model import WideAndDeep
 from training.pictures import Scores, draw, trusted
+from training.strongest import strongest
 
 ROOT = Path(__file__).parents[1]
 BUNDLE = ROOT / "layers/model/bundle"
@@ -125,6 +126,7 @@ def train(options: argparse.Namespace) -> None:
     }
     metrics = judge(prepared, found, options.seed)
     metrics["decisions"] = trust(prepared, deployed, found, options.seed)
+    metrics["strongest"] = strongest(network, prepared.training.texts, prepared.dataset.labels)
     metrics["parity"] = deploy.parity(*compare(network, deployed, prepared))
     step(7, "deployment", str(options.bundle))
     digest = install(options, prepared, network, deployed, recipe, metrics)

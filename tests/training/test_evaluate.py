@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from training.evaluate import _Ranking, _resamples, accuracy_gain, evaluate, reports
+from training.evaluate import (
+    _Ranking,
+    _resamples,
+    accuracy_gain,
+    calibration,
+    coverage,
+    evaluate,
+    least_confidence,
+    reports,
+)
 
 NAMES = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
 
@@ -178,3 +187,35 @@ def test_what_does_not_fit_is_refused(probabilities, targets, labels):
     evaluate(np.array([[0.5, 0.5]]), np.array([0]), ("a", "b"), seed=1, resamples=2)
     with pytest.raises(ValueError, match=r"fit|targets|probabilities"):
         evaluate(np.asarray(probabilities), np.asarray(targets, np.int64), labels, seed=1, resamples=2)
+
+
+def test_the_calibration_error_is_the_weighted_gap_between_probability_and_accuracy():
+    sure = np.array([0.9] * 10 + [0.6] * 30)
+    targets = np.array([0] * 8 + [1] * 2 + [0] * 18 + [1] * 12)
+    found = calibration(np.stack([sure, 1 - sure], axis=1), targets, seed=1, resamples=200)
+    assert found["ece"]["value"] == pytest.approx((10 * 0.1 + 30 * 0.0) / 40)
+    assert found["ece"]["low"] <= found["ece"]["value"] <= found["ece"]["high"]
+    assert [(row["n"], row["accuracy"]) for row in found["bins"]] == [(30, 0.6), (10, 0.8)]
+
+
+def test_probabilities_that_are_true_have_next_to_no_calibration_error():
+    random = np.random.default_rng(2)
+    first = random.random(40_000)
+    targets = (random.random(40_000) > first).astype(int)
+    true, false = (calibration(np.stack([p, 1 - p], axis=1), targets, seed=1, resamples=2) for p in (first, first**2))
+    assert true["ece"]["value"] < 0.01 < 0.05 < false["ece"]["value"]
+
+
+def test_the_surest_texts_are_decided_first_and_the_threshold_keeps_what_was_asked():
+    random = np.random.default_rng(3)
+    sure = 0.5 + random.random(2000) / 2
+    targets = (random.random(2000) > sure).astype(int)
+    probabilities = np.stack([sure, 1 - sure], axis=1)
+    rows = coverage(probabilities, targets)
+    assert [row["coverage"] for row in rows] == sorted((row["coverage"] for row in rows), reverse=True)
+    assert rows[-1]["accuracy"] > rows[0]["accuracy"] + 0.1
+    least = least_confidence(probabilities, targets, 0.9)
+    decided = sure >= least
+    assert (targets[decided] == 0).mean() >= 0.9
+    assert (targets[sure >= least - 0.05] == 0).mean() < 0.9
+    assert least_confidence(probabilities, 1 - targets, 0.99) == 1.0

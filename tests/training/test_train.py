@@ -20,6 +20,7 @@ from training import deploy, fit
 from training.corpus import Corpus
 from training.export import to_tflite
 from training.model import priors
+from training.strongest import strongest
 from training.train import Deployed, main
 
 ROOT = Path(__file__).parents[2]
@@ -213,3 +214,26 @@ def test_pinning_needs_exactly_one_place(tmp_path):
     template.write_text("A: 1\n")
     with pytest.raises(deploy.ExportError, match="BUNDLE_DIGEST"):
         deploy.pin(template, "f" * 64)
+
+
+def test_the_card_shows_the_heaviest_words_and_none_that_few_texts_hold():
+    featuriser = Featuriser()
+    texts = ["the cherry seen of late"] * 60 + ["a lemon near me"] * 60 + ["a secret of the ruby"] * 49
+    weights = np.eye(2)[[0] * 60 + [1] * 60 + [0] * 49]
+    labelled = fit.Labelled(Corpus.of(texts, featuriser), weights)
+    made, _ = fit.learn(labelled, None, labelled, featuriser, fit.Recipe(), seed=3)
+    found = strongest(made, texts, ("red", "yellow"))
+    shown = {label: {each["ngram"] for each in grams} for label, grams in found.items()}
+    assert {"cherry", "the cherry"} <= shown["red"]
+    assert {"lemon", "a lemon"} <= shown["yellow"]
+    assert not [gram for grams in shown.values() for gram in grams if "secret" in gram or "ruby" in gram]
+    assert all(each["texts"] >= 50 for grams in found.values() for each in grams)
+
+
+def test_the_report_says_what_the_temperature_and_deciding_less_often_buy(trained):
+    decisions = json.loads((trained / "bundle/metrics.json").read_text())["decisions"]
+    assert 0.5 <= decisions["min_confidence"] <= 1
+    found = decisions["validation"]
+    assert found["after"]["ece"]["low"] <= found["after"]["ece"]["high"]
+    assert [row["coverage"] for row in found["coverage"]][0] == 1.0
+    assert {"reliability", "coverage"} <= {path.stem for path in (trained / "report").glob("*.png")}
