@@ -20,7 +20,7 @@ SAM := .venv/sam/bin/sam
 EDGE := .venv/edge/bin/python
 RUNTIME := layers/runtime/requirements.txt
 
-.PHONY: help run test openapi train build deploy bench lint clean
+.PHONY: help run test openapi train build deploy bench faithfulness lint clean
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
@@ -46,6 +46,9 @@ deploy: build ## the stack into your AWS account; asks before it changes anythin
 
 bench: .venv/dev/.benched build ## every figure that the README quotes and training does not measure
 	@PYTHONPATH=functions:layers/serving $(DEV) -m tests.benchmark $(if $(DATA),--data "$(DATA)")
+
+faithfulness: .venv/faithfulness/.made ## explanations beside LIME and KernelSHAP on 500 reviews
+	@PYTHONPATH=.:layers/serving $(<D)/bin/python -W ignore -m tests.benchmark.faithfulness $(if $(DATA),--data "$(DATA)")
 
 lint: .venv/dev/.made ## ruff and mypy
 	$(DEV) -m ruff check .
@@ -82,6 +85,11 @@ quietly = { $(1); } >.cache/pip.log 2>&1 || { cat .cache/pip.log >&2; exit 1; }
 .venv/sam/.made: pyproject.toml
 	$(call environment,$(PYTHON_3_13),3.13)
 	@$(call quietly,$(PIP) --group sam)
+	@touch $@
+
+.venv/faithfulness/.made: pyproject.toml
+	$(call environment,$(PYTHON_3_13),3.13)
+	@$(call quietly,$(PIP) --group faithfulness)
 	@touch $@
 
 .venv/edge/.made: pyproject.toml

@@ -1,0 +1,130 @@
+"""Whether explanations name the words that matter, beside random ones, leave-one-out, LIME and KernelSHAP.
+
+ERASER's measures (DeYoung et al. 2020), means over bins of 1, 5, 10, 20 and 50 % of a text's tokens: comprehensiveness,
+by how much the label's probability falls without the named words (more is better), and sufficiency, by how much it falls
+with nothing but them (less is better). In an environment of its own: `make faithfulness`.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import shap
+from lime.lime_text import LimeTextExplainer
+from numpy.typing import NDArray
+
+from candor.classifier import Classifier
+from candor.explain import Explainer
+from candor.offsets import spans
+from training.data import load
+
+BINS = (0.01, 0.05, 0.1, 0.2, 0.5)
+SAMPLES = 1000
+Values = NDArray[np.float64]
+
+
+class Review:
+    """A text, its tokens' places, and the probability of its label for any choice of them."""
+
+    def __init__(self, text: str, classifier: Classifier) -> None:
+        self.text, self.classifier, self.calls = text, classifier, 0
+        self.spans = spans(text, classifier.featuriser)
+        self.label = int(classifier.probabilities([text])[0].argmax())
+
+    def __call__(self, kept: NDArray[np.bool_]) -> Values:
+        """Probabilities [n] of the label for choices [n, tokens]."""
+        self.calls += len(kept)
+        words = [self.text[begin:end] for begin, end in self.spans]
+        texts = [" ".join(word for word, keep in zip(words, row, strict=True) if keep) for row in kept]
+        return self.classifier.probabilities(texts)[:, self.label]
+
+
+def ours(review: Review, explainer: Explainer) -> Values:
+    review.calls += 1
+    return explainer(review.text, explainer._labels[review.label]).values
+
+
+def leave_one_out(review: Review, explainer: Explainer) -> Values:
+    count = len(review.spans)
+    found = review(np.concatenate([np.ones((1, count), bool), ~np.eye(count, dtype=bool)]))
+    return found[0] - found[1:]
+
+
+def lime(review: Review, explainer: Explainer) -> Values:
+    """Each token by its place: "0 1 2 …" is the text that LIME perturbs."""
+    count = len(review.spans)
+
+    def predict(texts: Sequence[str]) -> Values:
+        kept = np.zeros((len(texts), count), bool)
+        for row, text in enumerate(texts):
+            kept[row, [int(place) for place in text.split()]] = True
+        p = review(kept)
+        return np.stack([1 - p, p], axis=1)
+
+    explained = LimeTextExplainer(bow=True, split_expression=r"\s+", random_state=1).explain_instance(
+        " ".join(map(str, range(count))), predict, labels=(1,), num_features=count, num_samples=SAMPLES
+    )
+    values = np.zeros(count)
+    for place, value in explained.as_list(1):
+        values[int(place)] = value
+    return values
+
+
+def kernel_shap(review: Review, explainer: Explainer) -> Values:
+    count = len(review.spans)
+    made = shap.KernelExplainer(lambda rows: review(rows.astype(bool)), np.zeros((1, count)), silent=True)
+    return np.asarray(made.shap_values(np.ones(count), nsamples=SAMPLES, silent=True), dtype=float).ravel()
+
+
+def anyhow(review: Review, explainer: Explainer) -> Values:
+    return np.random.default_rng(len(review.text)).random(len(review.spans))
+
+
+METHODS: dict[str, Callable[[Review, Explainer], Values]] = {
+    "Candor": ours,
+    "random": anyhow,
+    "leave-one-out": leave_one_out,
+    "LIME": lime,
+    "KernelSHAP": kernel_shap,
+}
+
+
+def measures(review: Review, values: Values) -> tuple[float, float]:
+    """Comprehensiveness and sufficiency."""
+    count = len(values)
+    order = np.argsort(-values, kind="stable")
+    named = np.zeros((len(BINS), count), bool)
+    for row, share in enumerate(BINS):
+        named[row, order[: max(1, round(share * count))]] = True
+    found = review(np.concatenate([np.ones((1, count), bool), ~named, named]))
+    return float((found[0] - found[1 : len(BINS) + 1]).mean()), float((found[0] - found[len(BINS) + 1 :]).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="faithfulness", description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--reviews", type=int, default=500)
+    options = parser.parse_args()
+    classifier = Classifier.load(Path("layers/model/bundle"))
+    explainer = Explainer(classifier)
+    chosen = random.Random(1).sample(load(options.data).test_texts, options.reviews)
+    print(f"{'method':14} comprehensiveness  sufficiency  calls a review  ms a review")
+    for name, method in METHODS.items():
+        found, calls, taken = [], 0, 0.0
+        for text in chosen:
+            review = Review(text, classifier)
+            start = time.perf_counter()
+            values = method(review, explainer)
+            taken += time.perf_counter() - start
+            calls += review.calls
+            found.append(measures(review, values))
+        more, less = np.mean(found, axis=0)
+        each = len(chosen)
+        print(f"{name:14} {more:17.4f}  {less:11.4f}  {calls / each:14.0f}  {1000 * taken / each:11.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
