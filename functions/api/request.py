@@ -18,7 +18,8 @@ class Request:
     def __init__(self, event: Mapping[str, Any]) -> None:
         self._event = event
         self.method = str(event.get("httpMethod") or "")
-        self.path = str(event.get("path") or "")
+        # The route, to which a custom domain may have put a prefix in "path".
+        self.path = str(event.get("resource") or event.get("path") or "")
         self.id = str((event.get("requestContext") or {}).get("requestId") or "")
 
     def header(self, name: str) -> str:

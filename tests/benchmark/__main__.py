@@ -20,10 +20,12 @@ def main() -> None:
     data = load(parser.parse_args().data)
     reviews = data.test_texts[:: len(data.test_texts) // texts.REVIEWS][: texts.REVIEWS]
     bundle = Path(LOCAL["BUNDLE_PATH"])
-    for line in texts.featuriser(reviews) + texts.prediction(data, bundle, reviews):
+    for line in (
+        texts.featuriser(reviews) + texts.prediction(data, bundle, reviews) + texts.explanation(bundle, data.test_texts)
+    ):
         print(line, flush=True)
     one = texts.typical(reviews)
-    for line in handler.single(one) + handler.batch(reviews):
+    for line in handler.single(one) + handler.explained(one) + handler.batch(reviews):
         print(line, flush=True)
     os.sched_setaffinity(0, cores)
     for line in cold_start.lines(runs=11) + gateway.through_sam(one) + gateway.under_load(one):

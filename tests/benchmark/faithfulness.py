@@ -1,8 +1,8 @@
 """Whether explanations name the words that matter, beside random ones, leave-one-out, LIME and KernelSHAP.
 
-ERASER's measures (DeYoung et al. 2020), means over bins of 1, 5, 10, 20 and 50 % of a text's tokens: comprehensiveness,
-by how much the label's probability falls without the named words (more is better), and sufficiency, by how much it falls
-with nothing but them (less is better). In an environment of its own: `make faithfulness`.
+ERASER measures (DeYoung et al. 2020), means over bins of 1, 5, 10, 20 and 50 % of a text's tokens: comprehensiveness,
+by how much the label's probability falls without the named words (more is better), and sufficiency, by how much it
+falls with nothing but them (less is better). In an environment of its own: `make faithfulness`.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from pathlib import Path
 import fasttext
 
 from candor.classifier import BLOCK, Classifier
+from candor.explain import Explainer
 from candor.features import Featuriser
 from training.data import Dataset
 
@@ -85,3 +86,11 @@ def fast_text(data: Dataset) -> "fasttext.FastText._FastText":
         lines = (f"__label__{target} {' '.join(WORD.findall(text.lower()))}\n" for text, target in rows)
         path.write_text("".join(lines))
         return fasttext.train_supervised(str(path), dim=10, wordNgrams=2, epoch=2, thread=1, verbose=0)
+
+
+def explanation(bundle: Path, reviews: Sequence[str]) -> list[str]:
+    """Whether values and base add up to the logit, on every review."""
+    classifier = Classifier.load(bundle)
+    explainer, labels = Explainer(classifier), classifier.bundle.labels
+    worst = max(abs(explainer(review, labels[-1]).residual) for review in reviews)
+    return [f"explanation: residual at most {worst:.1e} over {len(reviews):,} reviews (bar 1e-4)"]

@@ -226,6 +226,11 @@ def test_a_text_without_words_has_no_explanation_and_a_warning_that_says_why():
     assert body["warnings"][0]["code"] == "LOW_EVIDENCE"
 
 
+def test_a_prefix_of_a_custom_domain_does_not_matter():
+    made = event(json.dumps(GOOD)) | {"path": "/texts/v1/predict"}
+    assert app.handler(made, SimpleNamespace(aws_request_id="x"))["statusCode"] == 200
+
+
 def test_an_id_cannot_write_a_header():
     answer = ask({"documents": [{"id": "a\r\nSet-Cookie: x=1", "text": "good"}]}, path="/v1/predict/batch")
     assert "Set-Cookie" not in json.dumps(answer["headers"])
