@@ -16,7 +16,7 @@ import pytest
 from api import app, problems
 from candor import limits
 from events.server import event
-from tests.test_server import Server
+from tests.server import Server
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.e2e.stack import ROOT, SAM, environment
-from tests.test_server import Server
+from tests.server import Server
 
 BUILD = ROOT / ".aws-sam/build"
 CALLS = 300

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from api import app, openapi, schemas
 from api.problems import CODES
 from events.server import event
-from tests.test_server import Server
+from tests.server import Server
 
 DOCUMENT = json.loads((Path(openapi.__file__).parent / "openapi.json").read_text())
 
