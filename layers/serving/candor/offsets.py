@@ -6,7 +6,6 @@ be carried back to its input, and so from the last output to the text as it was 
 
 import re
 import unicodedata
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,54 +16,43 @@ from candor import text as text_module
 from candor.features import Featuriser
 
 Span = tuple[int, int]
+Places = NDArray[np.int64]
 _BEYOND_ASCII = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]+")  # with what a combining mark may join
 
 
 @dataclass(frozen=True)
 class Edits:
-    """Replaced spans of an input, ascending, and what each became in the output: (begin, end) of both."""
+    """Replaced spans of an input, ascending, and what each became in the output: [n, 2], begin and end."""
 
-    before: list[Span]
-    after: list[Span]
+    before: Places
+    after: Places
 
     @classmethod
     def of(cls, replaced: Iterable[tuple[int, int, int]]) -> "Edits":
         """From begin and end in the input and the length of what stands there in the output."""
-        before, after, shift = [], [], 0
-        for begin, end, length in replaced:
-            before.append((begin, end))
-            after.append((begin + shift, begin + shift + length))
-            shift += length - (end - begin)
-        return cls(before, after)
+        begins, ends, lengths = np.array([(0, 0, 0), *replaced], dtype=np.int64).T
+        shift = np.cumsum(lengths - (ends - begins))
+        after_ends = ends + shift
+        return cls(np.stack([begins, ends], axis=1), np.stack([after_ends - lengths, after_ends], axis=1))
 
-    def back(self, begin: int, end: int) -> Span:
-        """The span of the input that a span of the output, not empty, came from."""
-        return self._place(begin)[0], self._place(end - 1)[1]
-
-    def _place(self, position: int) -> Span:
-        """The span of the input that one character of the output came from."""
-        index = bisect_right(self.after, (position, 1 << 60)) - 1
-        if index < 0:
-            return position, position + 1
-        if position < self.after[index][1]:
-            return self.before[index]
-        moved = position - self.after[index][1] + self.before[index][1]
-        return moved, moved + 1
+    def back(self, positions: Places, side: int) -> Places:
+        """Where in the input the characters at these places of the output begin (side 0) or end (side 1)."""
+        index = self.after[:, 0].searchsorted(positions, side="right") - 1
+        unchanged = positions - self.after[index, 1] + self.before[index, 1] + side
+        found: Places = np.where(positions < self.after[index, 1], self.before[index, side], unchanged)
+        return found
 
 
 def spans(text: str, featuriser: Featuriser) -> list[Span]:
     """[tokens] begin and end of each token of the featuriser's in the text, in code points."""
     chain = [Edits.of(step) for step in _steps(text)]
-    starts, ends = _characters(text, featuriser)
-    found = []
-    for begin, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        for edits in reversed(chain):
-            begin, end = edits.back(begin, end)
-        found.append((begin, end))
-    return found
+    begins, ends = _characters(text, featuriser)
+    for edits in reversed(chain):
+        begins, ends = edits.back(begins, 0), edits.back(ends - 1, 1)
+    return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
-def _characters(text: str, featuriser: Featuriser) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _characters(text: str, featuriser: Featuriser) -> tuple[Places, Places]:
     """Where tokens begin and end in the clean text, in characters rather than bytes."""
     data, starts, lengths = featuriser.tokens(text)
     if data.isascii():
