@@ -20,7 +20,7 @@ SAM := .venv/sam/bin/sam
 EDGE := .venv/edge/bin/python
 RUNTIME := layers/runtime/requirements.txt
 
-.PHONY: help run test openapi train build deploy bench faithfulness lint clean
+.PHONY: help run test openapi train score report verify build deploy bench faithfulness lint clean
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
@@ -37,6 +37,16 @@ train: .venv/dev/.made ## raw texts to a bundle (DATA= archive, folder, .csv or 
 	@PYTHONPATH=layers/serving exec $(DEV) -m training.train $(if $(DATA),--data "$(DATA)") $(if $(TEXT),--text-column "$(TEXT)") \
 	  $(if $(LABEL),--label-column "$(LABEL)") $(if $(NAME),--name "$(NAME)") $(if $(GOLDEN),--golden "$(GOLDEN)") \
 	  $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(REPORT),--report "$(REPORT)")
+
+score: .venv/serve/.made ## a file, folder or pattern of texts to labels (INPUT= OUTPUT= TEXT= ID= EXPLAIN=1)
+	@PYTHONPATH=layers/serving exec $(SERVE) -m events.score "$(INPUT)" "$(or $(OUTPUT),results)" \
+	  $(if $(TEXT),--text-column "$(TEXT)") $(if $(ID),--id-column "$(ID)") $(if $(EXPLAIN),--explain)
+
+report: .venv/serve/.made ## one HTML page about a file of texts (INPUT= OUTPUT=report.html TEXT=)
+	@PYTHONPATH=layers/serving exec $(SERVE) -m events.report "$(INPUT)" "$(or $(OUTPUT),report.html)" $(if $(TEXT),--text-column "$(TEXT)")
+
+verify: .venv/serve/.made ## whether a receipt of `make score` still holds (MANIFEST=)
+	@PYTHONPATH=layers/serving exec $(SERVE) -m events.score --verify "$(MANIFEST)"
 
 build: .venv/dev/.made .venv/sam/.made ## functions and layers as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
 	PYTHON="$(abspath $(DEV))" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)

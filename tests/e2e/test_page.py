@@ -98,7 +98,20 @@ def test_words_are_told_apart_without_colour_and_say_their_number(visit: Visit) 
 def test_sentences_are_ranked_and_what_would_change_the_answer_is_said(visit: Visit) -> None:
     visit.classify("The weather was mild. A wonderful, moving, excellent film. I had tea.")
     expect(visit.page.locator("ol li").first).to_contain_text("excellent")
-    expect(visit.page.locator("#results")).to_contain_text("What would change the answer")
+
+
+def test_the_words_that_decide_are_named_and_without_them_the_answer_is_another(visit: Visit) -> None:
+    text = "The acting is wonderful but the plot is boring and the end is weak."
+    visit.classify(text)
+    expect(visit.page.locator(".verdict")).to_have_text("negative")
+    visit.page.get_by_role("button", name="What would change the answer?").click()
+    said = visit.page.locator("[role=status]", has_text="other label")
+    expect(said).to_be_visible()
+    words = re.findall(r"“(\w+)”", said.inner_text())
+    assert "boring" in words
+    visit.classify(" ".join(word for word in text.rstrip(".").split() if word not in words))
+    expect(visit.page.locator(".verdict, .item .soft").first).not_to_have_text("negative")
+    assert "negative" not in visit.page.locator(".item").inner_text().split("%")[0]
 
 
 def test_several_reviews_are_classified_at_once_one_a_line(visit: Visit) -> None:
