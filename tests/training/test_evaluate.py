@@ -198,6 +198,13 @@ def test_the_calibration_error_is_the_weighted_gap_between_probability_and_accur
     assert [(row["n"], row["accuracy"]) for row in found["bins"]] == [(30, 0.6), (10, 0.8)]
 
 
+def test_being_too_sure_in_one_bin_does_not_make_up_for_being_too_unsure_in_another():
+    sure = np.array([0.9] * 20 + [0.6] * 20)
+    targets = np.array([0] * 14 + [1] * 6 + [0] * 16 + [1] * 4)  # right 0.7 and 0.8 of the time
+    found = calibration(np.stack([sure, 1 - sure], axis=1), targets, seed=1, resamples=2)
+    assert found["ece"]["value"] == pytest.approx(0.2)
+
+
 def test_probabilities_that_are_true_have_next_to_no_calibration_error():
     random = np.random.default_rng(2)
     first = random.random(40_000)
