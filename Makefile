@@ -18,11 +18,14 @@ SERVE := .venv/serve/bin/python
 DEV := .venv/dev/bin/python
 SAM := .venv/sam/bin/sam
 EDGE := .venv/edge/bin/python
+# Python with the path of a function, and nobody's account.
+ACCOUNT = PYTHONPATH=.:functions:layers/serving BUNDLE_PATH=layers/model/bundle AWS_ACCESS_KEY_ID=testing \
+  AWS_SECRET_ACCESS_KEY=testing $(DEV)
 RUNTIME := layers/runtime/requirements.txt
 
-.PHONY: help run test openapi train score report verify build deploy bench faithfulness lint clean
+.PHONY: help run test openapi train score report verify-results torture build deploy bench faithfulness lint clean
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 run: .venv/serve/.made ## the API on http://127.0.0.1:8000, from the bundle in layers/model (PORT= another port, API_KEYS=a,b asks for keys)
 	@exec $(SERVE) -m events.server --port "$(PORT)"
@@ -34,19 +37,24 @@ openapi: .venv/dev/.made ## the API's contract, functions/api/openapi.json, from
 	PYTHONPATH=functions:layers/serving $(DEV) -m api.openapi > .cache/openapi.json && mv .cache/openapi.json functions/api/
 
 train: .venv/dev/.made ## raw texts to a bundle (DATA= archive, folder, .csv or .jsonl; TEXT= and LABEL= name its columns)
-	@PYTHONPATH=layers/serving exec $(DEV) -m training.train $(if $(DATA),--data "$(DATA)") $(if $(TEXT),--text-column "$(TEXT)") \
+	@PYTHONPATH=layers/serving $(DEV) -m training.train $(if $(DATA),--data "$(DATA)") $(if $(TEXT),--text-column "$(TEXT)") \
 	  $(if $(LABEL),--label-column "$(LABEL)") $(if $(NAME),--name "$(NAME)") $(if $(GOLDEN),--golden "$(GOLDEN)") \
 	  $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(REPORT),--report "$(REPORT)")
+	$(if $(BUNDLE),,@$(ACCOUNT) -m tests.samples)
 
-score: .venv/serve/.made ## a file, folder or pattern of texts to labels (INPUT= OUTPUT= TEXT= ID= EXPLAIN=1)
+score: .venv/serve/.made ## a file, folder or pattern of texts to labels (INPUT= OUTPUT= TEXT= ID= EXPLAIN=1 CSV=1 PICTURE=1)
 	@PYTHONPATH=layers/serving exec $(SERVE) -m events.score "$(INPUT)" "$(or $(OUTPUT),results)" \
-	  $(if $(TEXT),--text-column "$(TEXT)") $(if $(ID),--id-column "$(ID)") $(if $(EXPLAIN),--explain)
+	  $(if $(TEXT),--text-column "$(TEXT)") $(if $(ID),--id-column "$(ID)") $(if $(EXPLAIN),--explain) $(if $(CSV),--csv) \
+	  $(if $(PICTURE),--picture) $(if $(STDIN),--stdin $(STDIN))
 
 report: .venv/serve/.made ## one HTML page about a file of texts (INPUT= OUTPUT=report.html TEXT=)
 	@PYTHONPATH=layers/serving exec $(SERVE) -m events.report "$(INPUT)" "$(or $(OUTPUT),report.html)" $(if $(TEXT),--text-column "$(TEXT)")
 
-verify: .venv/serve/.made ## whether a receipt of `make score` still holds (MANIFEST=)
+verify-results: .venv/serve/.made ## whether a receipt of `make score` still holds (MANIFEST=)
 	@PYTHONPATH=layers/serving exec $(SERVE) -m events.score --verify "$(MANIFEST)"
+
+torture: .venv/dev/.made ## batch jobs under 2,000 random schedules of faults (SCHEDULES= SEED=)
+	@$(ACCOUNT) -m tests.torture --schedules $(or $(SCHEDULES),2000) --seed $(or $(SEED),0)
 
 build: .venv/dev/.made .venv/sam/.made ## functions and layers as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
 	PYTHON="$(abspath $(DEV))" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
@@ -63,7 +71,7 @@ faithfulness: .venv/faithfulness/.made ## explanations beside LIME and KernelSHA
 lint: .venv/dev/.made ## ruff and mypy
 	$(DEV) -m ruff check .
 	$(DEV) -m ruff format --check .
-	$(DEV) -m mypy layers/serving/candor functions/api events/server.py training
+	$(DEV) -m mypy layers/serving/candor functions/api events training
 
 clean: ## forgets every environment and build
 	rm -rf .venv .aws-sam

@@ -55,7 +55,7 @@ def page(name: str, rows: Iterator[Row], classifier: Classifier) -> str:
         for text, prediction in zip(texts, classifier.predict(texts), strict=True):
             decision, p = prediction.decision(classifier.min_confidence), prediction.probabilities[prediction.label]
             labels[decision] += 1
-            sure[min(int(p * BINS), BINS - 1)] += 1
+            sure[bin_of(p)] += 1
             best = kept.setdefault(decision, [])
             best.append((p, text, prediction))
             best.sort(key=lambda each: -each[0] if decision != "uncertain" else each[0])
@@ -79,6 +79,10 @@ def table(kind: str, counts: Counter[str]) -> str:
     return f"<table><tr><th>{kind}</th><th>rows</th></tr>{rows}</table>" if rows else ""
 
 
+def bin_of(probability: float) -> int:
+    return min(int(probability * BINS), BINS - 1)
+
+
 def histogram(sure: Counter[int]) -> str:
     """Texts by the probability of their label."""
     most = max(sure.values(), default=1)
@@ -89,7 +93,8 @@ def histogram(sure: Counter[int]) -> str:
         for place in range(BINS)
     )
     marks = "".join(f'<text x="{30 * place}" y="166">{place / BINS:.0%}</text>' for place in range(0, BINS, 2))
-    return f'<svg viewBox="0 0 600 170" role="img" aria-label="Texts by probability of their label">{bars}{marks}</svg>'
+    about = 'viewBox="0 0 600 170" role="img" aria-label="Texts by probability of their label"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {about}>{bars}{marks}</svg>'
 
 
 def quote(text: str, prediction: Prediction, explainer: Explainer) -> str:

@@ -1,12 +1,14 @@
 """Scores files on this machine: texts in, JSON lines and a receipt out, over as many processes as there are cores.
 
-    python -m events.score reviews.csv results/      (or a folder, a pattern, or - for JSON lines on standard input)
+    python -m events.score reviews.csv results/      (or a folder, a pattern, or - for standard input)
 
-Each file gets a folder of parts and, last, a manifest.json; what is there from a run that was interrupted is kept.
+Plan, score and finish are those of the batch functions. Each file gets a folder of parts and, last, a manifest.json;
+what is there from a run that was interrupted is kept.
 """
 
 import argparse
-import hashlib
+import csv
+import io
 import json
 import os
 import shutil
@@ -14,96 +16,49 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from candor import bundle
+from candor import jobs
+from candor.bundle import Bundle
 from candor.classifier import Classifier
-from candor.errors import CandorError
-from candor.explain import Explainer
-from candor.rows import ERRORS, READERS, Row, RowsError, blocks, read
+from candor.errors import CandorError, JobError, MissingError
+from candor.jobs import Job, Options
+from candor.rows import READERS, Chunk, RowsError
+from candor.storage import Folder
+from events.report import bin_of, histogram
 from events.server import LOCAL
 
-PART = 5000  # rows
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What changes a result, but for input and model."""
-
-    text_column: str = "text"
-    id_column: str = "id"
-    min_confidence: float | None = None
-    explain: bool = False
-
-
-class Worker:
-    """One process's model, loaded once."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.classifier = settings, Classifier.load(Path(LOCAL["BUNDLE_PATH"]))
-        asked = settings.min_confidence
-        self.least = self.classifier.min_confidence if asked is None else asked
-        self.explainer = Explainer(self.classifier) if settings.explain else None
-
-    def __call__(self, rows: Sequence[Row]) -> bytes:
-        """Results as JSON lines, one a row, in order."""
-        predictions = iter(self.classifier.predict([row.text for row in rows if not row.error]))
-        return "".join(self._line(row, None if row.error else next(predictions)) for row in rows).encode()
-
-    def _line(self, row: Row, prediction: Any) -> str:
-        said: dict[str, Any] = {"line": row.line} | ({} if row.id is None else {"id": row.id})
-        if prediction is None:
-            said["error"] = {"code": row.error, "detail": ERRORS[row.error]}
-        else:
-            said |= {
-                "label": prediction.label,
-                "decision": prediction.decision(self.least),
-                "probabilities": prediction.probabilities,
-                "tokens": prediction.tokens,
-                "warnings": prediction.warnings,
-            }
-            if self.explainer:
-                found = self.explainer(row.text, prediction.label)
-                values = zip(found.spans, found.values.tolist(), strict=True)
-                said["attributions"] = [{"begin": b, "end": e, "value": round(value, 6)} for (b, e), value in values]
-        return json.dumps(said, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-_worker: Worker
-
-
-def _start(settings: Settings) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one decides
-    _worker = Worker(settings)
-
-
-def _score(rows: Sequence[Row]) -> bytes:
-    return _worker(rows)
+BUNDLE = Path(LOCAL["BUNDLE_PATH"])
+KINDS = tuple(kind + packed for kind in READERS for packed in ("", ".gz"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0; 2 for what cannot be read, which one line explains; 130 when interrupted."""
+    """0; 2 for what cannot be read, which one line a file explains; 130 when interrupted."""
     options = parse(arguments)
-    settings = Settings(options.text_column, options.id_column, options.min_confidence, options.explain)
+    settings = Options(options.text_column, options.id_column, options.min_confidence, options.explain, options.rows)
     try:
         if options.verify:
             return verify(Path(options.input))
-        for path in inputs(options.input):
-            summarise(score(path, Path(options.output), settings, options.processes))
+        with ExitStack() as stack:
+            files = inputs(options.input, Path(options.output), stack, options.stdin)
+            return max([one(path, options, settings) for path in files])
     except (CandorError, OSError) as error:
-        print(f"score: {error}", file=sys.stderr)
-        return 2
+        return fault("score", str(error), 2)
+    except BrokenProcessPool:
+        return fault(
+            "score", "a process was ended from outside, by want of memory perhaps; the same command goes on", 2
+        )
     except KeyboardInterrupt:
         print("\nscore: stopped; finished parts are kept, the same command goes on from there", file=sys.stderr)
         return 130
-    return 0
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -114,15 +69,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--id-column", default="id")
     parser.add_argument("--min-confidence", type=float)
     parser.add_argument("--explain", action="store_true", help="write what each token added, too")
+    parser.add_argument("--rows", type=int, default=jobs.CHUNK_ROWS, help="of a part, at most")
+    parser.add_argument("--csv", action="store_true", help="write results.csv, too")
+    parser.add_argument("--picture", action="store_true", help="write histogram.svg, too")
+    parser.add_argument("--stdin", choices=[kind[1:] for kind in READERS], default="jsonl", help="what - reads")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--verify", action="store_true", help="recompute a receipt and name what does not hold")
     return parser.parse_args(arguments)
 
 
-def inputs(named: str) -> list[Path]:
-    """The files that a name, a folder, a pattern or "-" stands for. Raises RowsError if there is none."""
+def inputs(named: str, output: Path = Path(), stack: ExitStack | None = None, stdin: str = "jsonl") -> list[Path]:
+    """The files that a name, a folder, a pattern or "-" stands for, none of them a result. Raises RowsError if none."""
     if named == "-":
-        spooled = Path(tempfile.mkdtemp()) / "stdin.jsonl"
+        spooled = Path((stack or ExitStack()).enter_context(tempfile.TemporaryDirectory())) / f"stdin.{stdin}"
         with spooled.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         return [spooled]
@@ -131,91 +90,107 @@ def inputs(named: str) -> list[Path]:
         [pattern] if pattern.exists() else sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
     )
     files = [file for place in places for file in (sorted(place.rglob("*")) if place.is_dir() else [place])]
-    kinds = tuple(kind + packed for kind in READERS for packed in ("", ".gz"))
-    readable = [file for file in files if file.is_file() and file.name.lower().endswith(kinds)]
+    readable = [file for file in files if file.is_file() and file.name.lower().endswith(KINDS) and not own(file)]
     if not readable:
-        raise RowsError(f"{named}: no file that ends in {', '.join(kinds)}")
+        raise RowsError("unknown_format", f"{named}: no file")
     return readable
 
 
-def score(path: Path, output: Path, settings: Settings, processes: int) -> dict[str, Any]:
+def own(file: Path) -> bool:
+    """Whether a file is one of our results."""
+    return file.name.startswith("part-") and file.suffix == ".jsonl" and (file.parent / "manifest.json").exists()
+
+
+def one(path: Path, options: argparse.Namespace, settings: Options) -> int:
+    """One file; one that cannot be read costs the others nothing."""
+    try:
+        receipt = score(path, Path(options.output), settings, options.processes)
+    except RowsError as error:
+        return fault("score", str(error), 2)
+    summarise(receipt)
+    folder = Path(receipt["folder"])
+    if options.csv:
+        write(folder / "results.csv", table(lines(folder, receipt)))
+    if options.picture:
+        write(folder / "histogram.svg", [picture(lines(folder, receipt))])
+    return 0
+
+
+def score(path: Path, output: Path, settings: Options, processes: int) -> dict[str, Any]:
     """Results of one file in a folder of their own, named after it and after all that they depend on; the receipt."""
-    model = bundle.Bundle.open(Path(LOCAL["BUNDLE_PATH"]))
-    source = {"name": path.name, "bytes": path.stat().st_size, "sha256": digest(path)}
-    facts = {
-        "input": source,
-        "model": {"name": model.model["name"], "version": model.model["version"], "sha256": model.digest},
-    }
-    facts["settings"] = asdict(settings)
-    key = hashlib.sha256(bundle.canonical(facts)).hexdigest()[:16]
-    folder = output / f"{path.name}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    receipt = folder / "manifest.json"
-    if not receipt.exists():
-        with path.open("rb") as file:
-            rows = read(file, path.name, settings.text_column, settings.id_column)
-            for number, content in parts(rows, folder, settings, processes):
-                write(folder / f"part-{number:05}.jsonl", content)
-        write(
-            receipt,
-            bundle.canonical({"work": key, "status": "done", **facts, **tally(folder), "path": str(path.resolve())}),
-        )
-    return {"folder": str(folder), **json.loads(receipt.read_bytes())}
+    inbox, results, model = Folder(path.parent), Folder(output), jobs.identity(Bundle.open(BUNDLE))
+    source, started = inbox.source(path.name), jobs.now()
+    key = jobs.work_key(source, model, settings)
+    folder = f"{path.name}-{key[:16]}/"
+    receipt = jobs.manifest(results, folder)
+    if receipt is None:
+        try:
+            job, chunks = jobs.plan(inbox, source, model, settings, folder)
+        except RowsError as error:
+            jobs.reject(results, folder, source, model, settings, error)
+            raise
+        make(job, chunks, inbox, results, processes)
+        receipt = jobs.finish(job, chunks, results, started, path=str(path.resolve()))
+    if receipt["status"] == "rejected":
+        raise RowsError(receipt["error"]["code"], path.name)
+    return {"folder": str(output / folder), **receipt}
 
 
-def parts(rows: Iterator[Row], folder: Path, settings: Settings, processes: int) -> Iterator[tuple[int, bytes]]:
-    """Numbers and contents of the parts that are not there yet, in order, a few of them being made at a time."""
-    waiting: deque[tuple[int, int, Future[bytes]]] = deque()
-    start, done = time.monotonic(), 0
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (settings,)) as pool:
-        for number, part in enumerate(blocks(rows, PART)):
-            if (folder / f"part-{number:05}.jsonl").exists():
-                continue
-            waiting.append((number, len(part), pool.submit(_score, part)))
-            if len(waiting) > 2 * processes:
-                number, count, made = waiting.popleft()
-                yield number, made.result()
-                done += count
-                progress(done, start)
-        for number, count, made in waiting:
-            yield number, made.result()
-            done += count
-            progress(done, start)
+def make(job: Job, chunks: list[Chunk], inbox: Folder, results: Folder, processes: int) -> None:
+    """The parts that are not there yet."""
+    missing = [number for number in range(len(chunks)) if not (results.root / job.part(number)).exists()]
+    progress = Progress(sum(chunks[number].rows for number in missing))
+    if processes == 1 or len(missing) < 2:
+        classifier = Classifier.load(BUNDLE, job.model["sha256"])
+        for number in missing:
+            jobs.score(job, number, chunks[number], inbox, results, classifier)
+            progress(chunks[number].rows)
+        return
+    with pool(min(processes, len(missing)), job) as workers:
+        tasks = {workers.submit(_score, job, n, chunks[n], inbox, results): chunks[n].rows for n in missing}
+        for done in as_completed(tasks):
+            done.result()
+            progress(tasks[done])
 
 
-def progress(done: int, start: float) -> None:
-    if sys.stderr.isatty():
-        rate = done / max(time.monotonic() - start, 1e-9)
-        print(f"\r{done:,} rows, {rate:,.0f} rows/s", end="", file=sys.stderr, flush=True)
+@contextmanager
+def pool(processes: int, job: Job) -> Iterator[ProcessPoolExecutor]:
+    """Processes that, when interrupted, end what they are at and begin nothing else."""
+    workers = ProcessPoolExecutor(processes, get_context("spawn"), _start, (job.model["sha256"],))
+    try:
+        yield workers
+    finally:
+        workers.shutdown(cancel_futures=True)
 
 
-def write(path: Path, content: bytes) -> None:
-    """All of it or nothing."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(content)
-    new.replace(path)
+_classifier: Classifier
 
 
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _start(digest: str) -> None:
+    global _classifier
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one decides
+    _classifier = Classifier.load(BUNDLE, digest)
 
 
-def tally(folder: Path) -> dict[str, Any]:
-    """What the parts hold: their digests, and how many rows ended how."""
-    labels: Counter[str] = Counter()
-    decisions: Counter[str] = Counter()
-    errors: Counter[str] = Counter()
-    described = []
-    for part in sorted(folder.glob("part-*.jsonl")):
-        lines = [json.loads(line) for line in part.read_bytes().split(b"\n") if line]
-        labels.update(line["label"] for line in lines if "label" in line)
-        decisions.update(line["decision"] for line in lines if "decision" in line)
-        errors.update(line["error"]["code"] for line in lines if "error" in line)
-        described.append({"name": part.name, "rows": len(lines), "sha256": digest(part)})
-    scored, failed = labels.total(), errors.total()
-    counts: dict[str, Any] = {"read": scored + failed, "scored": scored, "failed": failed}
-    return {"parts": described, "counts": {**counts, "labels": labels, "decisions": decisions, "errors": errors}}
+def _score(job: Job, number: int, chunk: Chunk, inbox: Folder, results: Folder) -> None:
+    jobs.score(job, number, chunk, inbox, results, _classifier)
+
+
+class Progress:
+    """One line on a terminal: how much is done, how fast, and how long the rest will take."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.start = total, 0, time.monotonic()
+
+    def __call__(self, rows: int) -> None:
+        self.done += rows
+        if not sys.stderr.isatty():
+            return
+        rate = self.done / max(time.monotonic() - self.start, 1e-9)
+        minutes, seconds = divmod(round((self.total - self.done) / rate), 60)
+        bar = "█" * (20 * self.done // self.total)
+        line = f"{bar:░<20} {self.done:,} of {self.total:,} rows, {rate:,.0f} a second, {minutes}:{seconds:02} left"
+        print(f"\r{line}\x1b[K", end="\n" if self.done == self.total else "", file=sys.stderr, flush=True)
 
 
 def summarise(receipt: dict[str, Any]) -> None:
@@ -226,28 +201,75 @@ def summarise(receipt: dict[str, Any]) -> None:
             print(f"  {kind[:-1]:9} {name:16} {count:,}")
 
 
+def lines(folder: Path, receipt: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All results, in order."""
+    for part in receipt["parts"]:
+        with (folder / part["name"]).open("rb") as file:
+            yield from map(json.loads, file)
+
+
+def write(path: Path, content: Iterable[str]) -> None:
+    """All of it or nothing."""
+    aside = path.with_name(f".{path.name}.new")
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(content)
+    aside.replace(path)
+
+
+def table(results: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """CSV (RFC 4180) for spreadsheets: no cell of it is a formula (OWASP, CSV injection)."""
+    labels = Bundle.open(BUNDLE).labels
+    row = io.StringIO(newline="")
+    writer = csv.writer(row)
+    for made in chain(
+        [["line", "id", "label", "decision", *map(harmless, labels), "error"]], (cells(r, labels) for r in results)
+    ):
+        writer.writerow(made)
+        yield row.getvalue()
+        row.seek(0)
+        row.truncate()
+
+
+def picture(results: Iterable[dict[str, Any]]) -> str:
+    """A histogram of how sure the labels are (SVG)."""
+    sure = Counter(bin_of(each["probabilities"][each["label"]]) for each in results if "label" in each)
+    return histogram(sure)
+
+
+def cells(said: dict[str, Any], labels: Sequence[str]) -> list[Any]:
+    names = [harmless(said.get(name, "")) for name in ("id", "label", "decision")]
+    shares = [said.get("probabilities", {}).get(label, "") for label in labels]
+    return [said["line"], *names, *shares, said.get("error", {}).get("code", "")]
+
+
+def harmless(cell: str) -> str:
+    """A cell that a spreadsheet shows and does not compute."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
 def verify(receipt: Path) -> int:
     """0 if all that a receipt says holds; 1 and the first thing that does not."""
-    said, found = json.loads(receipt.read_bytes()), tally(receipt.parent)
-    for part in said["parts"]:
-        if part not in found["parts"]:
-            return fault(f"{part['name']} is missing or is not the one of the receipt")
-    for name in ("parts", "counts"):
-        if found[name] != said[name]:
-            return fault(f"the receipt's {name} are not those of the parts")
-    source = Path(said["path"])
-    if not source.exists():
-        print(f"{receipt}: the results hold; {source.name} is no longer there to compare")
-        return 0
-    if digest(source) != said["input"]["sha256"]:
-        return fault(f"{source.name} is not the file that was scored")
-    print(f"{receipt}: all holds")
+    try:
+        said = json.loads(receipt.read_bytes())
+        if said["status"] != "done":
+            return fault("verify", f"the file was {said['status']}: {said['error']['detail']}", 1)
+        source = Path(said["path"])
+        inbox = Folder(source.parent) if source.exists() else None
+        folder, results = f"{receipt.resolve().parent.name}/", Folder(receipt.resolve().parent.parent)
+        found = jobs.verify(said, folder, results, inbox, Classifier.load(BUNDLE))
+    except (KeyError, TypeError, ValueError):
+        return fault("verify", "the receipt is none of ours, or is damaged", 1)
+    except (JobError, MissingError) as error:
+        return fault("verify", str(error), 1)
+    if found:
+        return fault("verify", found, 1)
+    print(f"{receipt}: " + ("all holds" if inbox else f"the results hold; {source.name} is no longer there to compare"))
     return 0
 
 
-def fault(sentence: str) -> int:
-    print(f"verify: {sentence}", file=sys.stderr)
-    return 1
+def fault(who: str, sentence: str, code: int) -> int:
+    print(f"{who}: {sentence}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""`make score`, `make verify` and `make report` as a user runs them."""
+"""`make score`, `make verify-results` and `make report` as a user runs them."""
 
+import csv
 import json
 import re
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -55,25 +57,27 @@ def test_every_row_has_a_result_or_an_error_in_its_place(source, tmp_path, capsy
     assert "4 of 6 rows scored" in capsys.readouterr().out
 
 
-def test_parts_have_the_same_bytes_whatever_the_processes_and_however_often(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(score, "PART", 2)
+def test_parts_have_the_same_bytes_whatever_the_processes_and_however_often(source, tmp_path):
     folders = [
-        run(source, tmp_path / name, "--processes", processes)[0] for name, processes in (("a", "1"), ("b", "3"))
+        run(source, tmp_path / name, "--rows", "2", "--processes", processes)[0]
+        for name, processes in (("a", "1"), ("b", "3"))
     ]
     contents = [{part.name: part.read_bytes() for part in folder.iterdir()} for folder in folders]
+    receipts = [json.loads(content.pop("manifest.json")) for content in contents]
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 4
-    assert run(source, tmp_path / "a")[0] == folders[0]
+    assert len(contents[0]) == 3
+    assert all(receipt.pop("times") for receipt in receipts)
+    assert receipts[0] == receipts[1]
+    assert run(source, tmp_path / "a", "--rows", "2")[0] == folders[0]
 
 
-def test_a_run_that_was_stopped_is_taken_up_where_it_stopped(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(score, "PART", 2)
-    folder, results, _ = run(source, tmp_path / "out")
+def test_a_run_that_was_stopped_is_taken_up_where_it_stopped(source, tmp_path):
+    folder, results, _ = run(source, tmp_path / "out", "--rows", "2")
     kept = (folder / "part-00001.jsonl").read_bytes().replace(b'"line":3', b'"line":3 ')
     (folder / "part-00001.jsonl").write_bytes(kept)
     (folder / "part-00002.jsonl").unlink()
     (folder / "manifest.json").unlink()
-    assert run(source, tmp_path / "out")[1] == results
+    assert run(source, tmp_path / "out", "--rows", "2")[1] == results
     assert (folder / "part-00001.jsonl").read_bytes() == kept, "a finished part was made again"
 
 
@@ -147,6 +151,7 @@ def test_no_text_reaches_receipt_or_terminal(tmp_path, capfd):
     source.write_text('{"text": "zebra-4711 film"}\n{"text": 1, "zebra-4711": 2}\nzebra-4711\n')
     folder, results, _ = run(source, tmp_path / "out")
     assert len(results) == 3
+    assert "zebra" in source.read_text()
     written = "".join(capfd.readouterr()) + "".join(path.read_text() for path in folder.iterdir())
     assert "zebra" not in written
 
@@ -161,3 +166,45 @@ def test_a_report_shows_counts_a_histogram_and_examples_with_their_words(source,
     assert "<script>" not in page
     assert report.main([str(tmp_path / "none.csv"), str(tmp_path / "none.html")]) == 2
     assert not (tmp_path / "none.html").exists()
+
+
+def test_a_table_and_a_picture_come_on_request_and_no_cell_is_a_formula(tmp_path):
+    source = tmp_path / "cells.jsonl"
+    ids = ["=1+1", "+1", "-1", "@x", "\tx", "plain", 'a,"b"\n']
+    source.write_text("".join(json.dumps({"id": each, "text": "A wonderful film."}) + "\n" for each in ids) + "{bad\n")
+    folder, _, _ = run(source, tmp_path / "out")
+    assert not (folder / "results.csv").exists()
+    folder, results, _ = run(source, tmp_path / "out", "--csv", "--picture")
+    with (folder / "results.csv").open(newline="") as file:
+        header, *table = csv.reader(file)
+    assert header == ["line", "id", "label", "decision", "negative", "positive", "error"]
+    assert [cells[1] for cells in table] == ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain", 'a,"b"\n', ""]
+    assert [cells[6] for cells in table] == [""] * 7 + ["invalid_json"]
+    assert [float(cells[5]) for cells in table[:7]] == [each["probabilities"]["positive"] for each in results[:7]]
+    svg = ElementTree.parse(folder / "histogram.svg").getroot()
+    assert "7" in "".join(title.text.rpartition(": ")[2] for title in svg.iter("{http://www.w3.org/2000/svg}title"))
+
+
+@pytest.mark.parametrize(("kind", "content"), [("txt", b"A wonderful film.\n"), ("csv", b"text\nA wonderful film.\n")])
+def test_standard_input_is_a_file_like_any_other(kind, content, tmp_path):
+    command = [sys.executable, "-m", "events.score", "-", tmp_path / "out", "--stdin", kind]
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, input=content, capture_output=True, check=True)
+    assert b"1 of 1 rows scored" in done.stdout
+    (part,) = (tmp_path / "out").glob(f"stdin.{kind}-*/part-00000.jsonl")
+    assert json.loads(part.read_text())["label"] == "positive"
+
+
+def test_one_file_that_cannot_be_read_costs_the_others_nothing(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("id,body\n1,good\n")
+    (tmp_path / "in/b.csv").write_text("id,text\n1,good\n")
+    for _ in range(2):
+        assert score.main([str(tmp_path / "in"), str(tmp_path / "out"), "--processes", "1"]) == 2
+        said = capsys.readouterr()
+        assert said.err == "score: a.csv: no column of the CSV header, or more than one, is named as the text column\n"
+        assert "1 of 1 rows scored" in said.out
+    statuses = {
+        path.parent.name[:5]: json.loads(path.read_text())["status"] for path in tmp_path.glob("out/*/manifest.json")
+    }
+    assert statuses == {"a.csv": "rejected", "b.csv": "done"}

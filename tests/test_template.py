@@ -15,6 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from api.app import ROUTES
 from api.problems import CODES
+from tests.workflow import DEFINITION
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ["RuntimeLayer", "ServingLayer", "ModelLayer"]
@@ -25,6 +26,7 @@ def source() -> Template:
     """template.yaml as `sam package` leaves it: each folder replaced by an address that names its content."""
     template: Template = yaml_parse((ROOT / "template.yaml").read_text())
     template["Globals"]["Function"]["CodeUri"] = "s3://artifacts/functions-1"
+    template["Resources"]["BatchStateMachine"]["Properties"]["DefinitionUri"] = "s3://artifacts/batch-1"
     for layer in LAYERS:
         template["Resources"][layer]["Properties"]["ContentUri"] = f"s3://artifacts/{layer}-1"
     return template
@@ -42,9 +44,9 @@ def of_type(template: Template, kind: str) -> dict[str, Any]:
     return {name: made for name, made in template["Resources"].items() if made["Type"] == kind}
 
 
-def version(template: Template) -> str:
+def version(template: Template, function: str = "ApiFunction") -> str:
     """The logical id of the function version that the alias `live` points to."""
-    (alias,) = of_type(translate(template), "AWS::Lambda::Alias").values()
+    alias = of_type(translate(template), "AWS::Lambda::Alias")[f"{function}Aliaslive"]
     name: str = alias["Properties"]["FunctionVersion"]["Fn::GetAtt"][0]
     return name
 
@@ -68,23 +70,29 @@ def test_the_pinned_bundle_digest_is_that_of_the_committed_bundle() -> None:
     )
 
 
-def test_the_alias_is_live_and_points_to_a_version(stack: Template) -> None:
-    (alias,) = of_type(stack, "AWS::Lambda::Alias").values()
+FUNCTIONS = ["ApiFunction", "BatchPlanFunction", "BatchScoreFunction", "BatchFinishFunction"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_alias_is_live_and_points_to_a_version(function: str, stack: Template) -> None:
+    assert set(of_type(stack, "AWS::Lambda::Function")) == set(FUNCTIONS)
+    alias = of_type(stack, "AWS::Lambda::Alias")[f"{function}Aliaslive"]
     assert alias["Properties"]["Name"] == "live"
-    assert alias["Properties"]["FunctionName"] == {"Ref": "ApiFunction"}
-    assert version(source()) in of_type(stack, "AWS::Lambda::Version")
+    assert alias["Properties"]["FunctionName"] == {"Ref": function}
+    assert version(source(), function) in of_type(stack, "AWS::Lambda::Version")
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_change_of_one_layer_alone_reaches_the_alias(layer: str) -> None:
+def test_a_change_of_one_layer_alone_reaches_the_alias(layer: str, function: str) -> None:
     before, after = source(), source()
     after["Resources"][layer]["Properties"]["ContentUri"] = f"s3://artifacts/{layer}-2"
     layers = [set(of_type(translate(each), "AWS::Lambda::LayerVersion")) for each in (before, after)]
     assert len(layers[1] - layers[0]) == 1, (
         "the layer keeps its logical id, so CloudFormation publishes no new version of it"
     )
-    assert version(before) == version(source())
-    assert version(before) != version(after)
+    assert version(before, function) == version(source(), function)
+    assert version(before, function) != version(after, function)
 
 
 def test_a_new_bundle_would_miss_the_alias_without_either_setting() -> None:
@@ -171,7 +179,8 @@ def test_the_access_log_holds_no_body_query_or_address(stack: Template) -> None:
 
 def test_each_route_calls_the_alias_and_nothing_else(stack: Template) -> None:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
-    (alias,) = of_type(stack, "AWS::Lambda::Alias")
+    alias = "ApiFunctionAliaslive"
+    assert alias in of_type(stack, "AWS::Lambda::Alias")
     for methods in api["Properties"]["Body"]["paths"].values():
         for method in methods.values():
             integration = method["x-amazon-apigateway-integration"]
@@ -199,16 +208,181 @@ def test_the_api_answers_no_foreign_page_and_records_no_body(stack: Template) ->
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings)
 
 
-def test_roles_allow_only_writing_own_logs_and_traces(stack: Template) -> None:
-    role = of_type(stack, "AWS::IAM::Role")["ApiRole"]
-    assert "ManagedPolicyArns" not in role["Properties"]
-    (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
-    (policy,) = role["Properties"]["Policies"]
-    logs, traces = policy["PolicyDocument"]["Statement"]
-    assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
-    assert logs["Resource"] == {"Fn::GetAtt": ["ApiLogs", "Arn"]}
-    assert traces["Action"] == ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+WRITES_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+READS, LISTS, WRITES = {"s3:GetObject"}, {"s3:ListBucket"}, {"s3:PutObject"}
+INBOX = ({"s3:GetObject", "s3:GetObjectVersion"}, {"InboxBucket/*"})
+BOTH = (LISTS, {"InboxBucket", "ResultsBucket"})
+# What each role may do, to what. `*` only where AWS knows no narrower resource.
+MAY = {
+    "ApiRole": [(WRITES_LOGS, {"ApiLogs"}), (TRACES, {"*"})],
+    "BatchPlanRole": [
+        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), INBOX, BOTH, (READS, {"ResultsBucket/results/*"}),
+        (WRITES, {"ResultsBucket/plans/*", "ResultsBucket/results/*"}),
+    ],
+    "BatchScoreRole": [
+        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), INBOX, BOTH, (READS, {"ResultsBucket/results/*"}),
+        (WRITES, {"ResultsBucket/results/*"}),
+    ],
+    "BatchFinishRole": [
+        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), (LISTS, {"ResultsBucket"}),
+        (READS, {"ResultsBucket/plans/*", "ResultsBucket/results/*"}),
+        (WRITES, {"ResultsBucket/results/*", "ResultsBucket/failed/*"}),
+    ],
+    "BatchStateMachineRole": [
+        ({"lambda:InvokeFunction"}, {f"{name}Aliaslive" for name in FUNCTIONS[1:]}),
+        (READS, {"ResultsBucket/plans/*"}), ({"states:StartExecution"}, {"stateMachine:${AWS::StackName}-batch"}),
+        (TRACES | {"xray:GetSamplingRules", "xray:GetSamplingTargets"}, {"*"}),
+    ],
+    "InboxRuleRole": [({"states:StartExecution"}, {"BatchStateMachine"})],
+}  # fmt: skip
+TRUSTED = {"BatchStateMachineRole": "states", "InboxRuleRole": "events", "GatewayRole": "apigateway"}
+
+
+def several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def resource(value: Any) -> str:
+    """A policy's resource, in short: the logical id, and the path within it."""
+    if isinstance(value, str):
+        return value
+    ((kind, name),) = value.items()
+    if kind == "Fn::GetAtt":
+        return str(name[0])
+    return str(name) if kind == "Ref" else re.sub(r"\$\{(\w+)\.Arn\}", r"\1", name).rpartition("AccountId}:")[2]
+
+
+@pytest.mark.parametrize("name", MAY)
+def test_a_role_may_do_what_its_function_does_and_nothing_else(name: str, stack: Template) -> None:
+    role = of_type(stack, "AWS::IAM::Role")[name]["Properties"]
+    assert "ManagedPolicyArns" not in role
+    granted = [
+        (set(several(statement["Action"])), {resource(each) for each in several(statement["Resource"])})
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    assert sorted(map(str, map(ordered, granted))) == sorted(map(str, map(ordered, MAY[name])))
+
+
+def ordered(grant: tuple[set[str], set[str]]) -> tuple[list[str], list[str]]:
+    return sorted(grant[0]), sorted(grant[1])
+
+
+def test_each_role_is_trusted_to_one_service_and_there_is_no_other(stack: Template) -> None:
+    roles = of_type(stack, "AWS::IAM::Role")
+    assert set(roles) == set(MAY) | {"GatewayRole"}
+    for name, role in roles.items():
+        (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": f"{TRUSTED.get(name, 'lambda')}.amazonaws.com"}
+    for function in of_type(stack, "AWS::Lambda::Function").values():
+        assert function["Properties"]["Role"]["Fn::GetAtt"][0] in roles
+    used = [
+        function["Properties"]["Role"]["Fn::GetAtt"][0] for function in of_type(stack, "AWS::Lambda::Function").values()
+    ]
+    assert len(used) == len(set(used)), "two functions share a role"
+
+
+BUCKETS = {"InboxBucket", "ResultsBucket"}
+
+
+def test_buckets_are_private_encrypted_versioned_and_forget(stack: Template) -> None:
+    buckets = of_type(stack, "AWS::S3::Bucket")
+    assert set(buckets) == BUCKETS
+    for bucket in buckets.values():
+        made = bucket["Properties"]
+        assert set(made["PublicAccessBlockConfiguration"].values()) == {True}
+        assert len(made["PublicAccessBlockConfiguration"]) == 4
+        assert made["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert made["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert made["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        (rule,) = made["LifecycleConfiguration"]["Rules"]
+        assert rule["Status"] == "Enabled"
+        assert {"ExpirationInDays", "NoncurrentVersionExpiration"} <= set(rule)
+
+
+def test_buckets_and_queues_are_reached_by_tls_alone(stack: Template) -> None:
+    policies = of_type(stack, "AWS::S3::BucketPolicy").values()
+    assert {policy["Properties"]["Bucket"]["Ref"] for policy in policies} == BUCKETS
+    for policy in [*policies, *of_type(stack, "AWS::SQS::QueuePolicy").values()]:
+        statements = policy["Properties"]["PolicyDocument"]["Statement"]
+        (refusal,) = [each for each in statements if each["Effect"] == "Deny"]
+        assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert refusal["Principal"] == "*"
+        assert refusal["Action"] in ("s3:*", "sqs:*")
+        if refusal["Action"] == "s3:*":
+            assert len(refusal["Resource"]) == 2, "the bucket and what is in it"
+
+
+def test_only_the_inbox_starts_jobs_and_results_lie_elsewhere(stack: Template) -> None:
+    buckets = of_type(stack, "AWS::S3::Bucket")
+    telling = {name for name, bucket in buckets.items() if "NotificationConfiguration" in bucket["Properties"]}
+    assert telling == {"InboxBucket"}
+    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    pattern = rule["Properties"]["EventPattern"]
+    assert (pattern["source"], pattern["detail-type"]) == (["aws.s3"], ["Object Created"])
+    assert pattern["detail"]["bucket"]["name"] == [{"Ref": "InboxBucket"}]
+    for name in FUNCTIONS[1:]:
+        made = stack["Resources"][name]["Properties"]["Environment"]["Variables"]
+        assert made["RESULTS_BUCKET"] == {"Ref": "ResultsBucket"}
+
+
+def test_an_event_that_cannot_start_a_job_is_tried_again_and_then_kept(stack: Template) -> None:
+    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    (target,) = rule["Properties"]["Targets"]
+    assert target["Arn"] == {"Ref": "BatchStateMachine"}
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 10
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["InboxDeadLetters", "Arn"]}}
+    (policy,) = of_type(stack, "AWS::SQS::QueuePolicy").values()
+    allowed = policy["Properties"]["PolicyDocument"]["Statement"][0]
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["InboxRule", "Arn"]}}}
+    queue = stack["Resources"]["InboxDeadLetters"]["Properties"]
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_the_state_machine_runs_the_live_functions_by_its_own_name(stack: Template) -> None:
+    made = stack["Resources"]["BatchStateMachine"]["Properties"]
+    assert made["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-batch"}
+    names = {"PlanFunction": 1, "ScoreFunction": 2, "FinishFunction": 3}
+    given = {name: {"Ref": f"{FUNCTIONS[place]}Aliaslive"} for name, place in names.items()}
+    assert made["DefinitionSubstitutions"] == given | {"Partition": {"Ref": "AWS::Partition"}}
+    used = set(re.findall(r"\$\{(\w+)\}", (ROOT / "functions/batch.asl.json").read_text()))
+    assert used == set(made["DefinitionSubstitutions"])
+
+
+def tasks() -> dict[str, dict[str, Any]]:
+    found = {name: state for name, state in DEFINITION["States"].items() if state["Type"] in ("Task", "Map")}
+    return found | DEFINITION["States"]["Score"]["ItemProcessor"]["States"]
+
+
+@pytest.mark.parametrize("name", tasks())
+def test_every_step_is_retried_with_jitter_for_what_passes_and_caught_for_what_does_not(name: str) -> None:
+    state = tasks()[name]
+    assert all(rule["JitterStrategy"] == "FULL" and rule["BackoffRate"] == 2 for rule in state["Retry"])
+    retried = {error for rule in state["Retry"] for error in rule["ErrorEquals"]}
+    if state["Type"] == "Task":
+        assert retried >= {
+            "UnavailableError", "Lambda.TooManyRequestsException", "Lambda.ServiceException", "Lambda.Unknown",
+            "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.ClientExecutionTimeoutException",
+            "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout",
+        }  # fmt: skip
+        assert state["TimeoutSeconds"] <= 900
+    assert not retried & {"States.ALL", "EventError", "ConflictError", "DeniedError", "MissingError", "ChangedError"}
+    if name != "ScoreChunk":
+        assert "States.ALL" in state["Catch"][-1]["ErrorEquals"]
+
+
+def test_the_map_is_distributed_bounded_and_tolerates_a_little() -> None:
+    state = DEFINITION["States"]["Score"]
+    assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
+    assert 0 < state["MaxConcurrency"] <= 1000
+    assert 0 < state["ToleratedFailurePercentage"] <= 10
+    assert state["ItemReader"]["Parameters"] == {"Bucket.$": "$.chunks.bucket", "Key.$": "$.chunks.key"}
+    assert tasks()["ScoreChunk"]["TimeoutSeconds"] < 300, "an Express child ends after five minutes"
+    timeouts = {name: source()["Resources"][name]["Properties"]["Timeout"] for name in FUNCTIONS[1:]}
+    assert timeouts["BatchScoreFunction"] <= tasks()["ScoreChunk"]["TimeoutSeconds"]
+    assert timeouts["BatchPlanFunction"] <= tasks()["Plan"]["TimeoutSeconds"]
 
 
 def test_each_function_is_as_the_layers_were_built_for(stack: Template) -> None:

@@ -1,13 +1,15 @@
+import codecs
 import csv
 import gzip
 import io
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candor.rows import ERRORS, MAX_LINE_BYTES, Row, RowsError, read
+from candor.rows import ERRORS, FAULTS, MAX_LINE_BYTES, Chunk, Format, Row, RowsError, plan, read, read_chunk
 
 NASTY = [
     "a\u0085b",
@@ -114,3 +116,123 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_reason(content, name, wo
 def test_files_of_several_gzip_members_and_empty_ones_are_read():
     assert len(rows(gzip.compress(b"a\n") + gzip.compress(b"b\n"), "x.txt.gz")) == 2
     assert rows(b"", "x.jsonl") == rows(b"", "x.csv") == rows(b"text\n", "x.csv") == []
+
+
+def nasty_table():
+    """200 rows: what a text may hold, each kind of bad row, and blank lines between."""
+    return [
+        NASTY[number % len(NASTY)] + (f" {number}" if number % 3 else "")
+        if number % 13
+        else ("", " ", "x" * 20_001)[number % 3]
+        for number in range(200)
+    ]
+
+
+def nasty_file(kind):
+    if kind == "csv":
+        lines = [as_csv([[number, text]]) for number, text in enumerate(nasty_table())]
+        lines[50], lines[100], lines[150] = b'51,"a"b"c\n', b"101\n", b"\r\n"
+        return b"id,text\r\n" + b"".join(lines[:-1]) + lines[-1].rstrip()
+    if kind == "txt":
+        return "\n".join(text.replace("\n", "\r") for text in nasty_table()).encode()
+    lines = [
+        json.dumps({"id": number, "text": text}, ensure_ascii=False).encode()
+        for number, text in enumerate(nasty_table())
+    ]
+    lines[50], lines[100], lines[150] = b"{bad", b'{"text": "\xff"}', b""
+    return b"\n".join(lines)
+
+
+ENCODINGS = {
+    "": bytes,
+    " with a mark": lambda content: codecs.BOM_UTF8 + content,
+    " in UTF-16": lambda content: content.replace(b"\xff", b"?").decode().encode("utf-16"),
+}
+
+
+def in_pieces(content, size):
+    return (content[start : start + size] for start in range(0, len(content), size))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "txt"])
+def test_every_boundary_of_a_file_gives_the_same_rows(kind, packed, encoding):
+    content = ENCODINGS[encoding](nasty_file(kind))
+    content = gzip.compress(content) if packed else content
+    whole = rows(content, f"x.{kind}{packed}")
+    assert len(whole) > 180
+    assert {row.error for row in whole} >= {"", "text_too_large"}
+    shape, single = plan(in_pieces(content, 4096), Format.of(f"x.{kind}{packed}"), 1 << 30, 1)
+    assert sum(chunk.rows for chunk in single) == len(whole)
+    assert [chunk.end for chunk in single[:-1]] == [chunk.begin for chunk in single[1:]]
+
+    def read_part(chunk):
+        part = content[chunk.begin : chunk.end] if shape.direct else content
+        return list(read_chunk(in_pieces(part, 1000), shape, chunk))
+
+    for number in range(0, len(single), 1 if shape.direct else 23):
+        first = Chunk(single[0].begin, single[number].end, single[0].line, 0)
+        second = Chunk(single[number].end, single[-1].end, single[min(number + 1, len(single) - 1)].line, 0)
+        rest = read_part(second) if number + 1 < len(single) else []
+        assert read_part(first) + rest == whole, number
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 20])
+def test_chunks_end_with_the_record_that_reaches_either_number(size):
+    content = nasty_file("jsonl")
+    _, chunks = plan(in_pieces(content, 999), Format.of("x.jsonl"), size, 30)
+    assert chunks[-1].end == len(content)
+    assert all(chunk.rows <= 30 for chunk in chunks)
+    assert all(chunk.rows == 30 or chunk.end - chunk.begin >= size for chunk in chunks[:-1])
+    assert sum(chunk.rows for chunk in chunks) == len(rows(content, "x.jsonl"))
+
+
+def test_a_header_alone_or_nothing_at_all_is_no_chunk():
+    assert plan([b"id,text\n"], Format.of("x.csv"), 1, 1)[1] == []
+    assert plan([], Format.of("x.csv"), 1, 1)[1] == []
+    assert plan([b"\n \n"], Format.of("x.jsonl"), 1 << 20, 10)[1] == []
+
+
+WHOLE = {
+    "damaged_gzip": ("x.txt.gz", gzip.compress(b"good\n" * 1000)[:-9]),
+    "not_gzip": ("x.txt.gz", b"good\n"),
+    "unexpected_gzip": ("x.txt", gzip.compress(b"good\n")),
+    "gzip_bomb": ("x.txt.gz", gzip.compress(b"a" * (80 << 20))),
+    "unknown_encoding": ("x.txt", "good".encode("utf-32")),
+    "no_text_column": ("x.csv", b"id,body\n1,good\n"),
+    "two_id_columns": ("x.csv", b"id,id,text\n1,2,good\n"),
+    "unknown_format": ("x.pdf", b"%PDF"),
+}
+
+
+@pytest.mark.parametrize("code", WHOLE)
+def test_a_file_that_cannot_be_read_says_why_and_shows_nothing_of_it(code):
+    name, content = WHOLE[code]
+    with pytest.raises(RowsError) as raised:
+        rows(content, name)
+    assert raised.value.code == code
+    assert str(raised.value) == f"{name}: {FAULTS[code]}"
+
+
+def test_members_of_a_gzip_follow_each_other_and_zeros_after_them_are_nothing():
+    packed = gzip.compress(b"one\n") + gzip.compress(b"two\n")
+    assert [row.text for row in rows(packed + b"\0" * 512, "x.txt.gz")] == ["one", "two"]
+    with pytest.raises(RowsError):
+        rows(packed + b"\0rest", "x.txt.gz")
+
+
+def test_a_line_of_100_megabytes_is_one_error_and_is_never_held():
+    def pieces():
+        yield b'{"text": "good"}\n{"text": "'
+        for _ in range(100):
+            yield b"a" * 1_000_000
+        yield b'"}\n{"text": "good"}\n'
+
+    tracemalloc.start()
+    shape, chunks = plan(pieces(), Format.of("x.jsonl"), 1 << 40, 1 << 40)
+    found = list(read_chunk(pieces(), shape, chunks[0]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row.error for row in found] == ["", "line_too_long", ""]
+    assert peak < 8 << 20

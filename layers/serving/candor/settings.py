@@ -13,6 +13,27 @@ class Settings:
     bundle_digest: str
     """BUNDLE_DIGEST, the SHA-256 of the bundle's manifest, in hex; empty: any intact bundle will do."""
 
+    results: str = ""
+    """RESULTS_BUCKET, where batch jobs write."""
+    text_column: str = "text"
+    """TEXT_COLUMN and ID_COLUMN, the names of a batch file's columns."""
+    id_column: str = "id"
+    min_confidence: float | None = None
+    """MIN_CONFIDENCE of a batch decision; empty: the model's own."""
+    explain: bool = False
+    """EXPLAIN, whether batch results hold attributions: "true" or anything else."""
+    chunk_rows: int = 20_000
+    """CHUNK_ROWS of a part, at most."""
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        return cls(Path(environ.get("BUNDLE_PATH", "/opt/bundle")), environ.get("BUNDLE_DIGEST", ""))
+        return cls(
+            Path(environ.get("BUNDLE_PATH", "/opt/bundle")),
+            environ.get("BUNDLE_DIGEST", ""),
+            environ.get("RESULTS_BUCKET", ""),
+            environ.get("TEXT_COLUMN", "text"),
+            environ.get("ID_COLUMN", "id"),
+            float(environ["MIN_CONFIDENCE"]) if environ.get("MIN_CONFIDENCE") else None,
+            environ.get("EXPLAIN") == "true",
+            int(environ.get("CHUNK_ROWS", "20000")),
+        )

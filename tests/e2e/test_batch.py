@@ -1,0 +1,221 @@
+"""Batch scoring from its built artefacts: each function under `sam local`, and a whole job, on buckets in moto's server."""
+
+import contextlib
+import http.client
+import json
+import os
+import platform
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.bucket import INBOX, RESULTS, contents, created
+from tests.e2e.stack import ROOT, SAM, VARIABLES, environment, run
+from tests.samples import FILE, samples
+from tests.workflow import FailedError, Workflow
+
+REGION = "eu-central-1"
+CHUNK_ROWS = 1000
+SECONDS = 60
+ARCHIVE = [ROOT / ".data/aclImdb_v1.tar.gz", ROOT.parent / "shared/data/aclImdb_v1.tar.gz"]
+
+
+@pytest.fixture
+def account() -> Iterator[tuple[Any, str]]:
+    """A client of an account of its own, and the address at which functions find it."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    client = boto3.client("s3", endpoint_url=address, region_name=REGION)
+    for name in (INBOX, RESULTS):
+        client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    yield client, address
+    client.close()
+    server.stop()
+
+
+def test_the_sample_events_are_those_of_the_sample_file_and_the_committed_model() -> None:
+    for name, event in samples().items():
+        kept = json.loads((ROOT / "events" / name).read_text())
+        assert kept == event, f"events/{name} is out of date: `python -m tests.samples` writes it"
+
+
+def test_sam_local_invoke_takes_a_real_file_to_real_results(
+    engine: None, built: Path, account: tuple[Any, str], tmp_path: Path
+) -> None:
+    client, address = account
+    client.put_object(Bucket=INBOX, Key=FILE.name, Body=FILE.read_bytes())
+    template = json.loads(run(sys.executable, "-c", AS_JSON, built / "template.yaml"))
+    for resource in template["Resources"].values():  # `sam local` hands on only variables that the template names
+        if resource["Type"] == "AWS::Serverless::Function":
+            own = resource["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
+            own |= {"AWS_ENDPOINT_URL": address, "RESULTS_BUCKET": RESULTS, "CHUNK_ROWS": "20000"}
+    (built / "local.json").write_text(json.dumps(template))
+    said = []
+    for step in ("plan", "score", "finish"):
+        options = ["--event", ROOT / f"events/batch_{step}.json", "--skip-pull-image", "--docker-network", "host"]
+        function = f"Batch{step.capitalize()}Function"
+        command = [SAM, "local", "invoke", function, "--template", built / "local.json", *options]
+        out = run(*map(str, command), env={"AWS_DEFAULT_REGION": REGION})
+        said.append(json.loads(out.strip().splitlines()[-1]))
+    assert [each.get("status") for each in said] == ["planned", None, "done"]
+    made = contents(client, "results/")
+    receipt = json.loads(next(body for key, body in made.items() if key.endswith("manifest.json")))
+    assert receipt["counts"] | {"labels": {}, "decisions": {}} == {
+        "read": 6, "scored": 5, "failed": 1, "errors": {"blank": 1}, "labels": {}, "decisions": {},
+    }  # fmt: skip
+    alone = one_machine(FILE, tmp_path / "out", "20000")
+    assert parts(made) == alone
+
+
+AS_JSON = """
+import json, sys
+from samtranslator.yaml_helper import yaml_parse
+print(json.dumps(yaml_parse(open(sys.argv[1]).read())))
+"""
+
+
+def parts(made: dict[str, bytes]) -> dict[str, bytes]:
+    return {key.rpartition("/")[2]: body for key, body in made.items() if "/part-" in key}
+
+
+def one_machine(path: Path, output: Path, rows: str) -> dict[str, bytes]:
+    """The parts of `make score`."""
+    run(sys.executable, "-m", "events.score", path, output, "--rows", rows, env={"PYTHONPATH": "layers/serving"})
+    return {part.name: part.read_bytes() for part in output.glob("*/part-*")}
+
+
+class Emulated:
+    """A built function under AWS's Runtime Interface Emulator and Lambda's runtime client."""
+
+    def __init__(self, built: Path, step: str, address: str, log: Path) -> None:
+        machine = "arm64" if platform.machine() == "aarch64" else "x86_64"
+        places = "lib/python3*/site-packages/samcli/local/rapid"
+        (rie,) = SAM.parents[1].glob(f"{places}/aws-lambda-rie-{machine}")
+        task = built / f"Batch{step.capitalize()}Function"
+        self.port, inner = free_ports(2)
+        handler = [sys.executable, "-m", "awslambdaric", f"batch_{step}.app.handler"]
+        addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{self.port}"]
+        addresses += ["--runtime-api-address", f"127.0.0.1:{inner}", "--log-level", "error"]
+        path = [task, built / "RuntimeLayer/python", built / "ServingLayer/python"]
+        variables = {
+            **environment(), **VARIABLES, "BUNDLE_PATH": str(built / "ModelLayer/bundle"), "RESULTS_BUCKET": RESULTS,
+            "CHUNK_ROWS": str(CHUNK_ROWS), "AWS_ENDPOINT_URL": address, "AWS_DEFAULT_REGION": REGION,
+            "PYTHONPATH": os.pathsep.join(map(str, path)), "LAMBDA_TASK_ROOT": str(task),
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": "240",
+        }  # fmt: skip
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [rie, *addresses, *handler],
+                cwd=task,
+                env=variables,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def __call__(self, event: Any) -> Any:
+        answer = self.ask(json.dumps(event).encode())
+        if isinstance(answer, dict) and "errorType" in answer:
+            raise FailedError(answer["errorType"], json.dumps(answer))
+        return answer
+
+    def ask(self, body: bytes) -> Any:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+            with contextlib.closing(connection):
+                try:
+                    connection.request("POST", "/2015-03-31/functions/function/invocations", body)
+                    return json.loads(connection.getresponse().read())
+                except ConnectionRefusedError:
+                    time.sleep(0.01)
+        raise TimeoutError("the emulator does not answer")
+
+    def end(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def reviews(count: int) -> list[str]:
+    """Reviews of IMDB where the archive is at hand; else as many, composed of the committed golden sentences."""
+    from training.data import load
+
+    chance = random.Random(1)
+    if archive := next(filter(Path.exists, ARCHIVE), None):
+        texts = [*load(archive).train.texts]
+        return chance.sample(texts, count)
+    golden = (ROOT / "training/golden/imdb.jsonl").read_text().splitlines()
+    sentences = [json.loads(line)["text"] for line in golden]
+    return [" ".join(chance.choices(sentences, k=chance.randint(5, 40))) for _ in range(count)]
+
+
+PLANTED = {
+    100: "{bad",
+    999: '{"text": 7}',
+    1000: '{"text": " "}',
+    2500: '{"id": "r"}',
+    4999: '{"text": "' + "x" * 20_001 + '"}',
+}
+
+
+@pytest.fixture(scope="module")
+def inbox_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inbox") / "reviews.jsonl"
+    rows = [json.dumps({"id": f"r{i}", "text": text}, ensure_ascii=False) for i, text in enumerate(reviews(5000))]
+    for place, line in PLANTED.items():
+        rows[place] = line
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_a_whole_job_of_5000_reviews_is_that_of_one_machine_to_the_byte(
+    built: Path, account: tuple[Any, str], inbox_file: Path, tmp_path: Path
+) -> None:
+    client, address = account
+    put = client.put_object(Bucket=INBOX, Key="in/reviews 1.jsonl", Body=inbox_file.read_bytes())
+    log = tmp_path / "log"
+    functions = {step: Emulated(built, step, address, log) for step in ("plan", "score", "finish")}
+    try:
+        tasks = {f"{step.capitalize()}Function": function for step, function in functions.items()}
+        workflow = Workflow(tasks, lambda bucket, key: client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        event = created("in/reviews 1.jsonl", put)
+        execution = workflow.start(event)
+        assert execution.status == "SUCCEEDED", (execution.error, execution.cause, log.read_text()[-2000:])
+        first = contents(client)
+        assert workflow.start(event, "execution-2").output["status"] == "done"
+        assert contents(client) == first
+    finally:
+        for function in functions.values():
+            function.end()
+    made = contents(client, "results/")
+    receipt = json.loads(next(body for key, body in made.items() if key.endswith("manifest.json")))
+    assert len(receipt["parts"]) == 5
+    assert receipt["counts"]["errors"] == {
+        "invalid_json": 1, "wrong_type": 1, "blank": 1, "missing_text": 1, "text_too_large": 1,
+    }  # fmt: skip
+    assert receipt["counts"]["scored"] == 5000 - len(PLANTED)
+    assert parts(made) == one_machine(inbox_file, tmp_path / "out", str(CHUNK_ROWS))
+    words = [json.loads(line)["text"][:40] for line in inbox_file.read_text().splitlines()[:20]]
+    assert words
+    assert not [word for word in words if word in log.read_text()]
+    assert '"step":"score"' in log.read_text().replace(" ", "")
