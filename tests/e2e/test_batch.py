@@ -1,4 +1,4 @@
-"""Batch scoring from its built artefacts: each function under `sam local`, and a whole job, on buckets in moto's server."""
+"""Batch scoring from its built artefacts, function by function under `sam local` and whole, on buckets in moto's server."""
 
 import contextlib
 import http.client
@@ -31,16 +31,15 @@ ARCHIVE = [ROOT / ".data/aclImdb_v1.tar.gz", ROOT.parent / "shared/data/aclImdb_
 
 
 @pytest.fixture
-def account() -> Iterator[tuple[Any, str]]:
-    """A client of an account of its own, and the address at which functions find it."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+def account() -> Iterator[tuple[Any, int]]:
+    """A client of an account of its own, and the port of this machine at which functions find it."""
+    server = ThreadedMotoServer("0.0.0.0", port=0, verbose=False)  # containers reach it by their bridge
     server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    client = boto3.client("s3", endpoint_url=address, region_name=REGION)
+    port = server.get_host_and_port()[1]
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name=REGION)
     for name in (INBOX, RESULTS):
         client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
-    yield client, address
+    yield client, port
     client.close()
     server.stop()
 
@@ -52,19 +51,20 @@ def test_the_sample_events_are_those_of_the_sample_file_and_the_committed_model(
 
 
 def test_sam_local_invoke_takes_a_real_file_to_real_results(
-    engine: None, built: Path, account: tuple[Any, str], tmp_path: Path
+    engine: None, built: Path, account: tuple[Any, int], tmp_path: Path
 ) -> None:
-    client, address = account
+    client, port = account
     client.put_object(Bucket=INBOX, Key=FILE.name, Body=FILE.read_bytes())
+    bridge = json.loads(run("docker", "network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
     template = json.loads(run(sys.executable, "-c", AS_JSON, built / "template.yaml"))
     for resource in template["Resources"].values():  # `sam local` hands on only variables that the template names
         if resource["Type"] == "AWS::Serverless::Function":
             own = resource["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
-            own |= {"AWS_ENDPOINT_URL": address, "RESULTS_BUCKET": RESULTS, "CHUNK_ROWS": "20000"}
+            own |= {"AWS_ENDPOINT_URL": f"http://{bridge}:{port}", "RESULTS_BUCKET": RESULTS, "CHUNK_ROWS": "20000"}
     (built / "local.json").write_text(json.dumps(template))
     said = []
     for step in ("plan", "score", "finish"):
-        options = ["--event", ROOT / f"events/batch_{step}.json", "--skip-pull-image", "--docker-network", "host"]
+        options = ["--event", ROOT / f"events/batch_{step}.json", "--skip-pull-image"]
         function = f"Batch{step.capitalize()}Function"
         command = [SAM, "local", "invoke", function, "--template", built / "local.json", *options]
         out = run(*map(str, command), env={"AWS_DEFAULT_REGION": REGION})
@@ -162,8 +162,7 @@ def reviews(count: int) -> list[str]:
 
     chance = random.Random(1)
     if archive := next(filter(Path.exists, ARCHIVE), None):
-        texts = [*load(archive).train.texts]
-        return chance.sample(texts, count)
+        return chance.sample(load(archive).texts, count)
     golden = (ROOT / "training/golden/imdb.jsonl").read_text().splitlines()
     sentences = [json.loads(line)["text"] for line in golden]
     return [" ".join(chance.choices(sentences, k=chance.randint(5, 40))) for _ in range(count)]
@@ -189,12 +188,12 @@ def inbox_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_whole_job_of_5000_reviews_is_that_of_one_machine_to_the_byte(
-    built: Path, account: tuple[Any, str], inbox_file: Path, tmp_path: Path
+    built: Path, account: tuple[Any, int], inbox_file: Path, tmp_path: Path
 ) -> None:
-    client, address = account
+    client, port = account
     put = client.put_object(Bucket=INBOX, Key="in/reviews 1.jsonl", Body=inbox_file.read_bytes())
     log = tmp_path / "log"
-    functions = {step: Emulated(built, step, address, log) for step in ("plan", "score", "finish")}
+    functions = {step: Emulated(built, step, f"http://127.0.0.1:{port}", log) for step in ("plan", "score", "finish")}
     try:
         tasks = {f"{step.capitalize()}Function": function for step, function in functions.items()}
         workflow = Workflow(tasks, lambda bucket, key: client.get_object(Bucket=bucket, Key=key)["Body"].read())

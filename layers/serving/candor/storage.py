@@ -235,35 +235,32 @@ class S3:
 
     def _try(self, call: Callable[[], T]) -> T:
         """Full jitter: Brooker 2015, "Exponential Backoff And Jitter"."""
+        last = ""
         for attempt in range(ATTEMPTS):
             try:
                 return call()
-            except StorageError:
-                pass
             except Exception as error:
-                _judge(error)
+                last = _judged(error)
             if attempt < ATTEMPTS - 1:
                 self.sleep(random.uniform(0, FIRST_WAIT * 2**attempt))
-        raise UnavailableError(f"S3 has not answered well in {ATTEMPTS} attempts")
+        raise UnavailableError(f"S3 has not answered well in {ATTEMPTS} attempts; at last: {last}")
 
 
-def _judge(error: Exception) -> None:
-    """Returns if another try is worth it. Messages are our own: S3's repeat what was sent."""
+def _judged(error: Exception) -> str:
+    """In a word, what was wrong, if another try is worth it. Messages are our own: S3's repeat what was sent."""
     import botocore.exceptions as botocore
 
     if isinstance(error, botocore.ClientError):
-        _judge_answer(str(error.response.get("Error", {}).get("Code", "")), error.response["ResponseMetadata"])
-    elif not isinstance(error, botocore.HTTPClientError | botocore.ConnectionError | botocore.BotoCoreError | OSError):
-        raise error
-    elif isinstance(error, botocore.NoCredentialsError | botocore.ParamValidationError | botocore.NoRegionError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = str(error.response["ResponseMetadata"].get("HTTPStatusCode", ""))
+        if not {code, status} & _PERHAPS_LATER or code in _MISSING | _CHANGED:
+            _refuse(code, status)
+        return code or status
+    if isinstance(error, botocore.NoCredentialsError | botocore.ParamValidationError | botocore.NoRegionError):
         raise DeniedError(f"S3 cannot be asked: {type(error).__name__}") from None
-
-
-def _judge_answer(code: str, answer: dict[str, Any]) -> None:
-    status = str(answer.get("HTTPStatusCode", ""))
-    if {code, status} & _PERHAPS_LATER and code not in _MISSING | _CHANGED:
-        return
-    _refuse(code, status)
+    if not isinstance(error, StorageError | botocore.HTTPClientError | botocore.BotoCoreError | OSError):
+        raise error
+    return type(error).__name__
 
 
 def _refuse(code: str, status: str) -> NoReturn:
