@@ -98,6 +98,9 @@ quietly = { $(1); } >.cache/pip.log 2>&1 || { cat .cache/pip.log >&2; exit 1; }
 
 .venv/dev/.benched: .venv/dev/.made
 	@$(call quietly,$(PIP) --group bench)
+	@$(call quietly,$(DEV) -m pip download --quiet --no-deps --no-binary :all: --dest .cache fasttext==0.9.3)
+	@tar -C .cache -xzf .cache/fasttext-0.9.3.tar.gz
+	@g++ -O3 -march=native -std=c++17 -include cstdint -pthread .cache/fasttext-0.9.3/src/*.cc -o .cache/fasttext
 	@touch $@
 
 .venv/sam/.made: pyproject.toml

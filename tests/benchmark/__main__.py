@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from events.server import LOCAL
-from tests.benchmark import cold_start, gateway, handler, texts
+from tests.benchmark import batch, cold_start, gateway, handler, texts
 from training.data import load
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     for line in handler.single(one) + handler.explained(one) + handler.batch(reviews):
         print(line, flush=True)
     os.sched_setaffinity(0, cores)
-    for line in cold_start.lines(runs=11) + gateway.through_sam(one) + gateway.under_load(one):
+    for line in batch.lines(data) + cold_start.lines(runs=11) + gateway.through_sam(one) + gateway.under_load(one):
         print(line, flush=True)
 
 

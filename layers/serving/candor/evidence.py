@@ -17,11 +17,20 @@ WARNINGS = {
 def warnings(text: str, tokens: int, known: int, seen: Iterable[str]) -> list[str]:
     """Codes of WARNINGS for a text, from its tokens, the known ones of them, and the scripts seen in training."""
     found = []
-    if not text.isascii() and unseen_share(text, frozenset(seen)) > 0.5:
+    if not text.isascii() and not _mostly_latin(text, seen) and unseen_share(text, frozenset(seen)) > 0.5:
         found.append("LANGUAGE_UNSUPPORTED")
     if known < MIN_KNOWN_SHARE * tokens or not tokens:
         found.append("LOW_EVIDENCE")
     return found
+
+
+_NO_LETTERS = bytes(octet for octet in range(128) if not chr(octet).isalpha())
+
+
+def _mostly_latin(text: str, seen: Iterable[str]) -> bool:
+    """Whether ASCII letters alone settle it, as in most texts: to count by script takes a hundred times as long."""
+    plain = text.encode("ascii", "ignore")
+    return "LATIN" in seen and len(plain.translate(None, _NO_LETTERS)) >= len(text) - len(plain)
 
 
 def unseen_share(text: str, seen: frozenset[str]) -> float:

@@ -7,6 +7,7 @@ and only where there is none. manifest.json is the last: where it is, all is.
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -242,24 +243,42 @@ def tally(results: Store, parts: Iterable[str]) -> Facts:
 
 
 def count(parts: Iterable[tuple[str, Iterable[bytes]]]) -> Facts:
-    labels, decisions, errors = Counter[str](), Counter[str](), Counter[str]()
-    described = []
+    kinds, described = Counter[tuple[bytes, bytes, bytes]](), []
     for key, lines in parts:
         digest, read = hashlib.sha256(), 0
         for line in lines:
             digest.update(line)
             read += 1
-            said = json.loads(line)
-            if "error" in said:
-                errors[said["error"]["code"]] += 1
-            else:
-                labels[said["label"]] += 1
-                decisions[said["decision"]] += 1
+            kinds[_kind(line)] += 1
         described.append({"name": key.rpartition("/")[2], "rows": read, "sha256": digest.hexdigest()})
-    scored, failed = labels.total(), errors.total()
+    labels, decisions, errors = (_sums(kinds, place) for place in range(3))
+    scored, failed = sum(labels.values()), sum(errors.values())
     counts: Facts = {"read": scored + failed, "scored": scored, "failed": failed}
-    counts |= {"labels": dict(labels), "decisions": dict(decisions), "errors": dict(errors)}
-    return {"parts": described, "counts": counts}
+    return {"parts": described, "counts": counts | {"labels": labels, "decisions": decisions, "errors": errors}}
+
+
+_STRING = rb'"(?:[^"\\]|\\.)*+"'
+_KIND = re.compile(
+    rb'\{"line":\d+(?:,"id":' + _STRING + rb')?,(?:"label":(' + _STRING + rb'),"decision":(' + _STRING + rb")"
+    rb'|"error":\{"code":(' + _STRING + rb"))"
+)
+
+
+def _kind(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Label, decision and error code of a result: the start of it is as Line writes it, and that is all that is read."""
+    found = _KIND.match(line)
+    if not found:
+        raise ConflictError("a part holds what is no result")
+    label, decision, code = found.groups(b'""')
+    return label, decision, code
+
+
+def _sums(kinds: Counter[tuple[bytes, bytes, bytes]], place: int) -> dict[str, int]:
+    sums = Counter[str]()
+    for kind, count in kinds.items():
+        if name := json.loads(kind[place]):
+            sums[name] += count
+    return dict(sums)
 
 
 # Verify
