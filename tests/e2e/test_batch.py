@@ -1,4 +1,4 @@
-"""Batch scoring from its built artefacts, function by function under `sam local` and whole, on buckets in moto's server."""
+"""Batch scoring from its built artefacts, each function in Lambda's container and a whole job, on moto's server."""
 
 import contextlib
 import http.client

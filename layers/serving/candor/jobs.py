@@ -265,7 +265,7 @@ _KIND = re.compile(
 
 
 def _kind(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """Label, decision and error code of a result: the start of it is as Line writes it, and that is all that is read."""
+    """Label, decision and error code of a result, whose start is as Line writes it; no more of it is read."""
     found = _KIND.match(line)
     if not found:
         raise ConflictError("a part holds what is no result")

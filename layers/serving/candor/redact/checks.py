@@ -1,0 +1,178 @@
+"""Checksums and ranges, each from its public specification. Values come compact: no separators."""
+
+import re
+from datetime import date
+
+_DOUBLED = bytes(
+    (2 * (byte - 48)) // 10 + (2 * (byte - 48)) % 10 + 48 if 48 <= byte < 58 else 48 for byte in range(256)
+)
+# Length of an IBAN by country: SWIFT, IBAN Registry.
+IBAN_LENGTHS = {
+    country: int(length)
+    for length, countries in (
+        entry.split(":")
+        for entry in [
+            "15:NO",
+            "16:BE",
+            "18:DK,FI,FK,FO,GL,NL,SD",
+            "19:MK,SI",
+            "20:AT,BA,EE,KZ,LT,LU,MN,XK",
+            "21:CH,HR,LI,LV",
+            "22:BG,BH,CR,DE,GB,GE,IE,ME,RS,VA",
+            "23:AE,GI,IL,IQ,OM,SO,TL",
+            "24:AD,CZ,ES,MD,PK,RO,SA,SE,SK,TN,VG",
+            "25:LY,PT,ST",
+            "26:IS,TR",
+            "27:BI,DJ,FR,GR,IT,MC,MR,SM",
+            "28:AL,AZ,BY,CY,DO,GT,HN,HU,LB,NI,PL,SV",
+            "29:BR,EG,PS,QA,UA",
+            "30:JO,KW,MU,YE",
+            "31:MT,SC",
+            "32:LC",
+            "33:RU",
+        ]
+    )
+    for country in countries.split(",")
+}
+_VALUES = {ord(letter): str(ord(letter) - 55) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+# Issuers' ranges (ISO/IEC 7812) as first digits, and the lengths, of cards that are in use.
+_ISSUERS = (
+    (re.compile(r"4"), (13, 16, 19)),  # Visa
+    (re.compile(r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720"), (16,)),  # Mastercard
+    (re.compile(r"3[47]"), (15,)),  # American Express
+    (re.compile(r"6011|64[4-9]|65|62|81"), (16, 17, 18, 19)),  # Discover, UnionPay
+    (re.compile(r"30[0-5]|3095|3[689]"), (14, 15, 16, 17, 18, 19)),  # Diners Club
+    (re.compile(r"352[89]|35[3-8]"), (16, 17, 18, 19)),  # JCB
+    (re.compile(r"220[0-4]"), (16, 17, 18, 19)),  # Mir
+    (re.compile(r"5[0678]|6"), (13, 14, 15, 16, 17, 18, 19)),  # Maestro, RuPay, Verve
+    (re.compile(r"9792"), (16,)),  # Troy
+)
+_PROVINCES = frozenset(
+    [
+        "11",
+        "12",
+        "13",
+        "14",
+        "15",
+        "21",
+        "22",
+        "23",
+        "31",
+        "32",
+        "33",
+        "34",
+        "35",
+        "36",
+        "37",
+        "41",
+        "42",
+        "43",
+        "44",
+        "45",
+        "46",
+        "50",
+        "51",
+        "52",
+        "53",
+        "54",
+        "61",
+        "62",
+        "63",
+        "64",
+        "65",
+        "71",
+        "81",
+        "82",
+        "83",
+    ]
+)
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+# Digits that follow a country code, fewest and most: ITU-T E.164 and the national plans; any other code has 6 to 11.
+_CODES = {
+    "1": (10, 10), "7": (10, 10), "20": (8, 10), "27": (9, 9), "30": (10, 10), "31": (9, 9), "32": (8, 9), "33": (9, 9),
+    "34": (9, 9), "36": (8, 9), "39": (6, 12), "40": (9, 9), "41": (9, 9), "43": (7, 13), "44": (9, 10), "45": (8, 8),
+    "46": (7, 10), "47": (8, 8), "48": (9, 9), "49": (6, 12), "51": (8, 9), "52": (10, 11), "53": (6, 8), "54": (10, 11),
+    "55": (10, 11), "56": (9, 9), "57": (10, 10), "58": (10, 10), "60": (7, 10), "61": (9, 9), "62": (7, 12),
+    "63": (8, 10), "64": (8, 10), "65": (8, 8), "66": (8, 9), "81": (9, 10), "82": (8, 11), "84": (9, 10), "86": (9, 11),
+    "90": (10, 10), "91": (10, 10), "92": (9, 10), "93": (9, 9), "94": (9, 9), "95": (7, 10), "98": (10, 10),
+}  # fmt: skip
+_THREE = re.compile(
+    r"2[1-69][0-9]|27[0-9]|28[0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[789][0-9]|8[05789][0-9]|9[679][0-9]"
+)
+
+
+def luhn(digits: str) -> bool:
+    """ISO/IEC 7812-1, annex B.
+
+    >>> luhn("4111111111111111"), luhn("4111111111111112")
+    (True, False)
+    """
+    octets = digits.encode()
+    return (sum(octets[::-1][::2]) + sum(octets[::-1][1::2].translate(_DOUBLED)) - 48 * len(octets)) % 10 == 0
+
+
+def card(digits: str) -> bool:
+    """Whether a payment card may have this number: an issuer's range, its length, and Luhn."""
+    return luhn(digits) and any(len(digits) in lengths and first.match(digits) for first, lengths in _ISSUERS)
+
+
+def iban(value: str) -> bool:
+    """ISO 13616: the country's length, and 1 modulo 97 (ISO 7064).
+
+    >>> iban("GB82WEST12345698765432"), iban("GB82WEST12345698765433")
+    (True, False)
+    """
+    if len(value) != IBAN_LENGTHS.get(value[:2]) or not value.isascii() or not value.isalnum():
+        return False
+    return int((value[4:] + value[:4]).translate(_VALUES)) % 97 == 1
+
+
+def resident_id(value: str) -> bool:
+    """GB 11643: a province, a date of birth and, with 18 digits, a check character; 15 digits are the form of 1984.
+
+    >>> resident_id("11010519491231002X"), resident_id("110105194912310021")
+    (True, False)
+    """
+    province = value[1:3] if value[0] == "9" else value[:2]  # 9: permanent residents from abroad
+    if province not in _PROVINCES:
+        return False
+    if len(value) == 15:
+        return day(f"19{value[6:12]}")
+    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, value, strict=False))
+    return value[17].upper() == "10X98765432"[total % 11] and day(value[6:14])
+
+
+def day(digits: str) -> bool:
+    """Whether yyyymmdd is a day there was, from 1850 to this year's end."""
+    try:
+        return 1850 <= date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).year <= date.today().year
+    except ValueError:
+        return False
+
+
+def ssn(digits: str) -> bool:
+    """US Social Security Administration: no area 000, 666 or 900 to 999, no group 00, no serial 0000."""
+    area, group, serial = digits[:3], digits[3:5], digits[5:]
+    return area not in ("000", "666") and area[0] != "9" and group != "00" and serial != "0000"
+
+
+def itin(digits: str) -> bool:
+    """US Internal Revenue Service: 9 first, and the fourth and fifth digit in 50 to 65, 70 to 88, 90 to 92 or 94 to 99."""
+    group = int(digits[3:5])
+    return digits[0] == "9" and (50 <= group <= 65 or 70 <= group <= 88 or (group >= 90 and group != 93))
+
+
+def routing(digits: str) -> bool:
+    """American Bankers Association: weights 3, 7, 1, and a Federal Reserve district first."""
+    total = sum(weight * int(digit) for weight, digit in zip((3, 7, 1) * 3, digits, strict=True))
+    first = int(digits[:2])
+    return total % 10 == 0 and (first <= 12 or 21 <= first <= 32 or 61 <= first <= 72 or first == 80)
+
+
+def subscriber(digits: str) -> tuple[int, int]:
+    """Fewest and most digits, code included, of an international number that starts with these; (0, 0) if none does."""
+    for length in (1, 2):
+        if digits[:length] in _CODES:
+            fewest, most = _CODES[digits[:length]]
+            return fewest + length, most + length
+    return (9, 14) if _THREE.match(digits) else (0, 0)

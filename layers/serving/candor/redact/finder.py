@@ -1,0 +1,413 @@
+"""Where personal data is, in a text. Each kind has its rule; where two rules overlap, the surer one counts.
+
+A rule reads normalised text, whose digits are 0 to 9. Numbers are not bounded by letters, so that letters glued to them
+hide nothing. Every pattern is possessive or bounded, so that the time is linear in the text.
+"""
+
+import ipaddress
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from candor.redact import checks
+from candor.redact.entities import Entity
+from candor.redact.normalise import normalise
+
+Span = tuple[int, int]
+Find = tuple[str, int, int]
+NEAR = 32  # characters before a find in which its context word stands
+_GAP = r"(?:[ \t\r\n\x1e\x1f_()/\-]{1,3}+|\.)"
+_RUN = re.compile(rf"[0-9]++(?:{_GAP}[0-9]++)*+")
+_GROUP = re.compile(r"[0-9]+")
+_LONGEST_GROUPS = 12  # of one find: an evasion may set digits apart
+_DIGITS = 7  # fewest that say anything without a word beside them
+
+
+def find(text: str) -> list[Entity]:
+    """Entities in order, none overlapping another, as offsets of `text` in code points."""
+    normal = normalise(text)
+    signs = _SIGN.search(normal.text) is not None
+    places = _places(normal.text, signs)
+    if not places and not signs:
+        return []
+    chosen = _chosen(_candidates(normal.text, places))
+    return [Entity(kind, *normal.span(begin, end)) for kind, begin, end in chosen]
+
+
+def _chosen(candidates: Iterator[Find]) -> list[Find]:
+    """Of candidates in order of sureness, those that no surer one overlaps; in order of place."""
+    taken: list[Find] = []
+    for each in candidates:
+        place = bisect_left(taken, each[1], key=lambda other: other[1])
+        free = place == len(taken) or each[2] <= taken[place][1]
+        if free and (not place or taken[place - 1][2] <= each[1]):
+            taken.insert(place, each)
+    return taken
+
+
+def _candidates(text: str, places: dict[str, list[Span]]) -> Iterator[Find]:
+    """Surest first."""
+    for rule in _RULES:
+        for begin, end in places.get(rule.near, ()) if rule.near else [(0, len(text))]:
+            yield from rule.find(text, begin, end)
+    if "@" in text:
+        yield from _emails(text)
+    yield from _addresses_of_machines(text)
+    yield from _numbers(text, [match.span() for match in _RUN.finditer(text)])
+    if "@" in text:
+        yield from (("USERNAME", *match.span()) for match in _HANDLE.finditer(text))
+
+
+# Words: what is found by the word beside it is looked for only where there is such a word.
+
+_SIGN = re.compile(r"[0-9@]|://|www\.|WWW\.")
+_CONTEXT = {
+    "account": ("account", "acct", "a/c", "账号", "账户", "帐号", "银行卡", "卡号", "sort code", "iban"),
+    "address": ("address", "live at", "lives at", "living at", "located at", "ship to", "deliver", "reside", "mail to",
+                "home is", "visit us", "come to", "moved to", "地址", "号", "住"),
+    "birth": ("born", "birth", "dob", "d.o.b", "生日", "出生"),
+    "driver": ("driver", "driving lic", "驾驶证", "驾照"),
+    "key": ("akia", "asia", "key", "token", "secret", "bearer", "sk_", "sk-", "pk_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat",
+            "glpat-", "xox", "aiza", "eyj", "npm_", "begin ", "密钥", "sg.", "rk_", "hf_"),
+    "link": ("://", "www.", ".com/", ".org/", ".net/", ".uk/", ".de/", ".cn/", ".io/"),
+    "name": ("my name", "name is", "name:", "i am called", "call me", "dear ", "我叫", "我是", "名字", "姓名", "contact", "attn", "patient",
+             "customer", "signed", "regards", "sincerely", "ask for", "speak to"),
+    "passport": ("passport", "护照"),
+    "password": ("password", "passwd", "pwd", "passcode", "密码", "口令", "pin"),
+    "plate": ("plate", "licence", "license", "registration", "reg no", "vehicle", "车牌", "牌照"),
+    "routing": ("routing", "aba"),
+    "user": ("user", "login", "handle", "screen name", "account name", "wechat", "skype", "telegram", "instagram", "twitter",
+             "snapchat", "discord", "用户名", "微信", "qq"),
+}  # fmt: skip
+
+
+_ALWAYS = {"name", "password", "user"}  # what may be without a digit or a sign
+_OF_NUMBERS = {"account", "driver", "passport", "routing"}  # what has at least five digits
+_FIVE = re.compile(r"[0-9](?:[^0-9\n]{0,2}[0-9]){4}")
+_REACH = {"key": 4200, "link": 2100}  # characters after a word in which what it announces ends
+_BEFORE = 24
+
+
+def _places(text: str, signs: bool) -> dict[str, list[Span]]:
+    """The stretches of text that context words stand in, by what they announce."""
+    low = text.lower()
+    low = low if len(low) == len(text) else text
+    found: dict[str, list[Span]] = {}
+    numbers = signs and _FIVE.search(text) is not None
+    for name, words in _CONTEXT.items():
+        if name in _ALWAYS or numbers or (signs and name not in _OF_NUMBERS):
+            at = [place for word in words if word in low for place in _all(low, word)]
+            if at:
+                found[name] = _merged(sorted(at), _REACH.get(name, 160), len(text))
+    return found
+
+
+def _all(text: str, word: str) -> Iterator[int]:
+    place = text.find(word)
+    while place >= 0:
+        yield place
+        place = text.find(word, place + len(word))
+
+
+def _merged(at: list[int], reach: int, length: int) -> list[Span]:
+    spans: list[Span] = []
+    for place in at:
+        begin, end = max(0, place - _BEFORE), min(length, place + reach)
+        if spans and begin <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((begin, end))
+    return spans
+
+
+class Rule(NamedTuple):
+    """One pattern of one kind: its group 1, or all of it, if `holds` says so."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    near: str = ""
+    """What of _CONTEXT has to stand beside it; empty: nothing."""
+    holds: Callable[[str], bool] = lambda found: True
+
+    def find(self, text: str, begin: int, end: int) -> Iterator[Find]:
+        for match in self.pattern.finditer(text, begin, end):
+            span = match.span(1) if match.re.groups else match.span()
+            if self.holds(text[slice(*span)]):
+                yield self.kind, *span
+
+
+def _compact(found: str) -> str:
+    return "".join(letter for letter in found if letter.isalnum())
+
+
+def _mixed(found: str) -> bool:
+    """Whether a token is more than a word: of letters and digits, or long and of both cases."""
+    return any(c.isdigit() for c in found) and any(c.isalpha() for c in found)
+
+
+def _digits(found: str) -> bool:
+    return sum(c.isdigit() for c in found) >= 3
+
+
+_IS = r"(?:[ \t]{0,2}(?:number|no\.?|num|nr\.?|#|id|code|号码|号)){0,2}[ \t]{0,2}(?:is|was|are|[:=#：]|为|是|号)?[ \t]{0,2}(?:now |still )?[#:]?[ \t]{0,2}"
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_DATE = (
+    r"(?:\d{1,4}[ ]?[./\-年][ ]?\d{1,2}[ ]?[./\-月][ ]?\d{1,4}日?"
+    rf"|\d{{1,2}}(?:st|nd|rd|th)?(?: of)?[ \-]{_MONTH},?[ \-]\d{{2,4}}|{_MONTH}[ \-]\d{{1,2}}(?:st|nd|rd|th)?,?[ \-]\d{{2,4}})"
+)
+_STREET = (
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Way|Terrace|Ter|"
+    r"Parkway|Pkwy|Highway|Hwy|Close|Crescent|Gardens|Grove|Mews|Row)"
+)
+_HOUSE = rf"[0-9]{{1,5}}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:[A-Z0-9][\w'.]{{0,20}}[ ]){{1,4}}{_STREET}\b\.?"
+_UNIT = r"(?:,?[ ](?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|\#)\.?[ ]?\#?\w{1,6})"
+_CITY = r"(?:,[ ][A-Z][A-Za-z'.]{1,20}(?:[ ][A-Z][A-Za-z'.]{1,20}){0,2})"
+_ZIP = r"(?:,?[ ](?:[A-Z]{2}[ ]\d{5}(?:-\d{4})?|\d{5}(?:-\d{4})?|[A-Z]{1,2}\d[A-Z0-9]?[ ]\d[A-Z]{2}))"
+_NAMED = r"[A-Z][a-z'’]{1,20}(?:[ ](?:[A-Z]\.|[A-Z][a-zA-Z'’]{1,20}|de|van|von|der|la)){0,3}"
+_TITLE = r"(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Madam)\.?"
+_SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田董袁于余叶蒋杜苏魏程吕丁沈任姚卢傅钟姜崔谭廖"
+_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+
+_RULES = (
+    Rule("URL", re.compile(r"(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP]|[sS][sS][hH]|[a-z]{2,12})://[^\s<>\"'，。；）]{3,2000}"), "link"),
+    Rule("URL", re.compile(r"(?<![A-Za-z0-9.@])[wW]{3}\.[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,5}(?:/[^\s<>\"'，。；]{0,2000})?"), "link"),
+    Rule("URL", re.compile(r"(?<![A-Za-z0-9.@/\-])(?:[a-z0-9\-]{1,63}\.){1,4}(?:com|org|net|uk|de|cn|io)/[^\s<>\"'，。；]{1,2000}"), "link"),
+    Rule("API_KEY", re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s]*+(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"), "key"),
+    Rule("API_KEY", re.compile(r"eyJ[A-Za-z0-9_\-]{8,2000}\.[A-Za-z0-9_\-]{8,4000}(?:\.[A-Za-z0-9_\-]{0,2000})?"), "key"),
+    Rule("AWS_ACCESS_KEY", re.compile(r"(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA|ANVA)[A-Z2-7]{16}"), "key"),
+    Rule("AWS_ACCESS_KEY", re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{16}"), "key", _mixed),
+    Rule("AWS_SECRET_KEY", re.compile(r"(?i:secret|aws)[^\n]{0,40}?(?<![A-Za-z0-9/+])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"), "key", _mixed),
+    Rule("API_KEY", re.compile(r"(?:(?:sk|pk|rk)_(?:live|test)_|gh[pousr]_|github_pat_|glpat-|npm_|hf_|sk-(?:proj-|ant-)?|xox[abeoprs]-|AIza|SG\.)[A-Za-z0-9_.\-]{16,255}"), "key"),
+    Rule("API_KEY", re.compile(r"(?i:bearer)[ :]{1,2}([A-Za-z0-9_.\-+/=]{16,2000})"), "key"),
+    Rule("API_KEY", re.compile(r"(?i:api[ _\-]?key|access[ _\-]?key|secret(?:[ _\-]?key)?|auth[ _\-]?token|access[ _\-]?token|token|密钥)" + _IS + r"[\"']?([A-Za-z0-9_\-]{16,255})"), "key", _mixed),
+    Rule("PASSWORD", re.compile(r"(?i:password|passwd|passcode|pwd|密码|口令)[ \t]{0,2}(?:is now|is|was|[:=：]|为|是)[ \t]{0,2}[\"']?([^\s\"'，。；]{4,64})"), "password", lambda found: not found.isalpha() or (len(set(found)) > 3 and not found.islower())),
+    Rule("PASSWORD", re.compile(r"\bPIN(?: code| number)?[ \t]{0,2}(?:is|:|=)[ \t]{0,2}(\d{4,8})(?!\d)"), "password"),
+    Rule("PASSPORT_NUMBER", re.compile(r"(?i:passport|护照)" + _IS + r"([A-Za-z]{0,2}[0-9][A-Za-z0-9]{5,8})(?![A-Za-z0-9])"), "passport", _digits),
+    Rule("DRIVER_ID", re.compile(r"(?i:driver'?s?'?|driving|驾驶证|驾照)[ ]?(?i:licen[cs]e|id|permit)?" + _IS + r"([A-Za-z0-9](?:[ \-]?[A-Za-z0-9]){4,18})(?![A-Za-z0-9])"), "driver", _digits),
+    Rule("LICENSE_PLATE", re.compile(rf"[{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳]")),
+    Rule("LICENSE_PLATE", re.compile(r"(?i:(?:licen[cs]e|number|registration|vehicle|car)[ ](?:plates?|tag|reg(?:istration)?)|plates?|reg(?:istration)?(?:[ ]no)?|车牌|牌照)" + _IS + r"([A-Z0-9]{1,4}(?:[ \-]?[A-Z0-9]{1,4}){1,3})(?![A-Za-z0-9])"), "plate", lambda found: _mixed(found) and 4 <= len(_compact(found)) <= 9),
+    Rule("DATE_TIME", re.compile(rf"(?i:\bborn(?: on)?|birth(?:day|date)?|\bd\.?o\.?b\.?|生日|出生(?:日期|于)?)(?i:[ ](?:is|was|on))?[ ]?[:=：是为]?[ ]?(?:on |the )?((?i:{_DATE}))(?!\d)"), "birth"),
+    Rule("DATE_TIME", re.compile(r"(\d{4}年\d{1,2}月\d{1,2}日)(?=出?生)"), "birth"),
+    Rule("BANK_ROUTING", re.compile(r"(?i:routing|\baba\b)[^0-9\n]{0,24}([0-9]{9})(?![0-9])"), "routing", checks.routing),
+    Rule("BANK_ROUTING", re.compile(r"(?i:sort code)" + _IS + r"([0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2})(?![0-9])"), "account"),
+    Rule("BANK_ACCOUNT_NUMBER", re.compile(r"(?i:(?:bank )?(?:account|acct)\.?|\ba/c\b|银行卡|银行账[号户]|账[号户]|帐号|卡号)" + _IS + r"([0-9](?:[ \-_]?[0-9]){5,19})(?![0-9])"), "account"),
+    Rule("ADDRESS", re.compile(rf"{_HOUSE}(?:{_UNIT}?{_CITY}?{_ZIP}|{_UNIT}{_CITY}?)")),
+    Rule("ADDRESS", re.compile(rf"(?i:address|(?:live|lives|living|located|reside|resides|office is|home is) at|ship(?:ped)? to|deliver(?:ed)? to|mail(?:ed)? to|visit us at|come to|moved to|住址|地址)(?: is|是)?[: ：]{{1,2}}({_HOUSE}{_CITY}?)"), "address"),
+    Rule("ADDRESS", re.compile(r"[\u4e00-\u9fff]{0,12}(?:[省市区县州旗])?[\u4e00-\u9fff]{1,8}(?:路|街|大道|巷|胡同|弄|里)[ ]?[0-9]{1,5}[ ]?号(?:院|楼)?(?:[ ]?[0-9]{1,4}[ ]?(?:号楼|栋|幢|座|单元|室|层|楼)){0,4}"), "address"),
+    Rule("NAME", re.compile(rf"(?:[Mm]y (?:full |real )?name(?:'s| is)|[Nn]ame:|I am called|[Pp]lease call me|(?:[Ss]igned|[Rr]egards|[Ss]incerely),?)[ \n]((?:{_TITLE}[ ])?{_NAMED})"), "name"),
+    Rule("NAME", re.compile(rf"(?:[Dd]ear|[Aa]ttn:?|[Cc]ontact|[Pp]atient|[Cc]ustomer|[Aa]sk for|[Ss]peak to)[ ]({_TITLE}[ ]{_NAMED})"), "name"),
+    Rule("NAME", re.compile(rf"(?:我叫|我的名字[是叫]|姓名[:： ]|名字[:：是叫])[ ]?([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})"), "name"),
+    Rule("USERNAME", re.compile(r"(?i:user ?name|user id|login|screen name|handle|account name|wechat(?: id)?|skype(?: id)?|telegram|instagram|snapchat|discord|用户名|微信号?|qq号?)[ \t]{0,2}(?:is|[:=：]|为|是)[ \t]{0,2}(@?[A-Za-z0-9_][A-Za-z0-9_.\-]{2,39})"), "user", lambda found: not found.isalpha() or not found.islower() or len(found) > 12),
+    Rule("USERNAME", re.compile(r"(?i:user ?name|login|screen name|user id|用户名)[ \t]{0,2}[:=：][ \t]{0,2}(@?[A-Za-z0-9_][A-Za-z0-9_.\-]{2,39})"), "user"),
+)  # fmt: skip
+_HANDLE = re.compile(r"(?<![A-Za-z0-9_.@/%+\-])@[A-Za-z_][A-Za-z0-9_]{2,29}(?![A-Za-z0-9_@])")
+
+# E-mail: each @ is looked at once, and the text on both sides of it up to the limits of RFC 5321, 4.5.3.1.
+
+_LOCAL = re.compile(r"[A-Za-z0-9\u00c0-\u024f!#$&'*+=?^`{|}~_.%/\-\x1e]{1,64}\Z")
+_DOMAIN = re.compile(
+    r"(?:[A-Za-z0-9\u00c0-\u024f](?:[A-Za-z0-9\u00c0-\u024f\-]{0,61}[A-Za-z0-9\u00c0-\u024f])?\.){1,8}[A-Za-z]{2,24}"
+)
+
+
+def _emails(text: str) -> Iterator[Find]:
+    at = text.find("@")
+    while at >= 0:
+        local = _LOCAL.search(text, max(0, at - 64), at)
+        domain = _DOMAIN.match(text, at + 1, at + 256)
+        if local and domain:
+            begin = local.start() + len(local[0]) - len(local[0].lstrip(".'/-=?&"))
+            if begin < at:
+                yield "EMAIL", begin, domain.end()
+        at = text.find("@", at + 1)
+
+
+# Machines
+
+_IPV4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9]|\.[0-9])")
+_IPV6 = re.compile(r"(?<![A-Za-z0-9:.])[0-9A-Fa-f:]{2,39}[0-9.]{0,15}(?![A-Za-z0-9:])")
+_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_MAC = re.compile(
+    r"(?<![0-9A-Fa-f:\-])[0-9A-Fa-f]{2}(?:([:\-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4})(?![0-9A-Fa-f]|[:\-][0-9A-Fa-f])"
+)
+_MAC_OF_FOURS = re.compile(r"(?<![0-9A-Fa-f.])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![0-9A-Fa-f.])")
+_VERSION = re.compile(r"(?i)(?:version|release|build|firmware|\bv|\bver\.?|版本)[ :]{0,2}\Z")
+
+
+def _addresses_of_machines(text: str) -> Iterator[Find]:
+    if text.count(":") > 4 or text.count("-") > 4:
+        yield from (("MAC_ADDRESS", *match.span()) for match in _MAC.finditer(text))
+    if text.count(".") > 1:
+        yield from (("MAC_ADDRESS", *match.span()) for match in _MAC_OF_FOURS.finditer(text) if _mixed(match[0]))
+    if text.count(".") > 2:
+        yield from (("IP_ADDRESS", *match.span()) for match in _IPV4.finditer(text) if _ipv4(text, match))
+    if _COLONS.search(text):
+        for match in _IPV6.finditer(text):
+            found = match[0].rstrip(".")
+            if found.count(":") > 1 and len(found) > 2 and _is_ip(found):
+                yield "IP_ADDRESS", match.start(), match.start() + len(found)
+
+
+def _ipv4(text: str, match: re.Match[str]) -> bool:
+    begin = match.start()
+    inner = begin and (
+        text[begin - 1] in "0123456789" or (text[begin - 1] == "." and text[begin - 2 : begin - 1].isdigit())
+    )
+    return not inner and _is_ip(match[0]) and not _VERSION.search(text, max(0, begin - 12), begin)
+
+
+def _is_ip(found: str) -> bool:
+    try:
+        ipaddress.ip_address(found)
+    except ValueError:
+        return False
+    return True
+
+
+# Numbers: runs of digits with little between them, and within a run any neighbouring groups.
+
+
+def _numbers(text: str, runs: list[Span]) -> Iterator[Find]:
+    """Those with a checksum first, then numbers of people and telephones by their shape or the word before them."""
+    runs = [run for run in runs if run[1] - run[0] >= _DIGITS]
+    groups = [[match.span() for match in _GROUP.finditer(text, *run)] for run in runs]
+    for each in groups:
+        yield from _checked(text, each)
+    yield from _ibans(text, runs)
+    for each in groups:
+        yield from _shaped(text, each)
+
+
+def _checked(text: str, groups: list[Span]) -> Iterator[Find]:
+    """Cards and resident IDs, from the start of each group on."""
+    sizes = [end - begin for begin, end in groups]
+    digits = "".join([text[begin:end] for begin, end in groups])
+    first = place = 0
+    while first < len(groups):
+        end, last = place, first
+        step, width = 1, sizes[first]
+        if digits[place] in _FIRST:
+            while last < len(groups) and end - place < 19:
+                end += sizes[last]
+                last += 1
+                if 13 <= end - place <= 19 and (kind := _of_digits(digits[place:end], text, groups[last - 1][1])):
+                    yield kind[0], groups[first][0], groups[last - 1][1] + kind[1]
+                    step, width = last - first, end - place
+                    break
+        first, place = first + step, place + width
+
+
+_FIRST = "123456789"
+_X = re.compile(r"[ _\-]?[xX]")
+
+
+def _of_digits(digits: str, text: str, end: int) -> tuple[str, int] | None:
+    """What digits are by a checksum, and how many characters after them belong to it."""
+    if len(digits) == 17 and (after := _X.match(text, end)) and checks.resident_id(digits + "X"):
+        return "CN_RESIDENT_ID", len(after[0])
+    if len(digits) in (15, 18) and checks.resident_id(digits):
+        return "CN_RESIDENT_ID", 0
+    return ("CREDIT_DEBIT_NUMBER", 0) if 13 <= len(digits) <= 19 and checks.card(digits) else None
+
+
+_IBAN_START = re.compile(r"(?=([A-Za-z]{2}[0-9]{2}))")
+_IBAN_GAP = re.compile(r"[ _.\x1f-]")
+
+
+def _ibans(text: str, runs: list[Span]) -> Iterator[Find]:
+    """From two letters before digits on: 15 to 33 letters and digits, whatever stands between them."""
+    places = [match.start() for match in _IBAN_START.finditer(text)] if runs else []
+    for place in places:
+        length = checks.IBAN_LENGTHS.get(text[place : place + 2].upper(), 0)
+        value, end = _IBAN_GAP.sub("", text[place : place + 45])[:length], place
+        if length and value.isalnum() and checks.iban(value.upper()):
+            for letter in value:
+                end = text.index(letter, end) + 1
+            yield "INTERNATIONAL_BANK_ACCOUNT_NUMBER", place, end
+
+
+_PHONE_WORD = re.compile(
+    r"(?i)(?:phone|tel|call|mobile|cell|fax|text|whats ?app|sms|hotline|number|reach (?:me|us)|dial|ring|contact|电话|手机|联系|致电|拨打|热线|传真|短信)"
+    r"[^0-9\n]{0,20}\Z"
+)
+_SOCIAL_WORD = re.compile(r"(?i)(?:ssn|social security|itin|taxpayer|tax id)[^0-9\n]{0,24}\Z")
+_NO_PHONE_WORD = re.compile(
+    r"(?i)(?:isbn|order|invoice|tracking|serial|model|item|part|case|ticket|ref(?:erence)?|订单|编号|单号)[^0-9\n]{0,16}\Z"
+)
+_SHAPES = re.compile(
+    r"1?(?:3,3,4|3,7|6,4)|1,3,3,4|3,4,4|3,8|4,7|4,8|4,3,4|4,4,3|5,6|5,3,3|3,3,3|2,2,2,2,2|2,4,4|2,8|2,9|2,5,4|2,4,5|3,7|4,6|5,5|"
+    r"2,3,4|2,3,5|3,3,5|1,4,4|3,2,2,2|4,3,3|4,2,2,2|3,6|3,3,2,2|2,7|2,3,2,2|5,4|4,5"
+)
+
+
+def _shaped(text: str, groups: list[Span]) -> Iterator[Find]:
+    """Telephone numbers and those of the US, in neighbouring groups, most of them first."""
+    sizes = [end - begin for begin, end in groups]
+    first, most = 0, len(groups) if len(groups) <= _LONGEST_GROUPS else 5
+    while first < len(groups):
+        begin, last, total, ends = groups[first][0], first, 0, []
+        while last < min(first + most, len(groups)) and (total := total + sizes[last]) <= 15:
+            if total >= _DIGITS:
+                ends.append(last)
+            last += 1
+        for last in reversed(ends):
+            end, whole = groups[last][1], first == 0 and last == len(groups) - 1
+            if end - begin <= 28 and (kind := _of_shape(text, begin, end, sizes[first : last + 1], whole)):
+                yield kind, begin - (begin > 0 and text[begin - 1] in "+("), end
+                first = last
+                break
+        first += 1
+
+
+def _of_shape(text: str, begin: int, end: int, sizes: list[int], whole: bool) -> str:
+    digits = "".join(_GROUP.findall(text, begin, end))
+    before = text[max(0, begin - NEAR) : begin]
+    if len(digits) == 9 and (sizes == [3, 2, 4] or _SOCIAL_WORD.search(before)):
+        if checks.itin(digits):
+            return "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER"
+        if checks.ssn(digits):
+            return "SSN"
+    return "PHONE" if _phone(text, begin, end, digits, sizes, before, whole) else ""
+
+
+def _phone(text: str, begin: int, end: int, digits: str, sizes: list[int], before: str, whole: bool) -> bool:
+    shape = ",".join(map(str, sizes))
+    if before.endswith("+") or (digits.startswith("00") and len(sizes) > 1):
+        international = digits.removeprefix("00")
+        fewest, most = checks.subscriber(international)
+        trunk = 1 if "(0)" in text[begin:end] else 0
+        return fewest <= len(international) - trunk <= most
+    if _mobile(digits):
+        return True
+    if not whole and len(sizes) == 1:
+        return False
+    if _NO_PHONE_WORD.search(before) or before[-1:] in ("$", "€", "£", "¥", "#"):
+        return False
+    if _PHONE_WORD.search(before):
+        return len(digits) >= 7 and (len(sizes) > 1 or len(digits) <= 12)
+    return len(sizes) > 1 and _national(text[begin:end], digits, shape, before)
+
+
+def _mobile(digits: str) -> bool:
+    """Of China: 1, then 3 to 9, then nine digits; maybe after 86."""
+    own = digits.removeprefix("86") if len(digits) == 13 else digits
+    return len(own) == 11 and own[0] == "1" and own[1] in "3456789"
+
+
+def _national(found: str, digits: str, shape: str, before: str) -> bool:
+    """A form that some country writes its numbers in, of separators and digits that no date or amount has."""
+    if not _SHAPES.fullmatch(shape):
+        return False
+    if digits[0] == "0":
+        return 9 <= len(digits) <= 12
+    if shape in ("3,3,4", "6,4") or shape == "1,3,3,4":
+        own = digits[-10:]
+        return own[0] in "23456789" and own[3] in "23456789" and (len(digits) == 10 or digits[0] == "1")
+    if shape == "5,5":
+        return digits[0] in "6789"
+    if digits[:3] in ("400", "800"):
+        return shape in ("3,3,4", "3,4,3", "3,7")
+    if before.endswith("("):
+        return 9 <= len(digits) <= 12
+    return shape in ("3,3,3", "3,2,2,2") and digits[0] in "6789" and "." not in found and not digits.endswith("000")

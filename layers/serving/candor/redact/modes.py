@@ -1,0 +1,64 @@
+"""What is written over a find: its type, a character for each of its own, or a keyed digest."""
+
+import hashlib
+import hmac
+import re
+import unicodedata
+from typing import NamedTuple
+
+from candor.redact.entities import Entity
+from candor.redact.finder import find
+from candor.redact.normalise import normalise
+
+MODES = ("replace", "mask", "hash", "off")
+_SEPARATORS = re.compile(r"[\s._()/-]+")
+_READ = "@+%&#_.-:;,/()[]'\"=?!$<>\\{}"  # characters that a pattern reads: as a mask they could make one match
+
+
+class Redacted(NamedTuple):
+    """The text with its finds written over, and the finds, in offsets of the text as it was."""
+
+    text: str
+    entities: list[Entity]
+
+
+def redact(text: str, mode: str = "replace", mask: str = "*", key: bytes = b"") -> Redacted:
+    """Text with what find() finds written over; redacting what comes out changes nothing.
+
+    replace  [EMAIL]
+    mask     a character for each of the find's own, so that offsets stay
+    hash     [EMAIL:1a2b3c4d], 32 bits of HMAC-SHA256 (RFC 2104) over type and value, however it was spaced: equal values
+             have equal digests, which tell nothing to whoever lacks the key
+    off      the text as it is, and nothing looked for
+
+    Raises ValueError for another mode, a mask that is not one symbol, or hash without a key.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode is one of {', '.join(MODES)}")
+    if mode == "mask" and not _symbol(mask):
+        raise ValueError("mask is one symbol that no pattern reads, such as * or █")
+    if mode == "hash" and not key:
+        raise ValueError("hash needs a key")
+    entities = [] if mode == "off" else find(text)
+    parts, read = [], 0
+    for entity in entities:
+        parts += [text[read : entity.begin], _written(text, entity, mode, mask, key)]
+        read = entity.end
+    return Redacted("".join(parts) + text[read:], entities)
+
+
+def _symbol(mask: str) -> bool:
+    """Whether a mask is one character that stays itself in normalised text and that no pattern reads."""
+    return (
+        len(mask) == 1 and unicodedata.category(mask)[0] in "PS" and normalise(mask).text == mask and mask not in _READ
+    )
+
+
+def _written(text: str, entity: Entity, mode: str, mask: str, key: bytes) -> str:
+    if mode == "mask":
+        return mask * (entity.end - entity.begin)
+    if mode == "replace":
+        return f"[{entity.type}]"
+    value = _SEPARATORS.sub("", normalise(text[entity.begin : entity.end]).text).casefold()
+    message = f"{entity.type}:{value}".encode("utf-8", "surrogatepass")
+    return f"[{entity.type}:{hmac.new(key, message, hashlib.sha256).hexdigest()[:8]}]"

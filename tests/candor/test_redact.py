@@ -1,0 +1,209 @@
+"""The detector on planted entities, on look-alikes, under evasions, and what is written over a find."""
+
+import random
+import string
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from candor.redact import MODES, TYPES, Entity, checks, find, redact
+from tests.benchmark import redact as bench
+
+EXAMPLES = {
+    "EMAIL": ["write to john.o'neil+film@mail.example.co.uk now", "邮箱是wang.wei@example.com.cn谢谢"],
+    "PHONE": [
+        "call (555) 234-5678",
+        "+44 (0)20 7946 0018",
+        "06 12 34 56 78",
+        "98765 43210",
+        "010-62345678",
+        "手机13800138000",
+    ],
+    "CREDIT_DEBIT_NUMBER": ["4111 1111 1111 1111", "3782-822463-10005", "x5555555555554444y"],
+    "INTERNATIONAL_BANK_ACCOUNT_NUMBER": ["GB82 WEST 1234 5698 7654 32", "de89370400440532013000"],
+    "SSN": ["my SSN is 123-45-6789"],
+    "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER": ["ITIN 912-70-1234"],
+    "CN_RESIDENT_ID": ["身份证号11010519491231002X", "130503670401001"],
+    "PASSPORT_NUMBER": ["passport number X1234567", "护照号码E12345678"],
+    "DRIVER_ID": ["driver's license number D1234567"],
+    "LICENSE_PLATE": ["车牌京A12345", "licence plate AB12 XYZ"],
+    "IP_ADDRESS": ["from 192.168.1.1 on", "2001:db8::ff00:42:8329"],
+    "MAC_ADDRESS": ["00:1B:44:11:3A:B7"],
+    "URL": ["https://user:pw@example.com/x?token=abc", "www.example.com/title"],
+    "API_KEY": ["sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc", "Bearer abcdefghij0123456789"],
+    "AWS_ACCESS_KEY": ["AKIAIOSFODNN7EXAMPLE"],
+    "AWS_SECRET_KEY": ["aws secret wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
+    "BANK_ACCOUNT_NUMBER": ["account number 12345678", "银行账号6222000000001234"],
+    "BANK_ROUTING": ["routing number 021000021"],
+    "DATE_TIME": ["I was born on July 4, 1976", "出生日期：1990年1月2日"],
+    "ADDRESS": ["12 Maple Street, Springfield, IL 62704", "北京市海淀区中关村大街27号"],
+    "NAME": ["Hello, my name is Jane Doe.", "我叫王小明"],
+    "USERNAME": ["ask @jane_doe", "username: janed0e"],
+    "PASSWORD": ["Password: hunter2!", "密码是abc12345"],
+}
+
+
+def types(text):
+    return [entity.type for entity in find(text)]
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_each_type_is_found_by_its_name(kind):
+    for text in EXAMPLES[kind]:
+        assert types(text) == [kind], text
+
+
+def test_there_is_an_example_of_every_type():
+    assert set(EXAMPLES) == set(TYPES)
+
+
+@pytest.mark.parametrize(
+    "text", [*bench.NEGATIVES, "", " ", "a film", "she said 'my name is legion' softly", "5 @ 3", "a@b", "@", "(((("]
+)
+def test_what_only_looks_like_it_is_left_alone(text):
+    assert find(text) == []
+    assert types(f"{text} and jane@example.com") == ["EMAIL"]
+
+
+CHECKED = [
+    (checks.luhn, "4111111111111111", "4111111111111112"),
+    (checks.iban, "GB82WEST12345698765432", "GB82WEST12345698765433"),
+    (checks.resident_id, "11010519491231002X", "110105194912310021"),
+    (checks.resident_id, "11010519491231002X", "11010519490231002X"),
+    (checks.resident_id, "130503670401001", "990503670401001"),
+    (checks.ssn, "123456789", "666456789"),
+    (checks.itin, "912701234", "912931234"),
+    (checks.routing, "021000021", "021000022"),
+    (checks.card, "378282246310005", "0000000000000000"),
+]
+
+
+@pytest.mark.parametrize(("check", "good", "bad"), CHECKED)
+def test_checksums_and_ranges_are_those_of_their_specifications(check, good, bad):
+    assert check(good)
+    assert not check(bad)
+
+
+def test_planted_entities_are_found_among_look_alikes():
+    everything, missed = bench.score(bench.planted(1900, 11))
+    assert everything.f2 >= 0.95, missed
+    assert everything.leaked <= 0.02, missed
+    assert everything.wrong <= 10
+
+
+def test_chinese_ids_and_mobiles_are_found():
+    assert bench.score(bench.planted(300, 12, ["CN_RESIDENT_ID"]))[0].leaked <= 0.01
+    assert bench.score(bench.planted(300, 13, ["PHONE"], make=bench.mobile))[0].leaked <= 0.02
+
+
+@pytest.mark.parametrize("evasion", bench.EVASIONS)
+def test_no_evasion_hides_an_entity(evasion):
+    base = bench.planted(200, 14, bench.EVADING)
+    evaded = bench.evaded(base, evasion)
+    assert evaded != base
+    assert bench.score(evaded)[0].covered >= 0.93
+
+
+pieces = st.sampled_from([text for texts in EXAMPLES.values() for text in texts] + list(bench.NEGATIVES))
+texts = st.lists(pieces | st.text(max_size=12), max_size=6).map(" ".join)
+
+
+@given(texts)
+@settings(deadline=None, max_examples=300)
+def test_finds_are_in_order_apart_and_within_the_text(text):
+    found = find(text)
+    assert all(entity.type in TYPES and 0 <= entity.begin < entity.end <= len(text) for entity in found)
+    assert all(one.end <= other.begin for one, other in pairwise(found))
+
+
+@given(texts, st.sampled_from(["replace", "mask", "hash"]))
+@settings(deadline=None, max_examples=300)
+def test_what_is_not_found_stays_and_redacting_twice_is_redacting_once(text, mode):
+    once = redact(text, mode, key=b"key")
+    begin, kept = 0, []
+    for entity in once.entities:
+        kept.append(text[begin : entity.begin])
+        begin = entity.end
+    kept.append(text[begin:])
+    place = 0
+    for part in kept:
+        place = once.text.index(part, place) + len(part)
+    if mode == "mask":
+        assert len(once.text) == len(text)
+    else:
+        assert not {entity.type for entity in redact(once.text, mode, key=b"key").entities} & {
+            "EMAIL",
+            "CREDIT_DEBIT_NUMBER",
+            "SSN",
+        }
+
+
+def test_each_mode_writes_what_it_says():
+    text = "write to jane@example.com"
+    assert set(MODES) == {"replace", "mask", "hash", "off"}
+    assert redact(text) == ("write to [EMAIL]", [Entity("EMAIL", 9, 25)])
+    assert redact(text, "mask").text == "write to " + "*" * 16
+    assert redact(text, "mask", "█").text == "write to " + "█" * 16
+    assert redact(text, "off") == (text, [])
+
+
+def test_equal_values_have_equal_digests_that_need_the_key():
+    one, two, other = (
+        redact(text, "hash", key=b"k").text
+        for text in ("4111 1111 1111 1111", "4111-1111-1111-1111", "5555555555554444")
+    )
+    assert one == two != other
+    assert one != redact("4111 1111 1111 1111", "hash", key=b"another").text
+    assert "4111" not in one
+
+
+@pytest.mark.parametrize(
+    "given_", [{"mode": "shred"}, {"mode": "mask", "mask": "**"}, {"mode": "mask", "mask": "a"}, {"mode": "hash"}]
+)
+def test_another_mode_a_bad_mask_and_a_missing_key_are_refused(given_):
+    assert redact("x", "mask")
+    with pytest.raises(ValueError, match=r"mode|mask|key"):
+        redact("jane@example.com", **given_)
+
+
+@pytest.mark.parametrize("name", bench.ADVERSARIES)
+def test_work_grows_with_the_text_and_no_faster(name, monkeypatch):
+    """Counted, not timed: candidates that are judged in a text twice as long."""
+    whole = bench.ADVERSARIES[name]
+    judged = []
+    for text in (whole[: len(whole) // 4], whole[: len(whole) // 2]):
+        count = 0
+        real = checks.card
+
+        def counted(digits, real=real):
+            nonlocal count
+            count += 1
+            return real(digits)
+
+        monkeypatch.setattr(checks, "card", counted)
+        find(text)
+        monkeypatch.setattr(checks, "card", real)
+        judged.append(count)
+    assert judged[1] <= 2 * judged[0] + 40
+
+
+def test_offsets_are_the_callers_own():
+    for mark, text in (
+        ("🙂", "🙂 mail ｊａｎｅ@example.com"),
+        ("\u200b", "a\u200bb 138\u200b0013\u200b8000 z"),
+        ("%40", "jane%40example.com"),
+    ):
+        assert mark in text
+        (entity,) = find(text)
+        kept = text[: entity.begin] + text[entity.end :]
+        assert not set(string.digits) & set(kept)
+        assert "example" not in kept
+
+
+def test_random_digits_are_no_cards():
+    chance = random.Random(5)
+    wrong = sum(bool(find(f"item {''.join(chance.choices(string.digits, k=12))}")) for _ in range(500))
+    assert wrong <= 25
+    assert find("card 4111111111111111")
