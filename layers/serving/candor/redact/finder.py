@@ -27,11 +27,10 @@ _DIGITS = 7  # fewest that say anything without a word beside them
 def find(text: str) -> list[Entity]:
     """Entities in order, none overlapping another, as offsets of `text` in code points."""
     normal = normalise(text)
-    signs = _SIGN.search(normal.text) is not None
-    places = _places(normal.text, signs)
-    if not places and not signs:
+    hints = Hints.of(normal.text)
+    if not hints:
         return []
-    chosen = _chosen(_candidates(normal.text, places))
+    chosen = _chosen(_candidates(normal.text, hints))
     return [Entity(kind, *normal.span(begin, end)) for kind, begin, end in chosen]
 
 
@@ -46,22 +45,22 @@ def _chosen(candidates: Iterator[Find]) -> list[Find]:
     return taken
 
 
-def _candidates(text: str, places: dict[str, list[Span]]) -> Iterator[Find]:
+def _candidates(text: str, hints: "Hints") -> Iterator[Find]:
     """Surest first."""
     for rule in _RULES:
-        for begin, end in places.get(rule.near, ()) if rule.near else [(0, len(text))]:
+        for begin, end in hints.places.get(rule.near, ()):
             yield from rule.find(text, begin, end)
-    if "@" in text:
+    if hints.at:
         yield from _emails(text)
-    yield from _addresses_of_machines(text)
-    yield from _numbers(text, [match.span() for match in _RUN.finditer(text)])
-    if "@" in text:
+    runs = [match.span() for match in _RUN.finditer(text)] if hints.digits else []
+    yield from _addresses_of_machines(text, runs)
+    yield from _numbers(text, runs)
+    if hints.at:
         yield from (("USERNAME", *match.span()) for match in _HANDLE.finditer(text))
 
 
 # Words: what is found by the word beside it is looked for only where there is such a word.
 
-_SIGN = re.compile(r"[0-9@]|://|www\.|WWW\.")
 _CONTEXT = {
     "account": ("account", "acct", "a/c", "账号", "账户", "帐号", "银行卡", "卡号", "sort code", "iban"),
     "address": ("address", "live at", "lives at", "living at", "located at", "ship to", "deliver", "reside", "mail to",
@@ -76,31 +75,78 @@ _CONTEXT = {
     "passport": ("passport", "护照"),
     "password": ("password", "passwd", "pwd", "passcode", "密码", "口令", "pin"),
     "plate": ("plate", "licence", "license", "registration", "reg no", "vehicle", "车牌", "牌照"),
+    "province": tuple("京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"),
     "routing": ("routing", "aba"),
+    "street": ("street", "st", "avenue", "ave", "road", "rd", "boulevard", "blvd", "lane", "ln", "drive", "dr", "court", "ct", "place",
+               "pl", "square", "sq", "way", "terrace", "ter", "parkway", "pkwy", "highway", "hwy", "close", "crescent", "gardens",
+               "grove", "mews", "row"),
     "user": ("user", "login", "handle", "screen name", "account name", "wechat", "skype", "telegram", "instagram", "twitter",
              "snapchat", "discord", "用户名", "微信", "qq"),
 }  # fmt: skip
 
 
-_ALWAYS = {"name", "password", "user"}  # what may be without a digit or a sign
-_OF_NUMBERS = {"account", "driver", "passport", "routing"}  # what has at least five digits
-_FIVE = re.compile(r"[0-9](?:[^0-9\n]{0,2}[0-9]){4}")
+_WITHOUT_DIGITS = {"name", "password", "user", "link"}
+_OF_FIVE_DIGITS = {"account", "driver", "passport", "routing"}
 _REACH = {"key": 4200, "link": 2100}  # characters after a word in which what it announces ends
-_BEFORE = 24
+_BEFORE = 48
+_PATH = re.compile(r"\.(?:com|org|net|uk|de|cn|io)/")
+_LONG = 16  # characters of a key, at least
+_ENDINGS = ("", "s", "d", "ed", "es", "ing", "name", "id", "ent", "al", "r")
+# Words of plain text as they are looked up, each with what it may announce; and text as they are cut from it.
+_STARTERS: dict[bytes, set[tuple[str, str]]] = {}
+for _name, _words in _CONTEXT.items():
+    for _word in _words:
+        if _word.isascii() and (_parts := re.findall("[a-z]+", _word)) and _name not in ("key", "link"):
+            for _ending in _ENDINGS:
+                _STARTERS.setdefault((max(_parts, key=len) + _ending).encode(), set()).add((_name, _word))
+_EACH = {name: {(name, word) for word in words} for name, words in _CONTEXT.items()}
+_WIDE = {pair for pairs in _EACH.values() for pair in pairs if not pair[1].isascii()}
+_LETTERS = bytes(ord(chr(octet).lower()) if chr(octet).isalpha() else 32 for octet in range(128)) + b" " * 128
+_NO_DIGITS = bytes(octet for octet in range(256) if octet not in b"0123456789")
 
 
-def _places(text: str, signs: bool) -> dict[str, list[Span]]:
-    """The stretches of text that context words stand in, by what they announce."""
+class Hints(NamedTuple):
+    """What there is in a text that a rule could go by, found without any of them: most texts have none."""
+
+    digits: int
+    at: bool
+    places: dict[str, list[Span]]
+    """The stretches that context words stand in, by what they announce."""
+
+    def __bool__(self) -> bool:
+        return self.digits >= _DIGITS or self.at or bool(self.places)
+
+    @classmethod
+    def of(cls, text: str) -> "Hints":
+        octets = text.encode("ascii", "replace")
+        digits = len(octets.translate(None, _NO_DIGITS))
+        words = _announced(text, octets, digits)
+        return cls(digits, "@" in text, _stretches(text, words) if words else {})
+
+
+def _announced(text: str, octets: bytes, digits: int) -> set[tuple[str, str]]:
+    """Context words that may be there, each with what it announces."""
+    found: set[tuple[str, str]] = set()
+    for token in _STARTERS.keys() & set(octets.translate(_LETTERS).split()):
+        found |= _STARTERS[token]
+    if not text.isascii():
+        found |= _WIDE
+    if digits and max(map(len, octets.split())) >= _LONG:
+        found |= _EACH["key"]
+    if "://" in text or "www." in text or "WWW." in text or _PATH.search(text):
+        found |= _EACH["link"]
+    without = _OF_FIVE_DIGITS if digits else _EACH.keys() - _WITHOUT_DIGITS
+    return found if digits >= 5 else {pair for pair in found if pair[0] not in without}
+
+
+def _stretches(text: str, words: set[tuple[str, str]]) -> dict[str, list[Span]]:
     low = text.lower()
     low = low if len(low) == len(text) else text
-    found: dict[str, list[Span]] = {}
-    numbers = signs and _FIVE.search(text) is not None
-    for name, words in _CONTEXT.items():
-        if name in _ALWAYS or numbers or (signs and name not in _OF_NUMBERS):
-            at = [place for word in words if word in low for place in _all(low, word)]
-            if at:
-                found[name] = _merged(sorted(at), _REACH.get(name, 160), len(text))
-    return found
+    places: dict[str, list[int]] = {}
+    for name, word in words:
+        if word in low:
+            places.setdefault(name, []).extend(_all(low, word))
+    return {name: _merged(sorted(at), _REACH.get(name, 160), len(text)) for name, at in places.items()}
 
 
 def _all(text: str, word: str) -> Iterator[int]:
@@ -126,8 +172,8 @@ class Rule(NamedTuple):
 
     kind: str
     pattern: re.Pattern[str]
-    near: str = ""
-    """What of _CONTEXT has to stand beside it; empty: nothing."""
+    near: str
+    """What of _CONTEXT has to stand beside it."""
     holds: Callable[[str], bool] = lambda found: True
 
     def find(self, text: str, begin: int, end: int) -> Iterator[Find]:
@@ -185,14 +231,14 @@ _RULES = (
     Rule("PASSWORD", re.compile(r"\bPIN(?: code| number)?[ \t]{0,2}(?:is|:|=)[ \t]{0,2}(\d{4,8})(?!\d)"), "password"),
     Rule("PASSPORT_NUMBER", re.compile(r"(?i:passport|护照)" + _IS + r"([A-Za-z]{0,2}[0-9][A-Za-z0-9]{5,8})(?![A-Za-z0-9])"), "passport", _digits),
     Rule("DRIVER_ID", re.compile(r"(?i:driver'?s?'?|driving|驾驶证|驾照)[ ]?(?i:licen[cs]e|id|permit)?" + _IS + r"([A-Za-z0-9](?:[ \-]?[A-Za-z0-9]){4,18})(?![A-Za-z0-9])"), "driver", _digits),
-    Rule("LICENSE_PLATE", re.compile(rf"[{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳]")),
+    Rule("LICENSE_PLATE", re.compile(rf"[{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳]"), "province"),
     Rule("LICENSE_PLATE", re.compile(r"(?i:(?:licen[cs]e|number|registration|vehicle|car)[ ](?:plates?|tag|reg(?:istration)?)|plates?|reg(?:istration)?(?:[ ]no)?|车牌|牌照)" + _IS + r"([A-Z0-9]{1,4}(?:[ \-]?[A-Z0-9]{1,4}){1,3})(?![A-Za-z0-9])"), "plate", lambda found: _mixed(found) and 4 <= len(_compact(found)) <= 9),
     Rule("DATE_TIME", re.compile(rf"(?i:\bborn(?: on)?|birth(?:day|date)?|\bd\.?o\.?b\.?|生日|出生(?:日期|于)?)(?i:[ ](?:is|was|on))?[ ]?[:=：是为]?[ ]?(?:on |the )?((?i:{_DATE}))(?!\d)"), "birth"),
     Rule("DATE_TIME", re.compile(r"(\d{4}年\d{1,2}月\d{1,2}日)(?=出?生)"), "birth"),
     Rule("BANK_ROUTING", re.compile(r"(?i:routing|\baba\b)[^0-9\n]{0,24}([0-9]{9})(?![0-9])"), "routing", checks.routing),
     Rule("BANK_ROUTING", re.compile(r"(?i:sort code)" + _IS + r"([0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2})(?![0-9])"), "account"),
     Rule("BANK_ACCOUNT_NUMBER", re.compile(r"(?i:(?:bank )?(?:account|acct)\.?|\ba/c\b|银行卡|银行账[号户]|账[号户]|帐号|卡号)" + _IS + r"([0-9](?:[ \-_]?[0-9]){5,19})(?![0-9])"), "account"),
-    Rule("ADDRESS", re.compile(rf"{_HOUSE}(?:{_UNIT}?{_CITY}?{_ZIP}|{_UNIT}{_CITY}?)")),
+    Rule("ADDRESS", re.compile(rf"{_HOUSE}(?:{_UNIT}?{_CITY}?{_ZIP}|{_UNIT}{_CITY}?)"), "street"),
     Rule("ADDRESS", re.compile(rf"(?i:address|(?:live|lives|living|located|reside|resides|office is|home is) at|ship(?:ped)? to|deliver(?:ed)? to|mail(?:ed)? to|visit us at|come to|moved to|住址|地址)(?: is|是)?[: ：]{{1,2}}({_HOUSE}{_CITY}?)"), "address"),
     Rule("ADDRESS", re.compile(r"[\u4e00-\u9fff]{0,12}(?:[省市区县州旗])?[\u4e00-\u9fff]{1,8}(?:路|街|大道|巷|胡同|弄|里)[ ]?[0-9]{1,5}[ ]?号(?:院|楼)?(?:[ ]?[0-9]{1,4}[ ]?(?:号楼|栋|幢|座|单元|室|层|楼)){0,4}"), "address"),
     Rule("NAME", re.compile(rf"(?:[Mm]y (?:full |real )?name(?:'s| is)|[Nn]ame:|I am called|[Pp]lease call me|(?:[Ss]igned|[Rr]egards|[Ss]incerely),?)[ \n]((?:{_TITLE}[ ])?{_NAMED})"), "name"),
@@ -227,6 +273,7 @@ def _emails(text: str) -> Iterator[Find]:
 
 _IPV4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9]|\.[0-9])")
 _IPV6 = re.compile(r"(?<![A-Za-z0-9:.])[0-9A-Fa-f:]{2,39}[0-9.]{0,15}(?![A-Za-z0-9:])")
+_FOURS = re.compile(r"\.[0-9A-Fa-f]{4}\.")
 _COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _MAC = re.compile(
     r"(?<![0-9A-Fa-f:\-])[0-9A-Fa-f]{2}(?:([:\-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4})(?![0-9A-Fa-f]|[:\-][0-9A-Fa-f])"
@@ -235,13 +282,14 @@ _MAC_OF_FOURS = re.compile(r"(?<![0-9A-Fa-f.])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0
 _VERSION = re.compile(r"(?i)(?:version|release|build|firmware|\bv|\bver\.?|版本)[ :]{0,2}\Z")
 
 
-def _addresses_of_machines(text: str) -> Iterator[Find]:
+def _addresses_of_machines(text: str, runs: list[Span]) -> Iterator[Find]:
     if text.count(":") > 4 or text.count("-") > 4:
         yield from (("MAC_ADDRESS", *match.span()) for match in _MAC.finditer(text))
-    if text.count(".") > 1:
+    if _FOURS.search(text):
         yield from (("MAC_ADDRESS", *match.span()) for match in _MAC_OF_FOURS.finditer(text) if _mixed(match[0]))
-    if text.count(".") > 2:
-        yield from (("IP_ADDRESS", *match.span()) for match in _IPV4.finditer(text) if _ipv4(text, match))
+    for begin, end in runs:
+        if text.count(".", begin, end) > 2:
+            yield from (("IP_ADDRESS", *m.span()) for m in _IPV4.finditer(text, begin, end) if _ipv4(text, m))
     if _COLONS.search(text):
         for match in _IPV6.finditer(text):
             found = match[0].rstrip(".")

@@ -24,6 +24,7 @@ _REFERENCES = {
 }  # fmt: skip
 # Each pattern starts with a set of characters: the regular expression engine then skips plain text quickly.
 _ODD = re.compile(r"[^\t\n\r\x1e -$'-Z\\-~]")
+_PLAIN = bytes(octet for octet in range(128) if not _ODD.match(chr(octet)))
 _PIECE = re.compile(
     r"[^\t\n\r\x1e -$'-Z\\-~](?:"
     r"(?<=[^\x00-\x7f])[^\x00-\x7f]+"
@@ -74,7 +75,7 @@ class Normal(NamedTuple):
 
 def normalise(text: str) -> Normal:
     """Text as the patterns read it. Linear in the text's length; plain ASCII comes back as it is."""
-    if not _ODD.search(text):
+    if text.isascii() and not text.encode().translate(None, _PLAIN):
         return Normal(text, [])
     if "%" in text and " " not in text and _ESCAPE.search(text):
         text = _PLUS.sub(PLUS, text)
