@@ -8,6 +8,7 @@ import ipaddress
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from candor.redact import checks
@@ -67,7 +68,7 @@ _CONTEXT = {
                 "home is", "visit us", "come to", "moved to", "地址", "号", "住"),
     "birth": ("born", "birth", "dob", "d.o.b", "生日", "出生"),
     "driver": ("driver", "driving lic", "驾驶证", "驾照"),
-    "key": ("akia", "asia", "key", "token", "secret", "bearer", "sk_", "sk-", "pk_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat",
+    "key": ("akia", "asia", "aroa", "aida", "agpa", "anpa", "anva", "key", "token", "secret", "bearer", "sk_", "sk-", "pk_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat",
             "glpat-", "xox", "aiza", "eyj", "npm_", "begin ", "密钥", "sg.", "rk_", "hf_"),
     "link": ("://", "www.", ".com/", ".org/", ".net/", ".uk/", ".de/", ".cn/", ".io/"),
     "name": ("my name", "name is", "name:", "i am called", "call me", "dear ", "我叫", "我是", "名字", "姓名", "contact", "attn", "patient",
@@ -85,18 +86,37 @@ _CONTEXT = {
 }  # fmt: skip
 
 
-_WITHOUT_DIGITS = {"name", "password", "user", "link"}
+_WITHOUT_DIGITS = {"key", "link", "name", "password", "user"}
 _OF_FIVE_DIGITS = {"account", "driver", "passport", "routing"}
 _REACH = {"key": 4200, "link": 2100}  # characters after a word in which what it announces ends
 _BEFORE = 48
 _PATH = re.compile(r"\.(?:com|org|net|uk|de|cn|io)/")
-_LONG = 16  # characters of a key, at least
+_PREFIXES = (
+    "AKIA",
+    "ASIA",
+    "sk_",
+    "sk-",
+    "pk_",
+    "rk_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+    "AIza",
+    "eyJ",
+    "npm_",
+    "SG.",
+    "hf_",
+)
 _ENDINGS = ("", "s", "d", "ed", "es", "ing", "name", "id", "ent", "al", "r")
 # Words of plain text as they are looked up, each with what it may announce; and text as they are cut from it.
 _STARTERS: dict[bytes, set[tuple[str, str]]] = {}
 for _name, _words in _CONTEXT.items():
     for _word in _words:
-        if _word.isascii() and (_parts := re.findall("[a-z]+", _word)) and _name not in ("key", "link"):
+        if _word.isascii() and (_parts := re.findall("[a-z]+", _word)) and _name != "link":
             for _ending in _ENDINGS:
                 _STARTERS.setdefault((max(_parts, key=len) + _ending).encode(), set()).add((_name, _word))
 _EACH = {name: {(name, word) for word in words} for name, words in _CONTEXT.items()}
@@ -131,7 +151,7 @@ def _announced(text: str, octets: bytes, digits: int) -> set[tuple[str, str]]:
         found |= _STARTERS[token]
     if not text.isascii():
         found |= _WIDE
-    if digits and max(map(len, octets.split())) >= _LONG:
+    if any(prefix in text for prefix in _PREFIXES):
         found |= _EACH["key"]
     if "://" in text or "www." in text or "WWW." in text or _PATH.search(text):
         found |= _EACH["link"]
@@ -167,17 +187,20 @@ def _merged(at: list[int], reach: int, length: int) -> list[Span]:
     return spans
 
 
+_compiled = lru_cache(maxsize=None)(re.compile)  # when first needed: all of them would cost each cold start
+
+
 class Rule(NamedTuple):
     """One pattern of one kind: its group 1, or all of it, if `holds` says so."""
 
     kind: str
-    pattern: re.Pattern[str]
+    pattern: str
     near: str
     """What of _CONTEXT has to stand beside it."""
     holds: Callable[[str], bool] = lambda found: True
 
     def find(self, text: str, begin: int, end: int) -> Iterator[Find]:
-        for match in self.pattern.finditer(text, begin, end):
+        for match in _compiled(self.pattern).finditer(text, begin, end):
             span = match.span(1) if match.re.groups else match.span()
             if self.holds(text[slice(*span)]):
                 yield self.kind, *span
@@ -216,36 +239,36 @@ _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁�
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 
 _RULES = (
-    Rule("URL", re.compile(r"(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP]|[sS][sS][hH]|[a-z]{2,12})://[^\s<>\"'，。；）]{3,2000}"), "link"),
-    Rule("URL", re.compile(r"(?<![A-Za-z0-9.@])[wW]{3}\.[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,5}(?:/[^\s<>\"'，。；]{0,2000})?"), "link"),
-    Rule("URL", re.compile(r"(?<![A-Za-z0-9.@/\-])(?:[a-z0-9\-]{1,63}\.){1,4}(?:com|org|net|uk|de|cn|io)/[^\s<>\"'，。；]{1,2000}"), "link"),
-    Rule("API_KEY", re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s]*+(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"), "key"),
-    Rule("API_KEY", re.compile(r"eyJ[A-Za-z0-9_\-]{8,2000}\.[A-Za-z0-9_\-]{8,4000}(?:\.[A-Za-z0-9_\-]{0,2000})?"), "key"),
-    Rule("AWS_ACCESS_KEY", re.compile(r"(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA|ANVA)[A-Z2-7]{16}"), "key"),
-    Rule("AWS_ACCESS_KEY", re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{16}"), "key", _mixed),
-    Rule("AWS_SECRET_KEY", re.compile(r"(?i:secret|aws)[^\n]{0,40}?(?<![A-Za-z0-9/+])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"), "key", _mixed),
-    Rule("API_KEY", re.compile(r"(?:(?:sk|pk|rk)_(?:live|test)_|gh[pousr]_|github_pat_|glpat-|npm_|hf_|sk-(?:proj-|ant-)?|xox[abeoprs]-|AIza|SG\.)[A-Za-z0-9_.\-]{16,255}"), "key"),
-    Rule("API_KEY", re.compile(r"(?i:bearer)[ :]{1,2}([A-Za-z0-9_.\-+/=]{16,2000})"), "key"),
-    Rule("API_KEY", re.compile(r"(?i:api[ _\-]?key|access[ _\-]?key|secret(?:[ _\-]?key)?|auth[ _\-]?token|access[ _\-]?token|token|密钥)" + _IS + r"[\"']?([A-Za-z0-9_\-]{16,255})"), "key", _mixed),
-    Rule("PASSWORD", re.compile(r"(?i:password|passwd|passcode|pwd|密码|口令)[ \t]{0,2}(?:is now|is|was|[:=：]|为|是)[ \t]{0,2}[\"']?([^\s\"'，。；]{4,64})"), "password", lambda found: not found.isalpha() or (len(set(found)) > 3 and not found.islower())),
-    Rule("PASSWORD", re.compile(r"\bPIN(?: code| number)?[ \t]{0,2}(?:is|:|=)[ \t]{0,2}(\d{4,8})(?!\d)"), "password"),
-    Rule("PASSPORT_NUMBER", re.compile(r"(?i:passport|护照)" + _IS + r"([A-Za-z]{0,2}[0-9][A-Za-z0-9]{5,8})(?![A-Za-z0-9])"), "passport", _digits),
-    Rule("DRIVER_ID", re.compile(r"(?i:driver'?s?'?|driving|驾驶证|驾照)[ ]?(?i:licen[cs]e|id|permit)?" + _IS + r"([A-Za-z0-9](?:[ \-]?[A-Za-z0-9]){4,18})(?![A-Za-z0-9])"), "driver", _digits),
-    Rule("LICENSE_PLATE", re.compile(rf"[{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳]"), "province"),
-    Rule("LICENSE_PLATE", re.compile(r"(?i:(?:licen[cs]e|number|registration|vehicle|car)[ ](?:plates?|tag|reg(?:istration)?)|plates?|reg(?:istration)?(?:[ ]no)?|车牌|牌照)" + _IS + r"([A-Z0-9]{1,4}(?:[ \-]?[A-Z0-9]{1,4}){1,3})(?![A-Za-z0-9])"), "plate", lambda found: _mixed(found) and 4 <= len(_compact(found)) <= 9),
-    Rule("DATE_TIME", re.compile(rf"(?i:\bborn(?: on)?|birth(?:day|date)?|\bd\.?o\.?b\.?|生日|出生(?:日期|于)?)(?i:[ ](?:is|was|on))?[ ]?[:=：是为]?[ ]?(?:on |the )?((?i:{_DATE}))(?!\d)"), "birth"),
-    Rule("DATE_TIME", re.compile(r"(\d{4}年\d{1,2}月\d{1,2}日)(?=出?生)"), "birth"),
-    Rule("BANK_ROUTING", re.compile(r"(?i:routing|\baba\b)[^0-9\n]{0,24}([0-9]{9})(?![0-9])"), "routing", checks.routing),
-    Rule("BANK_ROUTING", re.compile(r"(?i:sort code)" + _IS + r"([0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2})(?![0-9])"), "account"),
-    Rule("BANK_ACCOUNT_NUMBER", re.compile(r"(?i:(?:bank )?(?:account|acct)\.?|\ba/c\b|银行卡|银行账[号户]|账[号户]|帐号|卡号)" + _IS + r"([0-9](?:[ \-_]?[0-9]){5,19})(?![0-9])"), "account"),
-    Rule("ADDRESS", re.compile(rf"{_HOUSE}(?:{_UNIT}?{_CITY}?{_ZIP}|{_UNIT}{_CITY}?)"), "street"),
-    Rule("ADDRESS", re.compile(rf"(?i:address|(?:live|lives|living|located|reside|resides|office is|home is) at|ship(?:ped)? to|deliver(?:ed)? to|mail(?:ed)? to|visit us at|come to|moved to|住址|地址)(?: is|是)?[: ：]{{1,2}}({_HOUSE}{_CITY}?)"), "address"),
-    Rule("ADDRESS", re.compile(r"[\u4e00-\u9fff]{0,12}(?:[省市区县州旗])?[\u4e00-\u9fff]{1,8}(?:路|街|大道|巷|胡同|弄|里)[ ]?[0-9]{1,5}[ ]?号(?:院|楼)?(?:[ ]?[0-9]{1,4}[ ]?(?:号楼|栋|幢|座|单元|室|层|楼)){0,4}"), "address"),
-    Rule("NAME", re.compile(rf"(?:[Mm]y (?:full |real )?name(?:'s| is)|[Nn]ame:|I am called|[Pp]lease call me|(?:[Ss]igned|[Rr]egards|[Ss]incerely),?)[ \n]((?:{_TITLE}[ ])?{_NAMED})"), "name"),
-    Rule("NAME", re.compile(rf"(?:[Dd]ear|[Aa]ttn:?|[Cc]ontact|[Pp]atient|[Cc]ustomer|[Aa]sk for|[Ss]peak to)[ ]({_TITLE}[ ]{_NAMED})"), "name"),
-    Rule("NAME", re.compile(rf"(?:我叫|我的名字[是叫]|姓名[:： ]|名字[:：是叫])[ ]?([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})"), "name"),
-    Rule("USERNAME", re.compile(r"(?i:user ?name|user id|login|screen name|handle|account name|wechat(?: id)?|skype(?: id)?|telegram|instagram|snapchat|discord|用户名|微信号?|qq号?)[ \t]{0,2}(?:is|[:=：]|为|是)[ \t]{0,2}(@?[A-Za-z0-9_][A-Za-z0-9_.\-]{2,39})"), "user", lambda found: not found.isalpha() or not found.islower() or len(found) > 12),
-    Rule("USERNAME", re.compile(r"(?i:user ?name|login|screen name|user id|用户名)[ \t]{0,2}[:=：][ \t]{0,2}(@?[A-Za-z0-9_][A-Za-z0-9_.\-]{2,39})"), "user"),
+    Rule("URL", r"(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP]|[sS][sS][hH]|[a-z]{2,12})://[^\s<>\"'，。；）]{3,2000}", "link"),
+    Rule("URL", r"(?<![A-Za-z0-9.@])[wW]{3}\.[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,5}(?:/[^\s<>\"'，。；]{0,2000})?", "link"),
+    Rule("URL", r"(?<![A-Za-z0-9.@/\-])(?:[a-z0-9\-]{1,63}\.){1,4}(?:com|org|net|uk|de|cn|io)/[^\s<>\"'，。；]{1,2000}", "link"),
+    Rule("API_KEY", r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s]*+(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?", "key"),
+    Rule("API_KEY", r"eyJ[A-Za-z0-9_\-]{8,2000}\.[A-Za-z0-9_\-]{8,4000}(?:\.[A-Za-z0-9_\-]{0,2000})?", "key"),
+    Rule("AWS_ACCESS_KEY", r"(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA|ANVA)[A-Z2-7]{16}", "key"),
+    Rule("AWS_ACCESS_KEY", r"(?:AKIA|ASIA)[A-Z0-9]{16}", "key", _mixed),
+    Rule("AWS_SECRET_KEY", r"(?i:secret|aws)[^\n]{0,40}?(?<![A-Za-z0-9/+])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])", "key", _mixed),
+    Rule("API_KEY", r"(?:(?:sk|pk|rk)_(?:live|test)_|gh[pousr]_|github_pat_|glpat-|npm_|hf_|sk-(?:proj-|ant-)?|xox[abeoprs]-|AIza|SG\.)[A-Za-z0-9_.\-]{16,255}", "key"),
+    Rule("API_KEY", r"(?i:bearer)[ :]{1,2}([A-Za-z0-9_.\-+/=]{16,2000})", "key"),
+    Rule("API_KEY", r"(?i:api[ _\-]?key|access[ _\-]?key|secret(?:[ _\-]?key)?|auth[ _\-]?token|access[ _\-]?token|token|密钥)" + _IS + r"[\"']?([A-Za-z0-9_\-]{16,255})", "key", _mixed),
+    Rule("PASSWORD", r"(?i:password|passwd|passcode|pwd|密码|口令)[ \t]{0,2}(?:is now|is|was|[:=：]|为|是)[ \t]{0,2}[\"']?([^\s\"'，。；]{4,64})", "password", lambda found: not found.isalpha() or (len(set(found)) > 3 and not found.islower())),
+    Rule("PASSWORD", r"\bPIN(?: code| number)?[ \t]{0,2}(?:is|:|=)[ \t]{0,2}(\d{4,8})(?!\d)", "password"),
+    Rule("PASSPORT_NUMBER", r"(?i:passport|护照)" + _IS + r"([A-Za-z]{0,2}[0-9][A-Za-z0-9]{5,8})(?![A-Za-z0-9])", "passport", _digits),
+    Rule("DRIVER_ID", r"(?i:driver'?s?'?|driving|驾驶证|驾照)[ ]?(?i:licen[cs]e|id|permit)?" + _IS + r"([A-Za-z0-9](?:[ \-]?[A-Za-z0-9]){4,18})(?![A-Za-z0-9])", "driver", _digits),
+    Rule("LICENSE_PLATE", rf"[{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳]", "province"),
+    Rule("LICENSE_PLATE", r"(?i:(?:licen[cs]e|number|registration|vehicle|car)[ ](?:plates?|tag|reg(?:istration)?)|plates?|reg(?:istration)?(?:[ ]no)?|车牌|牌照)" + _IS + r"([A-Z0-9]{1,4}(?:[ \-]?[A-Z0-9]{1,4}){1,3})(?![A-Za-z0-9])", "plate", lambda found: _mixed(found) and 4 <= len(_compact(found)) <= 9),
+    Rule("DATE_TIME", rf"(?i:\bborn(?: on)?|birth(?:day|date)?|\bd\.?o\.?b\.?|生日|出生(?:日期|于)?)(?i:[ ](?:is|was|on))?[ ]?[:=：是为]?[ ]?(?:on |the )?((?i:{_DATE}))(?!\d)", "birth"),
+    Rule("DATE_TIME", r"(\d{4}年\d{1,2}月\d{1,2}日)(?=出?生)", "birth"),
+    Rule("BANK_ROUTING", r"(?i:routing|\baba\b)[^0-9\n]{0,24}([0-9]{9})(?![0-9])", "routing", checks.routing),
+    Rule("BANK_ROUTING", r"(?i:sort code)" + _IS + r"([0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2})(?![0-9])", "account"),
+    Rule("BANK_ACCOUNT_NUMBER", r"(?i:(?:bank )?(?:account|acct)\.?|\ba/c\b|银行卡|银行账[号户]|账[号户]|帐号|卡号)" + _IS + r"([0-9](?:[ \-_]?[0-9]){5,19})(?![0-9])", "account"),
+    Rule("ADDRESS", rf"{_HOUSE}(?:{_UNIT}?{_CITY}?{_ZIP}|{_UNIT}{_CITY}?)", "street"),
+    Rule("ADDRESS", rf"(?i:address|(?:live|lives|living|located|reside|resides|office is|home is) at|ship(?:ped)? to|deliver(?:ed)? to|mail(?:ed)? to|visit us at|come to|moved to|住址|地址)(?: is|是)?[: ：]{{1,2}}({_HOUSE}{_CITY}?)", "address"),
+    Rule("ADDRESS", r"[\u4e00-\u9fff]{0,12}(?:[省市区县州旗])?[\u4e00-\u9fff]{1,8}(?:路|街|大道|巷|胡同|弄|里)[ ]?[0-9]{1,5}[ ]?号(?:院|楼)?(?:[ ]?[0-9]{1,4}[ ]?(?:号楼|栋|幢|座|单元|室|层|楼)){0,4}", "address"),
+    Rule("NAME", rf"(?:[Mm]y (?:full |real )?name(?:'s| is)|[Nn]ame:|I am called|[Pp]lease call me|(?:[Ss]igned|[Rr]egards|[Ss]incerely),?)[ \n]((?:{_TITLE}[ ])?{_NAMED})", "name"),
+    Rule("NAME", rf"(?:[Dd]ear|[Aa]ttn:?|[Cc]ontact|[Pp]atient|[Cc]ustomer|[Aa]sk for|[Ss]peak to)[ ]({_TITLE}[ ]{_NAMED})", "name"),
+    Rule("NAME", rf"(?:我叫|我的名字[是叫]|姓名[:： ]|名字[:：是叫])[ ]?([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})", "name"),
+    Rule("USERNAME", r"(?i:user ?name|user id|login|screen name|handle|account name|wechat(?: id)?|skype(?: id)?|telegram|instagram|snapchat|discord|用户名|微信号?|qq号?)[ \t]{0,2}(?:is|[:=：]|为|是)[ \t]{0,2}(@?[A-Za-z0-9_][A-Za-z0-9_.\-]{2,39})", "user", lambda found: not found.isalpha() or not found.islower() or len(found) > 12),
+    Rule("USERNAME", r"(?i:user ?name|login|screen name|user id|用户名)[ \t]{0,2}[:=：][ \t]{0,2}(@?[A-Za-z0-9_][A-Za-z0-9_.\-]{2,39})", "user"),
 )  # fmt: skip
 _HANDLE = re.compile(r"(?<![A-Za-z0-9_.@/%+\-])@[A-Za-z_][A-Za-z0-9_]{2,29}(?![A-Za-z0-9_@])")
 
