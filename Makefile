@@ -42,10 +42,10 @@ train: .venv/dev/.made ## raw texts to a bundle (DATA= archive, folder, .csv or 
 	  $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(REPORT),--report "$(REPORT)")
 	$(if $(BUNDLE),,@$(ACCOUNT) -m tests.samples)
 
-score: .venv/serve/.made ## a file, folder or pattern of texts to labels (INPUT= OUTPUT= TEXT= ID= EXPLAIN=1 CSV=1 PICTURE=1)
+score: .venv/serve/.made ## a file, folder or pattern of texts to labels (INPUT= OUTPUT= TEXT= ID= EXPLAIN=1 CSV=1 PICTURE=1 WITH_TEXT=mask REDACT=off)
 	@PYTHONPATH=layers/serving exec $(SERVE) -m events.score "$(INPUT)" "$(or $(OUTPUT),results)" \
 	  $(if $(TEXT),--text-column "$(TEXT)") $(if $(ID),--id-column "$(ID)") $(if $(EXPLAIN),--explain) $(if $(CSV),--csv) \
-	  $(if $(PICTURE),--picture) $(if $(STDIN),--stdin $(STDIN))
+	  $(if $(PICTURE),--picture) $(if $(WITH_TEXT),--with-text $(WITH_TEXT)) $(if $(filter off,$(REDACT)),--no-redact) $(if $(STDIN),--stdin $(STDIN))
 
 report: .venv/serve/.made ## one HTML page about a file of texts (INPUT= OUTPUT=report.html TEXT=)
 	@PYTHONPATH=layers/serving exec $(SERVE) -m events.report "$(INPUT)" "$(or $(OUTPUT),report.html)" $(if $(TEXT),--text-column "$(TEXT)")

@@ -43,7 +43,15 @@ KINDS = tuple(kind + packed for kind in READERS for packed in ("", ".gz"))
 def main(arguments: Sequence[str] | None = None) -> int:
     """0; 2 for what cannot be read, which one line a file explains; 130 when interrupted."""
     options = parse(arguments)
-    settings = Options(options.text_column, options.id_column, options.min_confidence, options.explain, options.rows)
+    settings = Options(
+        options.text_column,
+        options.id_column,
+        options.min_confidence,
+        options.explain,
+        not options.no_redact,
+        options.with_text,
+        options.rows,
+    )
     try:
         if options.verify:
             return verify(Path(options.input))
@@ -70,6 +78,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--min-confidence", type=float)
     parser.add_argument("--explain", action="store_true", help="write what each token added, too")
     parser.add_argument("--rows", type=int, default=jobs.CHUNK_ROWS, help="of a part, at most")
+    parser.add_argument("--no-redact", action="store_true", help="let the model see texts as they are")
+    parser.add_argument("--with-text", choices=["replace", "mask"], default="", help="repeat the text, redacted so")
     parser.add_argument("--csv", action="store_true", help="write results.csv, too")
     parser.add_argument("--picture", action="store_true", help="write histogram.svg, too")
     parser.add_argument("--stdin", choices=[kind[1:] for kind in READERS], default="jsonl", help="what - reads")

@@ -129,6 +129,7 @@ def describe(trained: Trained) -> dict[str, Any]:
         "labels": list(data.labels),
         "featuriser": trained.featuriser,
         "scripts": seen_scripts(data.texts),
+        "redacts": True,
         "recipe": trained.recipe,
         "seed": trained.seed,
         "min_confidence": trained.metrics["decisions"]["min_confidence"],

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from candor.classifier import BLOCK, model_inputs, softmax
 from candor.features import Featuriser
 from candor.interpreter import Signature
+from candor.redact import redact
 from training import deploy, evaluate, fit
 from training.baseline import Baseline
 from training.corpus import Corpus
@@ -83,7 +84,7 @@ class Split:
 
     @classmethod
     def of(cls, texts: Sequence[str], targets: Ints, featuriser: Featuriser, index: Ints | None = None) -> "Split":
-        chosen = list(texts) if index is None else [texts[i] for i in index]
+        chosen = [redact(text).text for text in (texts if index is None else [texts[i] for i in index])]
         return cls(chosen, targets if index is None else targets[index], Corpus.of(chosen, featuriser))
 
     def labelled(self, labels: int) -> fit.Labelled:
@@ -148,7 +149,7 @@ def preprocess(options: argparse.Namespace) -> Prepared:
         Split.of(data.texts, data.targets, featuriser, training),
         Split.of(data.texts, data.targets, featuriser, validation),
         Split.of(data.test_texts, data.test_targets, featuriser) if data.test_texts else None,
-        Corpus.of(data.unlabelled, featuriser) if data.unlabelled else None,
+        Corpus.of([redact(text).text for text in data.unlabelled], featuriser) if data.unlabelled else None,
     )
 
 
@@ -201,7 +202,11 @@ def judge(prepared: Prepared, found: Mapping[str, Mapping[str, Floats]], seed: i
     metrics: dict[str, Any] = {}
     for name, held in prepared.held_out.items():
         ours, baseline = found[name]["ours"], found[name]["baseline"]
-        known = copies(prepared.dataset.texts, held.texts) if name == "test" else np.zeros(len(held.texts), bool)
+        known = (
+            copies(prepared.dataset.texts, prepared.dataset.test_texts)
+            if name == "test"
+            else np.zeros(len(held.texts), bool)
+        )
         metrics[name] = {
             network: evaluate.reports(probabilities, held.targets, prepared.dataset.labels, known, seed=seed)
             for network, probabilities in found[name].items()
@@ -239,7 +244,7 @@ def install(
     data = prepared.dataset
     golden = options.golden or (GOLDEN / "imdb.jsonl" if data.test_texts else None)
     texts = deploy.golden_texts(golden, data.labels)
-    corpus = Corpus.of([text for text, _ in texts], prepared.featuriser)
+    corpus = Corpus.of([redact(text).text for text, _ in texts], prepared.featuriser)
     full = softmax(fit.logits(network, corpus, prepared.featuriser))
     cases = deploy.golden_cases(texts, full, deployed(corpus), data.labels)
     name = options.name or ("imdb-sentiment" if data.test_texts else data.name)

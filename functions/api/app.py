@@ -4,7 +4,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +20,7 @@ from candor import limits
 from candor.classifier import Classifier, Prediction
 from candor.errors import CandorError
 from candor.evidence import WARNINGS
+from candor.redact import Entity, redact
 from candor.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Judge:
     """What is said of one text, by the options of a request for so many. Raises Problem for options that don't hold."""
 
     def __init__(self, model: Classifier, fields: Mapping[str, Any], count: int) -> None:
-        self.explain, self.label = fields["explain"], fields["explain_label"]
+        self.explain, self.label, self.redact = fields["explain"], fields["explain_label"], fields["redact"]
         asked = fields["min_confidence"]
         self.min_confidence = model.min_confidence if asked is None else asked
         if self.label and self.label not in model.bundle.labels:
@@ -95,7 +96,24 @@ class Judge:
         }
         if self.explain:
             said["explanation"] = explanation(text, self.label or prediction.label) if prediction.tokens else None
+        if self.redact:
+            said["pii"] = pii(redact(text).entities)
         return said
+
+
+def pii(entities: Iterable[Entity]) -> list[dict[str, Any]]:
+    """Types and offsets, never values."""
+    return [{"type": kind, "begin": begin, "end": end} for kind, begin, end in entities]
+
+
+def redaction(request: Request) -> Answer:
+    """Personal data found and written over, nothing classified."""
+    fields = schemas.check(request.json(), schemas.REDACTION)
+    key = os.environ.get("REDACTION_KEY", "")
+    if fields["mode"] == "hash" and not key:
+        raise schemas.wrong("/mode", "is not available here: the operator has set no key for it; use replace or mask")
+    done = redact(fields["text"], fields["mode"], fields["mask"], key.encode())
+    return Answer({"text": done.text, "pii": pii(done.entities)})
 
 
 def explanation(text: str, label: str) -> dict[str, Any]:
@@ -184,6 +202,7 @@ def allowed_origin(request: Request) -> str:
 ROUTES: dict[str, dict[str, Callable[[Request], Answer]]] = {
     "/v1/predict": {"POST": predict, "OPTIONS": preflight},
     "/v1/predict/batch": {"POST": predict_batch, "OPTIONS": preflight},
+    "/v1/redact": {"POST": redaction, "OPTIONS": preflight},
     "/v1/model": {"GET": model, "OPTIONS": preflight},
     "/v1/model/card": {"GET": model_card, "OPTIONS": preflight},
     "/health": {"GET": health},

@@ -14,6 +14,7 @@ from api import schemas
 from api.problems import CODES
 from candor import limits
 from candor.evidence import WARNINGS
+from candor.redact import TYPES
 
 Json = dict[str, Any]
 
@@ -88,6 +89,23 @@ def paths() -> Json:
                 ),
                 batch,
                 many,
+            )
+        },
+        "/v1/redact": {
+            "post": taking(
+                operation(
+                    "redact",
+                    "Find personal data and write over it; nothing is classified",
+                    "Redaction",
+                    {
+                        "text": "Write to [EMAIL].",
+                        "pii": [{"type": "EMAIL", "begin": 9, "end": 25}],
+                        "request_id": REQUEST_ID,
+                    },
+                    model=False,
+                ),
+                schemas.schema(schemas.REDACTION),
+                {"text": "Write to jane@example.com.", "mode": "replace"},
             )
         },
         "/v1/model": {"get": operation("getModel", "Which model answers, and how good it is", "Model")},
@@ -180,9 +198,17 @@ def components() -> Json:
             "items": objects({"code": {"type": "string", "enum": sorted(WARNINGS)}, "detail": text}),
         },
     }
-    explained = {"explanation": {"oneOf": [explanation(), {"type": "null"}], "description": "Null without tokens."}}
-    model = {"$ref": "#/components/schemas/ModelIdentity"}
     place = {"index": {**number, "description": "Which document, from 0."}}
+    pii = {
+        "type": "array",
+        "items": objects({"type": {"type": "string", "enum": list(TYPES)}, "begin": number, "end": number}),
+        "description": "Where personal data is: offsets in code points of the text as it was sent. Never the values.",
+    }
+    explained: Json = {
+        "explanation": {"oneOf": [explanation(), {"type": "null"}], "description": "Null without tokens."}
+    }
+    explained["pii"] = pii
+    model = {"$ref": "#/components/schemas/ModelIdentity"}
     name = {"id": schemas.IDENTIFIER.schema}
     fault = {"code": {"type": "string", "enum": sorted(CODES)}, "detail": text}
     sizes = {
@@ -200,6 +226,7 @@ def components() -> Json:
                 "request_id": text,
             }
         ),
+        "Redaction": objects({"text": text, "pii": pii, "request_id": text}),
         "ModelIdentity": MODEL,
         "Model": objects(
             {

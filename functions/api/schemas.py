@@ -9,8 +9,10 @@ from typing import Any
 
 from api.problems import Problem
 from candor.limits import MAX_DOCUMENTS, MAX_EXPLAINED, MAX_ID_LENGTH, MAX_TEXT_BYTES
+from candor.redact import MODES
 
 Schema = dict[str, Any]
+MASKS = ("*", "~", "█", "■", "●", "•")  # symbols that no pattern reads
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,47 @@ EXPLAIN_LABEL = Field(
     {"type": "string", "description": "The label to explain; without it the one that was predicted."},
     default="",
 )
+REDACT = Field(
+    flag,
+    {
+        "type": "boolean",
+        "default": False,
+        "description": "Whether to say where personal data was. The model never sees it, asked or not.",
+    },
+    default=False,
+)
+
+
+def mode(value: Any, pointer: str) -> str:
+    """One of MODES."""
+    if string(value, pointer) not in MODES:
+        raise wrong(pointer, f"is none of: {', '.join(MODES)}")
+    return str(value)
+
+
+def mask(value: Any, pointer: str) -> str:
+    """One of MASKS."""
+    if string(value, pointer) not in MASKS:
+        raise wrong(pointer, f"is none of: {' '.join(MASKS)}")
+    return str(value)
+
+
+MODE = Field(
+    mode,
+    {
+        "type": "string",
+        "enum": list(MODES),
+        "default": "replace",
+        "description": "`replace`: the type in brackets; `mask`: a symbol for each character; `hash`: the type and a "
+        "keyed digest, so that equal values have equal ones; `off`: nothing.",
+    },
+    default="replace",
+)
+MASK = Field(mask, {"type": "string", "enum": list(MASKS), "default": "*", "description": "One symbol."}, default="*")
 DOCUMENT = {"id": IDENTIFIER, "text": TEXT}
-OPTIONS = {"min_confidence": MIN_CONFIDENCE, "explain": EXPLAIN, "explain_label": EXPLAIN_LABEL}
+OPTIONS = {"min_confidence": MIN_CONFIDENCE, "explain": EXPLAIN, "explain_label": EXPLAIN_LABEL, "redact": REDACT}
 PREDICT = {"text": TEXT, **OPTIONS}
+REDACTION = {"text": TEXT, "mode": MODE, "mask": MASK}
 BATCH = {
     "documents": Field(
         documents,

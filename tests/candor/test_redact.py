@@ -143,10 +143,10 @@ def test_what_is_not_found_stays_and_redacting_twice_is_redacting_once(text, mod
 def test_each_mode_writes_what_it_says():
     text = "write to jane@example.com"
     assert set(MODES) == {"replace", "mask", "hash", "off"}
-    assert redact(text) == ("write to [EMAIL]", [Entity("EMAIL", 9, 25)])
+    assert redact(text) == ("write to [EMAIL]", [Entity("EMAIL", 9, 25)], [9, 16])
     assert redact(text, "mask").text == "write to " + "*" * 16
     assert redact(text, "mask", "█").text == "write to " + "█" * 16
-    assert redact(text, "off") == (text, [])
+    assert redact(text, "off") == (text, [], [])
 
 
 def test_equal_values_have_equal_digests_that_need_the_key():
@@ -207,3 +207,15 @@ def test_random_digits_are_no_cards():
     wrong = sum(bool(find(f"item {''.join(chance.choices(string.digits, k=12))}")) for _ in range(500))
     assert wrong <= 25
     assert find("card 4111111111111111")
+
+
+def test_offsets_after_redaction_lead_back_to_the_text_as_it_was():
+    text = "I wrote to jane@example.com, then called 13800138000 again"
+    done = redact(text)
+    for word in ("wrote", "then", "again"):
+        begin = done.text.index(word)
+        assert text[slice(*done.origin(begin, begin + len(word)))] == word
+    for kind, value in (("EMAIL", "jane@example.com"), ("PHONE", "13800138000")):
+        begin = done.text.index(kind)
+        assert text[slice(*done.origin(begin, begin + len(kind)))] == value
+    assert redact("plain").origin(0, 5) == (0, 5)

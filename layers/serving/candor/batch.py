@@ -95,7 +95,8 @@ class Batch:
     @property
     def options(self) -> Options:
         its = self.settings
-        return Options(its.text_column, its.id_column, its.min_confidence, its.explain, its.chunk_rows)
+        seen = its.explain, its.redact, its.text
+        return Options(its.text_column, its.id_column, its.min_confidence, *seen, its.chunk_rows)
 
 
 class _Hurried:

@@ -12,6 +12,8 @@ from candor.errors import BundleError
 from candor.evidence import warnings
 from candor.features import VERSION, Features, Featuriser
 from candor.interpreter import Signature
+from candor.redact import Redacted
+from candor.redact import redact as redacted
 
 BLOCK = 128  # texts a pass: enough to spread what a NumPy call costs, few enough to stay in the cache
 _PLACES = 6
@@ -43,6 +45,7 @@ class Classifier:
             self.featuriser = Featuriser(**bundle.model["featuriser"])
             self._scripts = tuple(bundle.model["scripts"])
             self.min_confidence = float(bundle.model["min_confidence"])
+            self.redacts = bool(bundle.model["redacts"])
         except (KeyError, TypeError) as error:
             raise BundleError(f"model.json lacks what the classifier needs: {error}") from error
         if self.featuriser.version != VERSION:
@@ -57,13 +60,18 @@ class Classifier:
         """Raises BundleError or InterpreterError."""
         return cls(Bundle.open(path, digest))
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """One prediction a text, in order."""
+    def predict(self, texts: Sequence[str], *, redact: bool = True) -> list[Prediction]:
+        """One prediction a text, in order. Redacted first, if the model was trained so; `redact`: unless they are."""
+        texts = [self.read(text).text for text in texts] if redact else texts
         return [
             prediction
             for start in range(0, len(texts), BLOCK)
             for prediction in self._block(texts[start : start + BLOCK])
         ]
+
+    def read(self, text: str) -> Redacted:
+        """A text as the model is to see it."""
+        return redacted(text, "replace" if self.redacts else "off")
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities [n, K], in blocks, so that memory does not grow with n but for the result."""

@@ -48,12 +48,14 @@ class Explainer:
 
     def __init__(self, classifier: Classifier) -> None:
         self._featuriser, self._labels = classifier.featuriser, classifier.bundle.labels
+        self._read = classifier.read
         model = classifier.bundle.read("model.tflite")
         self._explain, self._predict = Signature(model, "explain"), Signature(model)
 
     def __call__(self, text: str, label: str) -> Explanation:
         """The explanation of a text for one of the bundle's labels; of a text without tokens it has no spans."""
-        features, contrast = self._featuriser([text]), self._contrast(label)
+        read = self._read(text)
+        features, contrast = self._featuriser([read.text]), self._contrast(label)
         logit = float(self._predict(model_inputs(features, self._featuriser))["logits"][0] @ contrast)
         if not len(features.unigrams):
             return Explanation(METHOD, label, logit, logit, 0.0, [], np.empty(0))
@@ -67,7 +69,7 @@ class Explainer:
         values[1:] += halves
         base = float(found["bias"] @ contrast[1:]) + float(network(np.zeros(len(network.bias))))
         method = METHOD if short else METHOD_LONG
-        places = spans(text, self._featuriser)
+        places = [read.origin(*place) for place in spans(read.text, self._featuriser)]
         return Explanation(method, label, base, logit, logit - base - float(values.sum()), places, values)
 
     def _contrast(self, label: str) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from candor.bundle import Bundle, canonical
 from candor.classifier import Classifier, Prediction
 from candor.errors import ConflictError, MissingError, ModelChangedError, OutOfTimeError
 from candor.explain import Explainer
+from candor.redact import redact
 from candor.rows import ERRORS, FAULTS, Chunk, Format, Row, RowsError
 from candor.storage import Source, Store, sha256
 
@@ -41,6 +42,10 @@ class Options:
     id_column: str = "id"
     min_confidence: float | None = None
     explain: bool = False
+    redact: bool = True
+    """Whether the model sees texts redacted."""
+    text: str = ""
+    """The mode of candor.redact in which results repeat the text, with what was found; empty: they don't."""
     rows: int = CHUNK_ROWS
     """Of a part, at most."""
     bytes: int = CHUNK_BYTES
@@ -134,7 +139,8 @@ def scored(job: Job, chunk: Chunk, inbox: Store, classifier: Classifier) -> Iter
     bounds = (chunk.begin, chunk.end) if job.format.direct else ()
     line = Line(classifier, job.options)
     for block in rows.blocks(rows.read_chunk(inbox.blocks(job.source, *bounds), job.format, chunk), _BLOCK):
-        predictions = iter(classifier.predict([row.text for row in block if not row.error]))
+        texts = [row.text for row in block if not row.error]
+        predictions = iter(classifier.predict(texts, redact=job.options.redact))
         yield "".join([line(row, None if row.error else next(predictions)) for row in block]).encode()
 
 
@@ -153,6 +159,7 @@ class Line:
         self.names = {name: _json(name) for name in (*classifier.bundle.labels, "uncertain")}
         self.errors = {code: _json({"code": code, "detail": detail}) for code, detail in ERRORS.items()}
         self.explainer = Explainer(classifier) if options.explain else None
+        self.text = options.text
 
     def __call__(self, row: Row, prediction: Prediction | None) -> str:
         name = "" if row.id is None else f',"id":{_json(row.id)}'
@@ -164,7 +171,8 @@ class Line:
         return (
             f'{{"line":{row.line}{name},"label":{names[label]},"decision":{names[prediction.decision(self.least)]},'
             f'"probabilities":{{{shares}}},"tokens":{prediction.tokens},"warnings":{warnings}'
-            f"{self._attributions(row.text, label) if self.explainer else ''}}}\n"
+            f"{self._attributions(row.text, label) if self.explainer else ''}"
+            f"{self._redacted(row.text) if self.text else ''}}}\n"
         )
 
     def _attributions(self, text: str, label: str) -> str:
@@ -174,6 +182,10 @@ class Line:
         return ',"attributions":' + _json(
             [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in values]
         )
+
+    def _redacted(self, text: str) -> str:
+        done = redact(text, self.text)
+        return f',"text":{_json(done.text)},"pii":' + _json([entity._asdict() for entity in done.entities])
 
 
 def _json(value: Any) -> str:

@@ -22,6 +22,10 @@ class Settings:
     """MIN_CONFIDENCE of a batch decision; empty: the model's own."""
     explain: bool = False
     """EXPLAIN, whether batch results hold attributions: "true" or anything else."""
+    redact: bool = True
+    """REDACT, whether the model sees batch texts redacted: "false" or anything else."""
+    text: str = ""
+    """WITH_TEXT, in which mode of candor.redact batch results repeat the text: "replace", "mask" or empty, not at all."""
     chunk_rows: int = 20_000
     """CHUNK_ROWS of a part, at most."""
 
@@ -35,5 +39,7 @@ class Settings:
             environ.get("ID_COLUMN", "id"),
             float(environ["MIN_CONFIDENCE"]) if environ.get("MIN_CONFIDENCE") else None,
             environ.get("EXPLAIN") == "true",
+            environ.get("REDACT") != "false",
+            environ.get("WITH_TEXT", ""),
             int(environ.get("CHUNK_ROWS", "20000")),
         )

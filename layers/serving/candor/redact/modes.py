@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
+from bisect import bisect_right
 from typing import NamedTuple
 
 from candor.redact.entities import Entity
@@ -20,6 +21,19 @@ class Redacted(NamedTuple):
 
     text: str
     entities: list[Entity]
+    places: list[int]
+    """Where in `text` what is written over each find starts, and where it ends: two numbers a find."""
+
+    def origin(self, begin: int, end: int) -> tuple[int, int]:
+        """Offsets in the text as it was of text[begin:end]; a find's, whole, if any of it is in what stands for it."""
+        return self._back(begin, 0), self._back(end - 1, 1)
+
+    def _back(self, place: int, side: int) -> int:
+        after = bisect_right(self.places, place)
+        if after % 2:
+            return self.entities[after // 2][1 + side]
+        shift = self.entities[after // 2 - 1].end - self.places[after - 1] if after else 0
+        return place + shift + side
 
 
 def redact(text: str, mode: str = "replace", mask: str = "*", key: bytes = b"") -> Redacted:
@@ -40,11 +54,16 @@ def redact(text: str, mode: str = "replace", mask: str = "*", key: bytes = b"") 
     if mode == "hash" and not key:
         raise ValueError("hash needs a key")
     entities = [] if mode == "off" else find(text)
-    parts, read = [], 0
+    if not entities:
+        return Redacted(text, [], [])
+    parts, places, read, written = [], [], 0, 0
     for entity in entities:
-        parts += [text[read : entity.begin], _written(text, entity, mode, mask, key)]
-        read = entity.end
-    return Redacted("".join(parts) + text[read:], entities)
+        new = _written(text, entity, mode, mask, key)
+        parts += [text[read : entity.begin], new]
+        written += entity.begin - read
+        places += [written, written + len(new)]
+        read, written = entity.end, written + len(new)
+    return Redacted("".join(parts) + text[read:], entities, places)
 
 
 def _symbol(mask: str) -> bool:
