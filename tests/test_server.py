@@ -57,7 +57,11 @@ def test_every_route_of_the_template_is_served(connection):
     routes = declared(template())
     assert routes["/v1/predict"]["ANY"] == "api.app.handler"
     assert routes.keys() == ROUTES.keys()
-    bodies = {"/v1/predict": GOOD, "/v1/predict/batch": json.dumps({"documents": [json.loads(GOOD)]})}
+    bodies = {
+        "/v1/predict": GOOD,
+        "/v1/predict/batch": json.dumps({"documents": [json.loads(GOOD)]}),
+        "/v1/redact": GOOD,
+    }
     for path in routes:
         connection.request("POST" if path in bodies else "GET", path, bodies.get(path), JSON)
         response = connection.getresponse()

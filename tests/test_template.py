@@ -211,27 +211,29 @@ def test_the_api_answers_no_foreign_page_and_records_no_body(stack: Template) ->
 WRITES_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 READS, LISTS, WRITES = {"s3:GetObject"}, {"s3:ListBucket"}, {"s3:PutObject"}
+DECRYPTS, ENCRYPTS = ({"kms:Decrypt"}, {"Key"}), ({"kms:Decrypt", "kms:GenerateDataKey"}, {"Key"})
 INBOX = ({"s3:GetObject", "s3:GetObjectVersion"}, {"InboxBucket/*"})
 BOTH = (LISTS, {"InboxBucket", "ResultsBucket"})
 # What each role may do, to what. `*` only where AWS knows no narrower resource.
 MAY = {
-    "ApiRole": [(WRITES_LOGS, {"ApiLogs"}), (TRACES, {"*"})],
+    "ApiRole": [(WRITES_LOGS, {"ApiLogs"}), (TRACES, {"*"}), DECRYPTS],
     "BatchPlanRole": [
-        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), INBOX, BOTH, (READS, {"ResultsBucket/results/*"}),
+        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), INBOX, BOTH, ENCRYPTS, (READS, {"ResultsBucket/results/*"}),
         (WRITES, {"ResultsBucket/plans/*", "ResultsBucket/results/*"}),
     ],
     "BatchScoreRole": [
-        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), INBOX, BOTH, (READS, {"ResultsBucket/results/*"}),
+        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), INBOX, BOTH, ENCRYPTS, (READS, {"ResultsBucket/results/*"}),
         (WRITES, {"ResultsBucket/results/*"}),
     ],
     "BatchFinishRole": [
-        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), (LISTS, {"ResultsBucket"}),
+        (WRITES_LOGS, {"BatchLogs"}), (TRACES, {"*"}), (LISTS, {"ResultsBucket"}), ENCRYPTS,
         (READS, {"ResultsBucket/plans/*", "ResultsBucket/results/*"}),
         (WRITES, {"ResultsBucket/results/*", "ResultsBucket/failed/*"}),
     ],
     "BatchStateMachineRole": [
         ({"lambda:InvokeFunction"}, {f"{name}Aliaslive" for name in FUNCTIONS[1:]}),
-        (READS, {"ResultsBucket/plans/*"}), ({"states:StartExecution"}, {"stateMachine:${AWS::StackName}-batch"}),
+        (READS, {"ResultsBucket/plans/*"}), DECRYPTS,
+        ({"states:StartExecution"}, {"stateMachine:${AWS::StackName}-batch"}),
         (TRACES | {"xray:GetSamplingRules", "xray:GetSamplingTargets"}, {"*"}),
     ],
     "InboxRuleRole": [({"states:StartExecution"}, {"BatchStateMachine"})],
@@ -283,6 +285,29 @@ def test_each_role_is_trusted_to_one_service_and_there_is_no_other(stack: Templa
     assert len(used) == len(set(used)), "two functions share a role"
 
 
+KEY = {"Fn::GetAtt": ["Key", "Arn"]}
+
+
+def test_one_key_that_rotates_encrypts_logs_and_environments_and_no_stranger_may_use_it(stack: Template) -> None:
+    (key,) = of_type(stack, "AWS::KMS::Key").values()
+    assert key["Properties"]["EnableKeyRotation"] is True
+    for group in of_type(stack, "AWS::Logs::LogGroup").values():
+        assert group["Properties"]["KmsKeyId"] == KEY
+    for function in of_type(stack, "AWS::Lambda::Function").values():
+        assert function["Properties"]["KmsKeyArn"] == KEY
+    account, *services = key["Properties"]["KeyPolicy"]["Statement"]
+    assert account["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+    assert len(services) == 2
+    for statement in services:
+        assert statement["Condition"], "a service may use the key for another account"
+        assert "kms:*" not in several(statement["Action"])
+
+
+def test_secrets_are_not_shown(stack: Template) -> None:
+    assert source()["Parameters"]["RedactionKey"]["NoEcho"] is True
+    assert "RedactionKey" not in str(stack["Outputs"])
+
+
 BUCKETS = {"InboxBucket", "ResultsBucket"}
 
 
@@ -294,7 +319,9 @@ def test_buckets_are_private_encrypted_versioned_and_forget(stack: Template) -> 
         assert set(made["PublicAccessBlockConfiguration"].values()) == {True}
         assert len(made["PublicAccessBlockConfiguration"]) == 4
         assert made["VersioningConfiguration"] == {"Status": "Enabled"}
-        assert made["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        (encryption,) = made["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+        assert encryption["BucketKeyEnabled"] is True
         assert made["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
         (rule,) = made["LifecycleConfiguration"]["Rules"]
         assert rule["Status"] == "Enabled"
@@ -337,7 +364,7 @@ def test_an_event_that_cannot_start_a_job_is_tried_again_and_then_kept(stack: Te
     allowed = policy["Properties"]["PolicyDocument"]["Statement"][0]
     assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["InboxRule", "Arn"]}}}
     queue = stack["Resources"]["InboxDeadLetters"]["Properties"]
-    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["KmsMasterKeyId"] == KEY
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 

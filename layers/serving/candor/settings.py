@@ -25,7 +25,7 @@ class Settings:
     redact: bool = True
     """REDACT, whether the model sees batch texts redacted: "false" or anything else."""
     text: str = ""
-    """WITH_TEXT, in which mode of candor.redact batch results repeat the text: "replace", "mask" or empty, not at all."""
+    """WITH_TEXT, the mode of candor.redact in which batch results repeat the text; empty: they don't."""
     chunk_rows: int = 20_000
     """CHUNK_ROWS of a part, at most."""
 

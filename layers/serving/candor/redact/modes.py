@@ -31,7 +31,8 @@ class Redacted(NamedTuple):
     def _back(self, place: int, side: int) -> int:
         after = bisect_right(self.places, place)
         if after % 2:
-            return self.entities[after // 2][1 + side]
+            found = self.entities[after // 2]
+            return found.end if side else found.begin
         shift = self.entities[after // 2 - 1].end - self.places[after - 1] if after else 0
         return place + shift + side
 
