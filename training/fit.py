@@ -17,7 +17,7 @@ from tqdm import tqdm
 from candor.classifier import model_inputs, softmax
 from candor.features import Featuriser
 from training.corpus import Corpus
-from training.model import WideAndDeep, priors
+from training.model import Priors, WideAndDeep, priors
 
 Floats = NDArray[np.float64]
 History = list[dict[str, float]]
@@ -39,6 +39,8 @@ class Recipe:
     deep_penalty: float = 1e-5
     sharpness: float = 3.0
     guess_weight: float = 0.7
+    least_texts: int = 10
+    """That a feature stands in; fewer where there are fewer than 10,000 texts."""
 
     def to_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -61,7 +63,7 @@ def learn(
     seed: int,
 ) -> tuple[WideAndDeep, History]:
     """The trained model and a row an epoch of losses (nats) and accuracies."""
-    network = WideAndDeep(featuriser, priors(training.corpus, training.weights, featuriser), recipe.width, seed)
+    network = WideAndDeep(featuriser, _priors(training, featuriser, recipe), recipe.width, seed)
     rates = recipe.wide_rate, recipe.deep_rate
     penalties = recipe.wide_penalty, recipe.deep_penalty
     history = _iterate(network, training, validation, recipe, recipe.teacher_epochs, rates, penalties, seed, [])
@@ -69,10 +71,15 @@ def learn(
         return network, history
     guesses = softmax(recipe.sharpness * logits(network, unlabelled, featuriser)) * recipe.guess_weight
     both = Labelled(training.corpus + unlabelled, np.concatenate([training.weights, guesses]))
-    student = WideAndDeep(featuriser, priors(both.corpus, both.weights, featuriser), recipe.width, seed)
+    student = WideAndDeep(featuriser, _priors(both, featuriser, recipe), recipe.width, seed)
     rates = recipe.student_rate, recipe.deep_rate
     penalties = recipe.student_penalty, recipe.deep_penalty
     return student, _iterate(student, both, validation, recipe, recipe.student_epochs, rates, penalties, seed, history)
+
+
+def _priors(data: Labelled, featuriser: Featuriser, recipe: Recipe) -> Priors:
+    least = min(recipe.least_texts, max(1, len(data.corpus) // 1000))
+    return priors(data.corpus, data.weights, featuriser, least)
 
 
 def _iterate(

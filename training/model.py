@@ -33,8 +33,11 @@ class Priors:
     bigrams: NDArray[np.float32]
 
 
-def priors(corpus: Corpus, weights: NDArray[np.float64], featuriser: Featuriser) -> Priors:
-    """Log-count ratios from texts and their weight for each label, [n, K]: one-hot, or soft, or scaled."""
+def priors(corpus: Corpus, weights: NDArray[np.float64], featuriser: Featuriser, least: int = 1) -> Priors:
+    """Log-count ratios from texts and their weight for each label, [n, K]: one-hot, or soft, or scaled.
+
+    What stands in fewer than `least` texts counts nothing, so that no few people's own words are in the model.
+    """
     groups = [(corpus.unigrams, 1 << featuriser.unigram_bits), (corpus.bigrams, 1 << featuriser.bigram_bits)]
     counts = [ragged.document_counts(weights, size) for ragged, size in groups]
     totals = sum((count + SMOOTHING).sum(axis=0) for count in counts)
@@ -45,6 +48,7 @@ def priors(corpus: Corpus, weights: NDArray[np.float64], featuriser: Featuriser)
         repeated = np.bincount(ragged.ids, np.repeat(found, np.diff(ragged.bounds)), size)
         documents = count.sum(axis=1)
         damping = np.divide(documents, repeated, out=np.zeros(size), where=repeated > 0) ** DAMPING
+        damping *= ragged.texts_with(size) >= least
         scales.append(((logs[:, 1:] - logs[:, :1]) * damping[:, None]).astype(np.float32))
     return Priors(*scales)
 

@@ -30,6 +30,7 @@ from training.baseline import Baseline
 from training.corpus import Corpus
 from training.data import DataError, Dataset, copies, load, split
 from training.export import to_tflite
+from training.membership import audit, losses
 from training.model import WideAndDeep
 from training.pictures import Scores, draw, trusted
 from training.strongest import strongest
@@ -127,6 +128,7 @@ def train(options: argparse.Namespace) -> None:
     }
     metrics = judge(prepared, found, options.seed)
     metrics["decisions"] = trust(prepared, deployed, found, options.seed)
+    metrics["membership"] = membership(prepared, deployed, recipe, options.seed)
     metrics["strongest"] = strongest(network, prepared.training.texts, prepared.dataset.labels)
     metrics["parity"] = deploy.parity(*compare(network, deployed, prepared))
     step(7, "deployment", str(options.bundle))
@@ -261,6 +263,24 @@ def known_tokens(corpus: Corpus, featuriser: Featuriser) -> NDArray[np.bool_]:
     """Which tokens [2**unigram_bits] stand in enough training texts: 10, or fewer where there are few texts."""
     enough = min(10, max(2, len(corpus) // 1000))
     return corpus.unigrams.texts_with(1 << featuriser.unigram_bits) >= enough
+
+
+def membership(prepared: Prepared, deployed: Deployed, recipe: fit.Recipe, seed: int) -> dict[str, Any]:
+    """Membership inference on the exported model: half of the held-out texts teach the reference, the rest are not in."""
+    featuriser, labels = prepared.featuriser, len(prepared.dataset.labels)
+    held = prepared.test or prepared.validation
+    taught, others = (
+        Split.of(held.texts, held.targets, featuriser, np.arange(start, len(held.texts), 2)) for start in (0, 1)
+    )
+    validation = prepared.validation.labelled(labels)
+    reference, _ = fit.learn(taught.labelled(labels), None, validation, featuriser, recipe, seed)
+    sides = prepared.training, others
+    known = [losses(deployed(side.corpus), side.targets) for side in sides]
+    usual = [losses(softmax(fit.logits(reference, side.corpus, featuriser)), side.targets) for side in sides]
+    return {
+        "loss": audit(-known[0], -known[1], seed),
+        "calibrated": audit(usual[0] - known[0], usual[1] - known[1], seed),
+    }
 
 
 def report(

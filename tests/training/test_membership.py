@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from training.membership import audit, losses, measures
+
+
+def test_what_cannot_be_told_apart_is_chance_and_what_can_is_not():
+    random = np.random.default_rng(1)
+    same = audit(random.normal(size=5000), random.normal(size=5000), seed=1)
+    assert same["auc"]["low"] < 0.5 < same["auc"]["high"]
+    assert same["true_positives"]["value"] < 0.005
+    leaking = audit(random.normal(3, size=5000), random.normal(size=5000), seed=1)
+    assert leaking["auc"]["value"] > 0.95
+    assert leaking["true_positives"]["value"] > 0.3
+
+
+def test_the_area_is_that_of_scikit_learn_ties_included():
+    random = np.random.default_rng(2)
+    members, others = random.integers(0, 9, 400) + 0.0, random.integers(0, 7, 300) + 0.0
+    expected = roc_auc_score(np.r_[np.ones(400), np.zeros(300)], np.r_[members, others])
+    assert measures(members, others)[0] == pytest.approx(expected)
+
+
+def test_losses_are_nats_of_the_true_label():
+    assert losses(np.array([[0.25, 0.75], [1.0, 0.0]]), np.array([1, 1])) == pytest.approx(
+        [-np.log(0.75), -np.log(1e-12)]
+    )
+
+
+def test_the_committed_model_does_not_tell_who_was_in_its_training():
+    import json
+    from pathlib import Path
+
+    report = json.loads((Path(__file__).parents[2] / "training/report/report.json").read_text())
+    found = report["metrics"]["membership"]
+    for attack in ("loss", "calibrated"):
+        assert 0.5 <= found[attack]["auc"]["value"] <= 0.55
+        assert found[attack]["auc"]["low"] < found[attack]["auc"]["high"]
