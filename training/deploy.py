@@ -191,6 +191,8 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         n=f"{metrics['n']:,}",
         metrics="\n".join(rows),
         ece=_interval(metrics["ece"]),
+        membership=_interval(trained.metrics["membership"]["loss"]["auc"]),
+        calibrated=_interval(trained.metrics["membership"]["calibrated"]["auc"]),
         coverage="\n".join(
             f"| {row['coverage']:.0%} | {row['min_confidence']:.4f} | {row['accuracy']:.4f} |"
             for row in metrics["coverage"]

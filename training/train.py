@@ -266,7 +266,7 @@ def known_tokens(corpus: Corpus, featuriser: Featuriser) -> NDArray[np.bool_]:
 
 
 def membership(prepared: Prepared, deployed: Deployed, recipe: fit.Recipe, seed: int) -> dict[str, Any]:
-    """Membership inference on the exported model: half of the held-out texts teach the reference, the rest are not in."""
+    """Membership inference on the exported model: half of what is held out teaches the reference."""
     featuriser, labels = prepared.featuriser, len(prepared.dataset.labels)
     held = prepared.test or prepared.validation
     taught, others = (
