@@ -430,8 +430,7 @@ def test_functions_log_where_lines_expire_and_record_no_answers(stack: Template)
         assert function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] in groups
         assert function["Properties"]["TracingConfig"] == {"Mode": "Active"}
         variables = function["Properties"]["Environment"]["Variables"]
-        for name in ("LOGGER_LOG_EVENT", "TRACER_CAPTURE_RESPONSE", "TRACER_CAPTURE_ERROR"):
-            assert variables[f"POWERTOOLS_{name}"] == "false"
+        assert variables["POWERTOOLS_LOGGER_LOG_EVENT"] == "false"
         assert variables["BUNDLE_PATH"] == "/opt/bundle"
 
 

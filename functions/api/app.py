@@ -316,8 +316,3 @@ def log_fault(error: Exception) -> None:
 
 with suppress(Problem):  # while Lambda initialises, so that the first request need not wait
     classifier()
-
-if os.environ.get("AWS_XRAY_DAEMON_ADDRESS") and not os.environ.get("AWS_SAM_LOCAL"):
-    from aws_lambda_powertools import Tracer  # 20 ms of a cold start that nothing but X-Ray needs
-
-    handler = Tracer(auto_patch=False).capture_lambda_handler(handler, capture_response=False, capture_error=False)

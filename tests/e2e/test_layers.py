@@ -28,14 +28,18 @@ LITERT = {
 LIBRARIES = {
     "ai_edge_litert",
     "aws_lambda_powertools",
-    "aws_xray_sdk",
+    "boto3",
+    "botocore",
+    "dateutil",
     "jmespath",
     "numpy",
     "numpy.libs",
+    "s3transfer",
+    "six.py",
     "typing_extensions.py",
-    "wrapt",
+    "urllib3",
 }
-UNNEEDED = {"tests", "testing", "conftest.py", "f2py", "include", "bin", "ext", "swagger_ui", "RECORD", "Makefile"}
+UNNEEDED = {"tests", "testing", "conftest.py", "f2py", "include", "bin", "swagger_ui", "RECORD", "Makefile"}
 
 
 def native(folder: Path) -> list[Path]:

@@ -466,6 +466,14 @@ def test_nothing_of_what_is_sent_reaches_log_metrics_or_answer(carrier, logged, 
     assert CANARY not in json.dumps(answer)
 
 
+def test_a_request_is_found_in_the_log_by_its_id_and_by_its_trace(logged, monkeypatch):
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")
+    _, answer, _ = call(GOOD)
+    line = json.loads(logged.getvalue().splitlines()[-1])
+    assert line["request_id"] == answer["request_id"]
+    assert line["xray_trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
+
+
 def test_an_unforeseen_fault_is_an_opaque_500_and_its_place_is_logged_without_its_message(logged, monkeypatch):
     def fails(texts):
         raise ValueError(f"cannot read {texts[0]}")
