@@ -18,13 +18,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from candor import jobs
 from candor.bundle import Bundle
@@ -129,56 +130,94 @@ def one(path: Path, options: argparse.Namespace, settings: Options) -> int:
 def score(path: Path, output: Path, settings: Options, processes: int) -> dict[str, Any]:
     """Results of one file in a folder of their own, named after it and after all that they depend on; the receipt."""
     inbox, results, model = Folder(path.parent), Folder(output), jobs.identity(Bundle.open(BUNDLE))
-    source, started = inbox.source(path.name), jobs.now()
-    key = jobs.work_key(source, model, settings)
-    folder = f"{path.name}-{key[:16]}/"
-    receipt = jobs.manifest(results, folder)
-    if receipt is None:
-        try:
-            job, chunks = jobs.plan(inbox, source, model, settings, folder)
-        except RowsError as error:
-            jobs.reject(results, folder, source, model, settings, error)
-            raise
-        make(job, chunks, inbox, results, processes)
-        receipt = jobs.finish(job, chunks, results, started, path=str(path.resolve()))
+    with Scorer(inbox, results, model["sha256"], processes) as scorer:
+        if path.stat().st_size > settings.bytes:
+            scorer.warm()  # while the file is read for its digest
+        source, started = inbox.source(path.name), jobs.now()
+        folder = f"{path.name}-{jobs.work_key(source, model, settings)[:16]}/"
+        receipt = jobs.manifest(results, folder)
+        if receipt is None:
+            try:
+                job, chunks = jobs.plan(inbox, source, model, settings, folder, scorer.found)
+            except RowsError as error:
+                jobs.reject(results, folder, source, model, settings, error)
+                raise
+            scorer.finish()
+            receipt = jobs.finish(job, chunks, results, started, scorer.mapped, path=str(path.resolve()))
     if receipt["status"] == "rejected":
         raise RowsError(receipt["error"]["code"], path.name)
     return {"folder": str(output / folder), **receipt}
 
 
-def make(job: Job, chunks: list[Chunk], inbox: Folder, results: Folder, processes: int) -> None:
-    """The parts that are not there yet."""
-    missing = [number for number in range(len(chunks)) if not (results.root / job.part(number)).exists()]
-    progress = Progress(sum(chunks[number].rows for number in missing))
-    if processes == 1 or len(missing) < 2:
-        classifier = Classifier.load(BUNDLE, job.model["sha256"])
-        for number in missing:
-            jobs.score(job, number, chunks[number], inbox, results, classifier)
-            progress(chunks[number].rows)
-        return
-    with pool(min(processes, len(missing)), job) as workers:
-        tasks = {workers.submit(_score, job, n, chunks[n], inbox, results): chunks[n].rows for n in missing}
-        for done in as_completed(tasks):
-            done.result()
-            progress(tasks[done])
+class Scorer:
+    """Makes the parts that are not there yet: while the rest of the file is still planned, if its middle can be read.
 
+    What else can be rejected, can be so at its last byte, and is planned first.
+    """
 
-@contextmanager
-def pool(processes: int, job: Job) -> Iterator[ProcessPoolExecutor]:
-    """Processes that, when interrupted, end what they are at and begin nothing else."""
-    workers = ProcessPoolExecutor(processes, get_context("spawn"), _start, (job.model["sha256"],))
-    try:
-        yield workers
-    finally:
-        workers.shutdown(cancel_futures=True)
+    def __init__(self, inbox: Folder, results: Folder, digest: str, processes: int) -> None:
+        self.inbox, self.results, self.digest, self.processes = inbox, results, digest, processes
+        self.pool = ProcessPoolExecutor(processes, get_context("spawn"), _start, (digest,))  # starts them as needed
+        self.number, self.waiting, self.tasks = 0, list[tuple[Job, int, Chunk]](), list[Future[None]]()
+        self.progress = Progress()
+
+    def found(self, job: Job, chunk: Chunk) -> None:
+        if not (self.results.root / job.part(self.number)).exists():
+            self.waiting.append((job, self.number, chunk))
+            self.progress.total += chunk.rows
+        self.number += 1
+        if self.processes > 1 and len(self.waiting) > 1 and job.format.direct:
+            self.submit()
+
+    def submit(self) -> None:
+        for job, number, chunk in self.waiting:
+            self.tasks.append(self.pool.submit(_score, job, number, chunk, self.inbox, self.results))
+            self.tasks[-1].add_done_callback(partial(self.made, chunk.rows))
+        self.waiting.clear()
+
+    def made(self, rows: int, task: "Future[None]") -> None:
+        if not task.cancelled():
+            self.progress(rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Interrupted, processes end what they are at and begin nothing else."""
+        self.pool.shutdown(cancel_futures=True)
+
+    def warm(self) -> None:
+        for _ in range(self.processes if self.processes > 1 else 0):
+            self.pool.submit(int)
+
+    @property
+    def mapped(self) -> jobs.Map:
+        return self.pool.map if self.tasks else map
+
+    def finish(self) -> None:
+        """All that was found is made."""
+        if self.tasks or (self.processes > 1 and len(self.waiting) > 1):
+            self.submit()
+            for task in as_completed(self.tasks):
+                task.result()
+            return
+        if self.waiting:
+            _load(self.digest)
+        for job, number, chunk in self.waiting:
+            _score(job, number, chunk, self.inbox, self.results)
+            self.progress(chunk.rows)
 
 
 _classifier: Classifier
 
 
 def _start(digest: str) -> None:
-    global _classifier
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one decides
+    _load(digest)
+
+
+def _load(digest: str) -> None:
+    global _classifier
     _classifier = Classifier.load(BUNDLE, digest)
 
 
@@ -189,8 +228,8 @@ def _score(job: Job, number: int, chunk: Chunk, inbox: Folder, results: Folder) 
 class Progress:
     """One line on a terminal: how much is done, how fast, and how long the rest will take."""
 
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self.start = total, 0, time.monotonic()
+    def __init__(self) -> None:
+        self.total, self.done, self.start = 0, 0, time.monotonic()
 
     def __call__(self, rows: int) -> None:
         self.done += rows

@@ -20,6 +20,15 @@ texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
 FEATURISER = CLASSIFIER.featuriser
 
 
+def test_offsets_are_those_of_the_text_as_it_was_given_although_the_model_reads_it_redacted():
+    text = "Write to jane.wonderful.doe@example.com or see http://jane:secret@example.com/film: a dull film."
+    found = EXPLAINER(text, "positive")
+    words = [text[begin:end] for begin, end in found.spans]
+    assert words[-3:] == ["a", "dull", "film"]
+    assert words[:2] == ["Write", "to"]
+    assert "jane.wonderful.doe@example.com" in words
+
+
 def game(text):
     """The log-odds of "positive" for any set of a text's tokens: one left out takes its pairs along."""
     features = FEATURISER([text])

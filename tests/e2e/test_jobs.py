@@ -38,7 +38,9 @@ def account() -> Iterator[tuple[Any, int]]:
     server.start()
     port = server.get_host_and_port()[1]
     client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name=REGION)
-    urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/reset", data=b"").close()  # it shares this process's state
+    urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/moto-api/reset", data=b""
+    ).close()  # it shares this process's state
     for name in (INBOX, RESULTS):
         client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     yield client, port

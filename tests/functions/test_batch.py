@@ -13,7 +13,7 @@ from candor import jobs
 from candor.batch import Batch, requested
 from candor.bundle import Bundle
 from candor.classifier import Classifier
-from candor.errors import EventError, InternalError
+from candor.errors import ConflictError, EventError, InternalError
 from candor.observe import observed
 from candor.rows import FAULTS
 from candor.storage import ATTEMPTS, S3, Folder
@@ -348,6 +348,23 @@ def test_a_missing_part_is_never_vouched_for(world):
     assert execution.start(event).error == "MissingError"
     assert receipts(world.real) == []
     assert done(world, event, "execution-2")
+
+
+@pytest.mark.parametrize("lines", [slice(1, None), slice(None)], ids=["one row less", "all"])
+def test_a_receipt_is_only_for_as_many_rows_as_were_planned(lines, world):
+    event = world.put("in/file.jsonl", sample("jsonl"))
+    planned = world.batch.plan(event)
+    for chunk in json.loads(contents(world.real, "plans/").popitem()[1]):
+        world.batch.score({"job": planned["job"], "chunk": chunk})
+    name, part = sorted(contents(world.real, planned["job"]["folder"]).items())[0]
+    world.real.delete_object(Bucket=RESULTS, Key=name)
+    S3(RESULTS, world.real).create(name, b"".join(part.splitlines(keepends=True)[lines]))
+    if lines == slice(None):
+        assert world.batch.finish(planned)["status"] == "done"
+    else:
+        with pytest.raises(ConflictError):
+            world.batch.finish(planned)
+        assert receipts(world.real) == []
 
 
 def test_attributions_and_another_threshold_are_a_matter_of_settings(real):

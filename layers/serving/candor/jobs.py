@@ -10,8 +10,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
@@ -32,6 +33,8 @@ _BLOCK = 1024  # rows a pass
 _IN_MEMORY = 32 << 20  # bytes of a part, and then it goes to a temporary file
 
 Facts = dict[str, Any]
+Kind = tuple[bytes, bytes, bytes]
+Map = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,32 @@ def work_key(source: Source, model: Facts, options: Options) -> str:
 # Plan
 
 
-def plan(inbox: Store, source: Source, model: Facts, options: Options, folder: str) -> tuple[Job, list[Chunk]]:
-    """A job and its chunks, from all of the file's bytes, once. Raises RowsError and StorageError."""
+def plan(
+    inbox: Store,
+    source: Source,
+    model: Facts,
+    options: Options,
+    folder: str,
+    found: Callable[[Job, Chunk], None] = lambda job, chunk: None,
+) -> tuple[Job, list[Chunk]]:
+    """A job and its chunks, from all of the file's bytes, once. Raises RowsError and StorageError.
+
+    `found` is told of each chunk at once, with the job as far as it is known, which is enough to score it.
+    """
     shape = Format.of(source.key, options.text_column, options.id_column)
     digest = hashlib.sha256()
     times = 1 if shape.direct else PACKED
     bytes_each, rows_each = options.bytes * times, options.rows * times
+    chunks: list[Chunk] = []
     try:
-        shape, chunks = rows.plan(_hashed(inbox.blocks(source), digest), shape, bytes_each, rows_each)
+        shape, parts = rows.plan(_hashed(inbox.blocks(source), digest), shape, bytes_each, rows_each)
+        job = Job(work_key(source, model, options), folder, source, "", model, options, shape, 0)
+        for chunk in parts:
+            chunks.append(chunk)
+            found(job, chunk)
     except RowsError as error:
         raise RowsError(error.code, source.key) from None
-    key = work_key(source, model, options)
-    return Job(key, folder, source, digest.hexdigest(), model, options, shape, len(chunks)), chunks
+    return replace(job, sha256=digest.hexdigest(), chunks=len(chunks)), chunks
 
 
 def _hashed(blocks: Iterable[bytes], digest: Any) -> Iterator[bytes]:
@@ -195,11 +212,16 @@ def _json(value: Any) -> str:
 # Finish
 
 
-def finish(job: Job, chunks: Iterable[Chunk], results: Store, started: str = "", **more: Any) -> Facts:
-    """The receipt, written once all parts are there. Raises StorageError, and ConflictError where they don't add up."""
+def finish(
+    job: Job, chunks: Iterable[Chunk], results: Store, started: str = "", mapped: Map = map, **more: Any
+) -> Facts:
+    """The receipt, written once all parts are there. Raises StorageError, and ConflictError where they don't add up.
+
+    `mapped` reads the parts, each alone: map, or that of a pool.
+    """
     if known := manifest(results, job.folder):
         return known
-    facts = {"status": "done", **tally(results, [job.part(number) for number in range(job.chunks)])}
+    facts = {"status": "done", **tally(results, [job.part(number) for number in range(job.chunks)], mapped)}
     if [part["rows"] for part in facts["parts"]] != [chunk.rows for chunk in chunks]:
         raise ConflictError("the parts have not as many rows as the plan")
     return _conclude(
@@ -209,7 +231,7 @@ def finish(job: Job, chunks: Iterable[Chunk], results: Store, started: str = "",
 
 def reject(results: Store, folder: str, source: Source, model: Facts, options: Options, error: RowsError) -> Facts:
     """The receipt of a file that cannot be read, whatever is tried."""
-    facts = {"status": "rejected", "error": {"code": error.code, "detail": FAULTS[error.code]}, **count([])}
+    facts = {"status": "rejected", "error": {"code": error.code, "detail": FAULTS[error.code]}, **tally(results, [])}
     return _conclude(
         results, folder, _about(work_key(source, model, options), source, "", model, options) | facts, "", {}
     )
@@ -249,24 +271,24 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def tally(results: Store, parts: Iterable[str]) -> Facts:
+def tally(results: Store, parts: Iterable[str], mapped: Map = map) -> Facts:
     """What parts hold, read from themselves: their digests, and how many rows ended how. Raises MissingError."""
-    return count((key, results.lines(key)) for key in parts)
-
-
-def count(parts: Iterable[tuple[str, Iterable[bytes]]]) -> Facts:
-    kinds, described = Counter[tuple[bytes, bytes, bytes]](), []
-    for key, lines in parts:
-        digest, read = hashlib.sha256(), 0
-        for line in lines:
-            digest.update(line)
-            read += 1
-            kinds[_kind(line)] += 1
-        described.append({"name": key.rpartition("/")[2], "rows": read, "sha256": digest.hexdigest()})
+    kinds, described = Counter[Kind](), []
+    for part, its_kinds in mapped(partial(_tally, results), parts):
+        described.append(part)
+        kinds += its_kinds
     labels, decisions, errors = (_sums(kinds, place) for place in range(3))
     scored, failed = sum(labels.values()), sum(errors.values())
     counts: Facts = {"read": scored + failed, "scored": scored, "failed": failed}
     return {"parts": described, "counts": counts | {"labels": labels, "decisions": decisions, "errors": errors}}
+
+
+def _tally(results: Store, key: str) -> tuple[Facts, Counter[Kind]]:
+    digest, kinds = hashlib.sha256(), Counter[Kind]()
+    for line in results.lines(key):
+        digest.update(line)
+        kinds[_kind(line)] += 1
+    return {"name": key.rpartition("/")[2], "rows": kinds.total(), "sha256": digest.hexdigest()}, kinds
 
 
 _STRING = rb'"(?:[^"\\]|\\.)*+"'
@@ -276,7 +298,7 @@ _KIND = re.compile(
 )
 
 
-def _kind(line: bytes) -> tuple[bytes, bytes, bytes]:
+def _kind(line: bytes) -> Kind:
     """Label, decision and error code of a result, whose start is as Line writes it; no more of it is read."""
     found = _KIND.match(line)
     if not found:
@@ -285,7 +307,7 @@ def _kind(line: bytes) -> tuple[bytes, bytes, bytes]:
     return label, decision, code
 
 
-def _sums(kinds: Counter[tuple[bytes, bytes, bytes]], place: int) -> dict[str, int]:
+def _sums(kinds: Counter[Kind], place: int) -> dict[str, int]:
     sums = Counter[str]()
     for kind, count in kinds.items():
         if name := json.loads(kind[place]):

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from itertools import chain, islice
 from typing import IO, Any, NamedTuple, NoReturn
 
@@ -127,13 +128,13 @@ def read(file: IO[bytes], name: str, text: str = "text", identifier: str = "id")
         raise RowsError(error.code, name) from None
 
 
-def plan(blocks: Iterable[bytes], shape: Format, bytes_each: int, rows_each: int) -> tuple[Format, list[Chunk]]:
+def plan(blocks: Iterable[bytes], shape: Format, bytes_each: int, rows_each: int) -> tuple[Format, Iterator[Chunk]]:
     """What a file's bytes say of how to read it, and its chunks: each ends with the record that reaches either number.
 
-    Raises RowsError.
+    Raises RowsError, and so do the chunks.
     """
     shape, records, offset, line = _opened(iter(blocks), shape)
-    return shape, list(_chunks(records, shape, Chunk(offset, offset, line, 0), bytes_each, rows_each))
+    return shape, _chunks(records, shape, Chunk(offset, offset, line, 0), bytes_each, rows_each)
 
 
 def read_chunk(blocks: Iterable[bytes], shape: Format, chunk: Chunk) -> Iterator[Row]:
@@ -276,21 +277,22 @@ def _records(blocks: Iterator[bytes], shape: Format) -> Iterator[Record]:
 def _lines(blocks: Iterable[bytes]) -> Iterator[Record]:
     held, skipped = b"", 0
     for block in blocks:
-        *whole, held = (held + block).split(b"\n")
-        for line in whole:
-            yield _line(line, skipped, b"\n")
+        lines = BytesIO(held + block).readlines()  # five times as fast as to split
+        held = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        for line in lines:
+            yield _line(line, skipped)
             skipped = 0
         if skipped or len(held) > MAX_LINE_BYTES:
             held, skipped = b"", skipped + len(held)
     if held or skipped:
-        yield _line(held, skipped, b"")
+        yield _line(held, skipped)
 
 
-def _line(line: bytes, skipped: int, end: bytes) -> Record:
-    size = skipped + len(line) + len(end)
-    if skipped + len(line) > MAX_LINE_BYTES:
+def _line(line: bytes, skipped: int) -> Record:
+    size = skipped + len(line)
+    if size > MAX_LINE_BYTES and size - line.endswith(b"\n") > MAX_LINE_BYTES:
         return Record(b"", size, 1, "line_too_long")
-    return Record(line + end, size, 1)
+    return Record(line, size, 1)
 
 
 # RFC 4180, as forgiving as other readers: a quote stands for itself in a cell that does not start with one, and so does

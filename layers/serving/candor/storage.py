@@ -206,8 +206,10 @@ class S3:
     def lines(self, key: str) -> Iterator[bytes]:
         held = b""
         for block in self.blocks(self.source(key)):
-            *whole, held = (held + block).split(b"\n")
-            yield from (line + b"\n" for line in whole)
+            *whole, held = BytesIO(held + block).readlines() or [b""]
+            if held.endswith(b"\n"):
+                whole, held = [*whole, held], b""
+            yield from whole
         if held:
             yield held
 
