@@ -6,9 +6,10 @@ hide nothing. Every pattern is possessive or bounded, so that the time is linear
 
 import ipaddress
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 from candor.redact import checks
@@ -53,7 +54,8 @@ def _candidates(text: str, hints: "Hints") -> Iterator[Find]:
             yield from rule.find(text, begin, end)
     if hints.at:
         yield from _emails(text)
-    runs = [match.span() for match in _RUN.finditer(text)] if hints.digits else []
+    numbers = hints.digits >= _DIGITS or (hints.digits > 3 and _DOTTED.search(text))
+    runs = [match.span() for match in _RUN.finditer(text)] if numbers else []
     yield from _addresses_of_machines(text, runs)
     yield from _numbers(text, runs)
     if hints.at:
@@ -91,26 +93,7 @@ _OF_FIVE_DIGITS = {"account", "driver", "passport", "routing"}
 _REACH = {"key": 4200, "link": 2100}  # characters after a word in which what it announces ends
 _BEFORE = 48
 _PATH = re.compile(r"\.(?:com|org|net|uk|de|cn|io)/")
-_PREFIXES = (
-    "AKIA",
-    "ASIA",
-    "sk_",
-    "sk-",
-    "pk_",
-    "rk_",
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "github_pat_",
-    "glpat-",
-    "xox",
-    "AIza",
-    "eyJ",
-    "npm_",
-    "SG.",
-    "hf_",
-)
+_UNDERSCORED = ("sk_", "pk_", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "github_pat_", "npm_", "hf_")
 _ENDINGS = ("", "s", "d", "ed", "es", "ing", "name", "id", "ent", "al", "r")
 # Words of plain text as they are looked up, each with what it may announce; and text as they are cut from it.
 _STARTERS: dict[bytes, set[tuple[str, str]]] = {}
@@ -119,6 +102,11 @@ for _name, _words in _CONTEXT.items():
         if _word.isascii() and (_parts := re.findall("[a-z]+", _word)) and _name != "link":
             for _ending in _ENDINGS:
                 _STARTERS.setdefault((max(_parts, key=len) + _ending).encode(), set()).add((_name, _word))
+# The words worth a look in a text with no digit, with some, and with five or more.
+_LEVELS = tuple(
+    frozenset(word for word, pairs in _STARTERS.items() if {name for name, _ in pairs} - without)
+    for without in (_CONTEXT.keys() - _WITHOUT_DIGITS, _OF_FIVE_DIGITS, set())
+)
 _EACH = {name: {(name, word) for word in words} for name, words in _CONTEXT.items()}
 _WIDE = {pair for pairs in _EACH.values() for pair in pairs if not pair[1].isascii()}
 _LETTERS = bytes(ord(chr(octet).lower()) if chr(octet).isalpha() else 32 for octet in range(128)) + b" " * 128
@@ -147,16 +135,25 @@ class Hints(NamedTuple):
 def _announced(text: str, octets: bytes, digits: int) -> set[tuple[str, str]]:
     """Context words that may be there, each with what it announces."""
     found: set[tuple[str, str]] = set()
-    for token in _STARTERS.keys() & set(octets.translate(_LETTERS).split()):
+    for token in _LEVELS[(digits > 0) + (digits >= 5)].intersection(octets.translate(_LETTERS).split()):
         found |= _STARTERS[token]
     if not text.isascii():
         found |= _WIDE
-    if any(prefix in text for prefix in _PREFIXES):
+    if _keyed(text):
         found |= _EACH["key"]
-    if "://" in text or "www." in text or "WWW." in text or _PATH.search(text):
+    if "://" in text or "www." in text or "WWW." in text or ("/" in text and _PATH.search(text)):
         found |= _EACH["link"]
     without = _OF_FIVE_DIGITS if digits else _EACH.keys() - _WITHOUT_DIGITS
     return found if digits >= 5 else {pair for pair in found if pair[0] not in without}
+
+
+def _keyed(text: str) -> bool:
+    """Whether a key may start somewhere, by the letters that its kind begins with."""
+    if "AKIA" in text or "ASIA" in text or "eyJ" in text or "AIza" in text or "SG." in text:
+        return True
+    if "-" in text and ("sk-" in text or "glpat-" in text or "xox" in text):
+        return True
+    return "_" in text and any(prefix in text for prefix in _UNDERSCORED)
 
 
 def _stretches(text: str, words: set[tuple[str, str]]) -> dict[str, list[Span]]:
@@ -243,7 +240,7 @@ _RULES = (
     Rule("URL", r"(?<![A-Za-z0-9.@])[wW]{3}\.[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,5}(?:/[^\s<>\"'，。；]{0,2000})?", "link"),
     Rule("URL", r"(?<![A-Za-z0-9.@/\-])(?:[a-z0-9\-]{1,63}\.){1,4}(?:com|org|net|uk|de|cn|io)/[^\s<>\"'，。；]{1,2000}", "link"),
     Rule("API_KEY", r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s]*+(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?", "key"),
-    Rule("API_KEY", r"eyJ[A-Za-z0-9_\-]{8,2000}\.[A-Za-z0-9_\-]{8,4000}(?:\.[A-Za-z0-9_\-]{0,2000})?", "key"),
+    Rule("API_KEY", r"eyJ[A-Za-z0-9_\-]{8,2000}+(?:\.[A-Za-z0-9_\-]{8,4000}+(?:\.[A-Za-z0-9_\-]{0,2000}+)?)?", "key", lambda found: "." in found),
     Rule("AWS_ACCESS_KEY", r"(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA|ANVA)[A-Z2-7]{16}", "key"),
     Rule("AWS_ACCESS_KEY", r"(?:AKIA|ASIA)[A-Z0-9]{16}", "key", _mixed),
     Rule("AWS_SECRET_KEY", r"(?i:secret|aws)[^\n]{0,40}?(?<![A-Za-z0-9/+])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])", "key", _mixed),
@@ -263,7 +260,7 @@ _RULES = (
     Rule("BANK_ACCOUNT_NUMBER", r"(?i:(?:bank )?(?:account|acct)\.?|\ba/c\b|银行卡|银行账[号户]|账[号户]|帐号|卡号)" + _IS + r"([0-9](?:[ \-_]?[0-9]){5,19})(?![0-9])", "account"),
     Rule("ADDRESS", rf"{_HOUSE}(?:{_UNIT}?{_CITY}?{_ZIP}|{_UNIT}{_CITY}?)", "street"),
     Rule("ADDRESS", rf"(?i:address|(?:live|lives|living|located|reside|resides|office is|home is) at|ship(?:ped)? to|deliver(?:ed)? to|mail(?:ed)? to|visit us at|come to|moved to|住址|地址)(?: is|是)?[: ：]{{1,2}}({_HOUSE}{_CITY}?)", "address"),
-    Rule("ADDRESS", r"[\u4e00-\u9fff]{0,12}(?:[省市区县州旗])?[\u4e00-\u9fff]{1,8}(?:路|街|大道|巷|胡同|弄|里)[ ]?[0-9]{1,5}[ ]?号(?:院|楼)?(?:[ ]?[0-9]{1,4}[ ]?(?:号楼|栋|幢|座|单元|室|层|楼)){0,4}", "address"),
+    Rule("ADDRESS", r"[\u4e00-\u9fff]{1,21}(?:路|街|大道|巷|胡同|弄|里)[ ]?[0-9]{1,5}[ ]?号(?:院|楼)?(?:[ ]?[0-9]{1,4}[ ]?(?:号楼|栋|幢|座|单元|室|层|楼)){0,4}", "address"),
     Rule("NAME", rf"(?:[Mm]y (?:full |real )?name(?:'s| is)|[Nn]ame:|I am called|[Pp]lease call me|(?:[Ss]igned|[Rr]egards|[Ss]incerely),?)[ \n]((?:{_TITLE}[ ])?{_NAMED})", "name"),
     Rule("NAME", rf"(?:[Dd]ear|[Aa]ttn:?|[Cc]ontact|[Pp]atient|[Cc]ustomer|[Aa]sk for|[Ss]peak to)[ ]({_TITLE}[ ]{_NAMED})", "name"),
     Rule("NAME", rf"(?:我叫|我的名字[是叫]|姓名[:： ]|名字[:：是叫])[ ]?([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})", "name"),
@@ -274,7 +271,7 @@ _HANDLE = re.compile(r"(?<![A-Za-z0-9_.@/%+\-])@[A-Za-z_][A-Za-z0-9_]{2,29}(?![A
 
 # E-mail: each @ is looked at once, and the text on both sides of it up to the limits of RFC 5321, 4.5.3.1.
 
-_LOCAL = re.compile(r"[A-Za-z0-9\u00c0-\u024f!#$&'*+=?^`{|}~_.%/\-\x1e]{1,64}\Z")
+_LOCAL_BACKWARDS = re.compile(r"[A-Za-z0-9\u00c0-\u024f!#$&'*+=?^`{|}~_.%/\-\x1e]{1,64}")
 _DOMAIN = re.compile(
     r"(?:[A-Za-z0-9\u00c0-\u024f](?:[A-Za-z0-9\u00c0-\u024f\-]{0,61}[A-Za-z0-9\u00c0-\u024f])?\.){1,8}[A-Za-z]{2,24}"
 )
@@ -283,10 +280,9 @@ _DOMAIN = re.compile(
 def _emails(text: str) -> Iterator[Find]:
     at = text.find("@")
     while at >= 0:
-        local = _LOCAL.search(text, max(0, at - 64), at)
-        domain = _DOMAIN.match(text, at + 1, at + 256)
-        if local and domain:
-            begin = local.start() + len(local[0]) - len(local[0].lstrip(".'/-=?&"))
+        local = _LOCAL_BACKWARDS.match(text[max(0, at - 64) : at][::-1])
+        if local and (domain := _DOMAIN.match(text, at + 1, at + 256)):
+            begin = at - len(local[0].rstrip(".'/-=?&"))
             if begin < at:
                 yield "EMAIL", begin, domain.end()
         at = text.find("@", at + 1)
@@ -294,10 +290,12 @@ def _emails(text: str) -> Iterator[Find]:
 
 # Machines
 
+_DOTTED = re.compile(r"\.[0-9]{1,3}\.[0-9]")
 _IPV4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9]|\.[0-9])")
 _IPV6 = re.compile(r"(?<![A-Za-z0-9:.])[0-9A-Fa-f:]{2,39}[0-9.]{0,15}(?![A-Za-z0-9:])")
 _FOURS = re.compile(r"\.[0-9A-Fa-f]{4}\.")
 _COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_PAIR = re.compile(r"[:\-][0-9A-Fa-f]{2}[:\-]")
 _MAC = re.compile(
     r"(?<![0-9A-Fa-f:\-])[0-9A-Fa-f]{2}(?:([:\-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4})(?![0-9A-Fa-f]|[:\-][0-9A-Fa-f])"
 )
@@ -306,7 +304,7 @@ _VERSION = re.compile(r"(?i)(?:version|release|build|firmware|\bv|\bver\.?|版�
 
 
 def _addresses_of_machines(text: str, runs: list[Span]) -> Iterator[Find]:
-    if text.count(":") > 4 or text.count("-") > 4:
+    if (text.count(":") > 4 or text.count("-") > 4) and _PAIR.search(text):
         yield from (("MAC_ADDRESS", *match.span()) for match in _MAC.finditer(text))
     if _FOURS.search(text):
         yield from (("MAC_ADDRESS", *match.span()) for match in _MAC_OF_FOURS.finditer(text) if _mixed(match[0]))
@@ -352,34 +350,39 @@ def _numbers(text: str, runs: list[Span]) -> Iterator[Find]:
 
 def _checked(text: str, groups: list[Span]) -> Iterator[Find]:
     """Cards and resident IDs, from the start of each group on."""
-    sizes = [end - begin for begin, end in groups]
+    ends = [0, *accumulate(end - begin for begin, end in groups)]
+    if ends[-1] < _FEWEST:
+        return
     digits = "".join([text[begin:end] for begin, end in groups])
-    first = place = 0
+    sums, first = checks.luhn_sums(digits), 0
     while first < len(groups):
-        end, last = place, first
-        step, width = 1, sizes[first]
-        if digits[place] in _FIRST:
-            while last < len(groups) and end - place < 19:
-                end += sizes[last]
-                last += 1
-                if 13 <= end - place <= 19 and (kind := _of_digits(digits[place:end], text, groups[last - 1][1])):
-                    yield kind[0], groups[first][0], groups[last - 1][1] + kind[1]
-                    step, width = last - first, end - place
-                    break
-        first, place = first + step, place + width
+        place, last = ends[first], bisect_left(ends, ends[first] + _FEWEST, first)
+        province = checks.province(digits, place)
+        while last < len(ends) and (size := ends[last] - place) <= _MOST:
+            found, after, its = "", 0, sums[(ends[last] - 1) % 2]
+            if (its[ends[last]] - its[place]) % 10 == 0 and checks.issued(digits[place : ends[last]]):
+                found = "CREDIT_DEBIT_NUMBER"
+            if province and size in (15, 17, 18):
+                found, after = _resident(digits[place : ends[last]], text, groups[last - 1][1]) or (found, 0)
+            if found:
+                yield found, groups[first][0], groups[last - 1][1] + after
+                break
+            last += 1
+        else:
+            last = first + 1
+        first = last
 
 
-_FIRST = "123456789"
+_FEWEST, _MOST = 13, 19  # digits of a card: ISO/IEC 7812
 _X = re.compile(r"[ _\-]?[xX]")
 
 
-def _of_digits(digits: str, text: str, end: int) -> tuple[str, int] | None:
-    """What digits are by a checksum, and how many characters after them belong to it."""
-    if len(digits) == 17 and (after := _X.match(text, end)) and checks.resident_id(digits + "X"):
-        return "CN_RESIDENT_ID", len(after[0])
-    if len(digits) in (15, 18) and checks.resident_id(digits):
-        return "CN_RESIDENT_ID", 0
-    return ("CREDIT_DEBIT_NUMBER", 0) if 13 <= len(digits) <= 19 and checks.card(digits) else None
+def _resident(digits: str, text: str, end: int) -> tuple[str, int] | None:
+    """An ID of these digits, and how many characters after them belong to it."""
+    if len(digits) == 17:
+        after = _X.match(text, end)
+        return ("CN_RESIDENT_ID", len(after[0])) if after and checks.resident_id(digits + "X") else None
+    return ("CN_RESIDENT_ID", 0) if checks.resident_id(digits) else None
 
 
 _IBAN_START = re.compile(r"(?=([A-Za-z]{2}[0-9]{2}))")
@@ -406,58 +409,77 @@ _SOCIAL_WORD = re.compile(r"(?i)(?:ssn|social security|itin|taxpayer|tax id)[^0-
 _NO_PHONE_WORD = re.compile(
     r"(?i)(?:isbn|order|invoice|tracking|serial|model|item|part|case|ticket|ref(?:erence)?|订单|编号|单号)[^0-9\n]{0,16}\Z"
 )
-_SHAPES = re.compile(
-    r"1?(?:3,3,4|3,7|6,4)|1,3,3,4|3,4,4|3,8|4,7|4,8|4,3,4|4,4,3|5,6|5,3,3|3,3,3|2,2,2,2,2|2,4,4|2,8|2,9|2,5,4|2,4,5|3,7|4,6|5,5|"
-    r"2,3,4|2,3,5|3,3,5|1,4,4|3,2,2,2|4,3,3|4,2,2,2|3,6|3,3,2,2|2,7|2,3,2,2|5,4|4,5"
-)
+# Digits in each group of a telephone number, as countries write them.
+_SHAPES = {
+    (3, 3, 4), (1, 3, 3, 4), (3, 7), (6, 4), (3, 4, 4), (3, 8), (4, 7), (4, 8), (4, 3, 4), (4, 4, 3), (5, 6), (5, 3, 3),
+    (3, 3, 3), (2, 2, 2, 2, 2), (2, 4, 4), (2, 8), (2, 9), (2, 5, 4), (2, 4, 5), (4, 6), (5, 5), (2, 3, 4), (2, 3, 5),
+    (3, 3, 5), (1, 4, 4), (3, 2, 2, 2), (4, 3, 3), (4, 2, 2, 2), (3, 6), (3, 3, 2, 2), (2, 7), (2, 3, 2, 2), (5, 4), (4, 5),
+}  # fmt: skip
+
+
+class Beside(NamedTuple):
+    """What stands before a run of digits: nothing of it is before any group but the first."""
+
+    text: str = ""
+    social: bool = False
+    phone: bool = False
+    other: bool = False
+
+    @classmethod
+    def of(cls, text: str, begin: int) -> "Beside":
+        before = text[max(0, begin - NEAR) : begin]
+        words = (_SOCIAL_WORD, _PHONE_WORD, _NO_PHONE_WORD)
+        return cls(before, *(word.search(before) is not None for word in words))
 
 
 def _shaped(text: str, groups: list[Span]) -> Iterator[Find]:
     """Telephone numbers and those of the US, in neighbouring groups, most of them first."""
     sizes = [end - begin for begin, end in groups]
+    ends = [0, *accumulate(sizes)]
+    digits = "".join([text[begin:end] for begin, end in groups])
     first, most = 0, len(groups) if len(groups) <= _LONGEST_GROUPS else 5
+    beside = Beside.of(text, groups[0][0])
     while first < len(groups):
-        begin, last, total, ends = groups[first][0], first, 0, []
-        while last < min(first + most, len(groups)) and (total := total + sizes[last]) <= 15:
-            if total >= _DIGITS:
-                ends.append(last)
-            last += 1
-        for last in reversed(ends):
-            end, whole = groups[last][1], first == 0 and last == len(groups) - 1
-            if end - begin <= 28 and (kind := _of_shape(text, begin, end, sizes[first : last + 1], whole)):
+        begin, place = groups[first][0], ends[first]
+        last = bisect_right(ends, place + 15, first, min(first + most, len(groups)) + 1) - 1
+        while last > first and ends[last] - place >= _DIGITS:
+            end, whole = groups[last - 1][1], first == 0 and last == len(groups)
+            if end - begin <= 28 and (
+                kind := _of_shape(text, (begin, end), digits[place : ends[last]], sizes[first:last], beside, whole)
+            ):
                 yield kind, begin - (begin > 0 and text[begin - 1] in "+("), end
-                first = last
                 break
-        first += 1
+            last -= 1
+        else:
+            last = first + 1
+        first = last
+        if first < len(groups):
+            beside = Beside(text[groups[first][0] - 1])
 
 
-def _of_shape(text: str, begin: int, end: int, sizes: list[int], whole: bool) -> str:
-    digits = "".join(_GROUP.findall(text, begin, end))
-    before = text[max(0, begin - NEAR) : begin]
-    if len(digits) == 9 and (sizes == [3, 2, 4] or _SOCIAL_WORD.search(before)):
+def _of_shape(text: str, span: Span, digits: str, sizes: list[int], beside: Beside, whole: bool) -> str:
+    if len(digits) == 9 and (sizes == [3, 2, 4] or beside.social):
         if checks.itin(digits):
             return "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER"
         if checks.ssn(digits):
             return "SSN"
-    return "PHONE" if _phone(text, begin, end, digits, sizes, before, whole) else ""
+    return "PHONE" if _phone(text, span, digits, sizes, beside, whole) else ""
 
 
-def _phone(text: str, begin: int, end: int, digits: str, sizes: list[int], before: str, whole: bool) -> bool:
-    shape = ",".join(map(str, sizes))
+def _phone(text: str, span: Span, digits: str, sizes: list[int], beside: Beside, whole: bool) -> bool:
+    before = beside.text
     if before.endswith("+") or (digits.startswith("00") and len(sizes) > 1):
         international = digits.removeprefix("00")
         fewest, most = checks.subscriber(international)
-        trunk = 1 if "(0)" in text[begin:end] else 0
+        trunk = 1 if "(0)" in text[slice(*span)] else 0
         return fewest <= len(international) - trunk <= most
     if _mobile(digits):
         return True
-    if not whole and len(sizes) == 1:
+    if (not whole and len(sizes) == 1) or beside.other or before[-1:] in ("$", "€", "£", "¥", "#"):
         return False
-    if _NO_PHONE_WORD.search(before) or before[-1:] in ("$", "€", "£", "¥", "#"):
-        return False
-    if _PHONE_WORD.search(before):
+    if beside.phone:
         return len(digits) >= 7 and (len(sizes) > 1 or len(digits) <= 12)
-    return len(sizes) > 1 and _national(text[begin:end], digits, shape, before)
+    return len(sizes) > 1 and _national(text[slice(*span)], digits, tuple(sizes), before)
 
 
 def _mobile(digits: str) -> bool:
@@ -466,19 +488,21 @@ def _mobile(digits: str) -> bool:
     return len(own) == 11 and own[0] == "1" and own[1] in "3456789"
 
 
-def _national(found: str, digits: str, shape: str, before: str) -> bool:
+def _national(found: str, digits: str, shape: tuple[int, ...], before: str) -> bool:
     """A form that some country writes its numbers in, of separators and digits that no date or amount has."""
-    if not _SHAPES.fullmatch(shape):
+    if shape not in _SHAPES:
         return False
     if digits[0] == "0":
         return 9 <= len(digits) <= 12
-    if shape in ("3,3,4", "6,4") or shape == "1,3,3,4":
+    if shape in ((3, 3, 4), (6, 4), (1, 3, 3, 4)):
         own = digits[-10:]
         return own[0] in "23456789" and own[3] in "23456789" and (len(digits) == 10 or digits[0] == "1")
-    if shape == "5,5":
+    if shape == (5, 5):
         return digits[0] in "6789"
     if digits[:3] in ("400", "800"):
-        return shape in ("3,3,4", "3,4,3", "3,7")
+        return shape in ((3, 3, 4), (3, 4, 3), (3, 7))
     if before.endswith("("):
         return 9 <= len(digits) <= 12
-    return shape in ("3,3,3", "3,2,2,2") and digits[0] in "6789" and "." not in found and not digits.endswith("000")
+    return (
+        shape in ((3, 3, 3), (3, 2, 2, 2)) and digits[0] in "6789" and "." not in found and not digits.endswith("000")
+    )

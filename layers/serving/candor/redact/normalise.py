@@ -31,7 +31,7 @@ _PIECE = re.compile(
     r"|(?<=%)(?:25)*(?:[0-7][0-9A-Fa-f]|[C-Fc-f][0-9A-Fa-f](?:%(?:25)*[89ABab][0-9A-Fa-f]){1,3})"
     rf"|(?<=&)(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(_REFERENCES)});"
     rf"|(?<=\[)(?:{'|'.join(TYPES)})(?::[0-9a-f]{{8}})?\]"
-    r")?"
+    r"|(?<![%&\[]))"
 )
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _PLUS = re.compile(r"(?<=[\w.)-])\+(?=[\w(%])")
@@ -114,6 +114,7 @@ def _strange(letters: str) -> bool:
     return "İ" in letters or any(filler in letters for filler in _FILLERS)
 
 
+@lru_cache(maxsize=1 << 12)
 def decoded(found: str) -> str:
     """What an ASCII stretch stands for: an escape, a reference, a control character or itself."""
     if len(found) == 1:
