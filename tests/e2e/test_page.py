@@ -89,7 +89,7 @@ def test_words_are_told_apart_without_colour_and_say_their_number(visit: Visit) 
     for node in (good, bad):
         assert re.fullmatch(r"[+−]\d+\.\d\d \((for|against)\)", node.get_attribute("title") or "")
         assert node.get_attribute("tabindex") == "0"
-    shown = visit.page.locator(".words").evaluate(
+    shown = visit.page.locator("#results .words").evaluate(
         "node => { node.querySelectorAll('.sr').forEach(s => s.remove()); return node.textContent }"
     )
     assert shown == "Wonderful acting, but a boring plot."
@@ -112,6 +112,30 @@ def test_the_words_that_decide_are_named_and_without_them_the_answer_is_another(
     visit.classify(" ".join(word for word in text.rstrip(".").split() if word not in words))
     expect(visit.page.locator(".verdict, .item .soft").first).not_to_have_text("negative")
     assert "negative" not in visit.page.locator(".item").inner_text().split("%")[0]
+
+
+def test_what_is_masked_is_shown_so_while_one_types_and_in_the_answer(visit: Visit) -> None:
+    masked = visit.page.locator("#masked")
+    expect(masked).to_be_hidden()
+    visit.page.locator("#text").fill("A wonderful film 🎬. Write to jane@example.com, said Jane.")
+    expect(masked.locator(".pii")).to_have_text("[EMAIL]")
+    expect(masked.locator(".words")).to_have_text("A wonderful film 🎬. Write to [EMAIL], said Jane.")
+    assert masked.locator(".pii").get_attribute("title") == "Masked: an e-mail address"
+    visit.page.locator("#go").click()
+    answer = visit.page.locator("#results")
+    expect(answer.locator(".words .pii")).to_have_text("[EMAIL]")
+    expect(answer).to_contain_text("Write to [EMAIL]")
+    assert "jane@" not in answer.inner_text()
+    visit.page.locator("#text").fill("A wonderful film.")
+    expect(masked).to_be_hidden()
+
+
+def test_without_the_answer_of_what_is_masked_a_review_is_shown_as_it_is(visit: Visit) -> None:
+    visit.page.locator("#redact").uncheck()
+    visit.page.locator("#explain").uncheck()
+    visit.classify("A wonderful film. Write to jane@example.com.")
+    expect(visit.page.locator("#results .words")).to_have_text("A wonderful film. Write to jane@example.com.")
+    expect(visit.page.locator(".pii")).to_have_count(0)
 
 
 def test_several_reviews_are_classified_at_once_one_a_line(visit: Visit) -> None:
@@ -199,8 +223,8 @@ def test_a_key_is_asked_for_where_the_api_wants_one(browser: Browser) -> None:
 
 def test_markup_in_a_review_stays_text(visit: Visit) -> None:
     visit.classify('<img src=x onerror="alert(1)"> <b>wonderful</b> film')
-    expect(visit.page.locator(".words")).to_contain_text("<b>")
-    assert visit.page.locator(".words img, .words b").count() == 0
+    expect(visit.page.locator("#results .words")).to_contain_text("<b>")
+    assert visit.page.locator("#results img, #results b").count() == 0
 
 
 def test_everything_can_be_done_by_keyboard(visit: Visit) -> None:
@@ -212,7 +236,7 @@ def test_everything_can_be_done_by_keyboard(visit: Visit) -> None:
     for _ in range(40):
         visit.page.keyboard.press("Tab")
         seen.append(visit.page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-    assert {"several", "explain", "least", "go", "copy", "MARK", "SUMMARY"} <= set(seen)
+    assert {"several", "explain", "redact", "least", "go", "copy", "MARK", "SUMMARY"} <= set(seen)
     visit.page.locator("#tab-curl").focus()
     visit.page.keyboard.press("ArrowRight")
     expect(visit.page.get_by_role("tab", name="Python")).to_be_focused()
@@ -226,7 +250,8 @@ def test_it_fits_every_screen_and_passes_the_accessibility_audit(
     browser: Browser, server: Server, width: int, scheme: str, language: str
 ) -> None:
     made = Visit(browser, server, width, scheme, language)
-    made.classify("Wonderful acting, but a boring plot. " + "x" * 200)
+    made.classify("Wonderful acting, but a boring plot. Ask 13800138000 or jane@example.com. " + "x" * 200)
+    expect(made.page.locator("#masked .pii")).to_have_count(2)
     expect(made.page.locator(".verdict")).to_be_visible()
     made.page.locator("#card summary").click()
     expect(made.page.locator("#cardText table").first).to_be_visible()
