@@ -22,6 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.bucket import INBOX, RESULTS, contents, created
 from tests.e2e.stack import ROOT, SAM, VARIABLES, environment, run
+from tests.functions.test_canary import CANARY
 from tests.samples import FILE, samples
 from tests.workflow import FailedError, Workflow
 
@@ -173,11 +174,11 @@ def reviews(count: int) -> list[str]:
 
 
 PLANTED = {
-    100: "{bad",
-    999: '{"text": 7}',
+    100: f"{{{CANARY}",
+    999: json.dumps({"text": [CANARY]}),
     1000: '{"text": " "}',
     2500: '{"id": "r"}',
-    4999: '{"text": "' + "x" * 20_001 + '"}',
+    4999: json.dumps({"text": CANARY * 2500, CANARY: CANARY}),
 }
 
 
@@ -220,5 +221,7 @@ def test_a_whole_job_of_5000_reviews_is_that_of_one_machine_to_the_byte(
     assert parts(made) == one_machine(inbox_file, tmp_path / "out", str(CHUNK_ROWS))
     words = [json.loads(line)["text"][:40] for line in inbox_file.read_text().splitlines()[:20]]
     assert words
+    assert [key for key, body in first.items() if CANARY.encode() in body and not key.startswith("in/")] == []
+    assert CANARY not in log.read_text()
     assert not [word for word in words if word in log.read_text()]
     assert '"step":"score"' in log.read_text().replace(" ", "")

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.stack import ROOT, SAM, Event, answers, environment, essence, events, run
+from tests.functions.test_canary import CANARY, REQUESTS
 from tests.interrupt import heed
 
 BUNDLE = ROOT / "layers/model/bundle"
 START_SECONDS = 120
+CARRIED = ["text, all asked", "unknown field", "malformed", "no JSON", "too large", "batch", "redact", "redact, mode"]
 
 
 def in_process(event: Event) -> tuple[int, Any]:
@@ -54,9 +56,15 @@ def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def address(engine: None, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sam local start-api` and the functions in its containers print."""
+    return tmp_path_factory.mktemp("api") / "log"
+
+
+@pytest.fixture(scope="module")
+def address(engine: None, built: Path, log: Path) -> Iterator[str]:
     """`sam local start-api`, one warm container for all requests."""
-    port, log = free_port(), tmp_path_factory.mktemp("api") / "log"
+    port = free_port()
     options = ["--skip-pull-image", "--warm-containers", "LAZY", "--port", str(port)]
     command = [str(SAM), "local", "start-api", "--template", str(built / "template.yaml"), *options]
     with log.open("wb") as output:
@@ -103,3 +111,29 @@ def test_the_bundles_golden_cases_hold_in_the_running_container(address: str) ->
         status, answer = request(address, "POST", "/v1/predict", json.dumps({"text": case["text"]}))
         assert status == 200
         assert answer["probabilities"] == pytest.approx(case["probabilities"], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_no_text_is_left_in_the_container_its_log_or_an_error(name: str, address: str, log: Path) -> None:
+    before, sent = len(log.read_bytes()), REQUESTS[name]["body"]
+    assert CANARY in sent
+    status, answer = request(address, "POST", REQUESTS[name]["path"], sent)
+    assert (CANARY in json.dumps(answer)) == (name == "redact"), "an answer tells a text again only where that is asked"
+    deadline = time.monotonic() + 10
+    while '"message":"request"' not in (said := log.read_bytes()[before:].decode()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert f'"status":{status}' in said, "nothing was logged, so its silence shows nothing"
+    assert CANARY not in said
+    for container in running():
+        found = run(
+            "docker", "exec", container, "bash", "-c", f"echo {CANARY}; grep -rls {CANARY} /tmp /var/task; true"
+        )
+        assert found.split() == [CANARY]
+
+
+def running() -> list[str]:
+    """Containers of Lambda's image; there must be one, or nothing was searched."""
+    found = run("docker", "ps", "--format", "{{.ID}} {{.Image}}").splitlines()
+    mine = [line.split()[0] for line in found if "lambda" in line]
+    assert mine
+    return mine
