@@ -39,7 +39,7 @@ class Recipe:
     deep_penalty: float = 1e-5
     sharpness: float = 3.0
     guess_weight: float = 0.7
-    least_texts: int = 10
+    least_texts: int = 30
     """That a feature stands in; fewer where there are fewer than 10,000 texts."""
 
     def to_dict(self) -> dict[str, float]:
