@@ -58,6 +58,8 @@ class Trained:
     recipe: dict[str, float]
     seed: int
     metrics: Mapping[str, Any]
+    drift: Mapping[str, Any]
+    """What candor.drift holds windows of predictions against."""
 
 
 def parity(keras: NDArray[np.float64], tflite: NDArray[np.float64]) -> dict[str, float]:
@@ -130,6 +132,7 @@ def describe(trained: Trained) -> dict[str, Any]:
         "featuriser": trained.featuriser,
         "scripts": seen_scripts(data.texts),
         "redacts": True,
+        "drift": trained.drift,
         "recipe": trained.recipe,
         "seed": trained.seed,
         "min_confidence": trained.metrics["decisions"]["min_confidence"],

@@ -21,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from candor.classifier import BLOCK, model_inputs, softmax
+from candor.classifier import BLOCK, Prediction, model_inputs, softmax
+from candor.drift import baseline
 from candor.features import Featuriser
 from candor.interpreter import Signature
 from candor.redact import redact
@@ -252,11 +253,27 @@ def install(
     name = options.name or ("imdb-sentiment" if data.test_texts else data.name)
     known = known_tokens(prepared.training.corpus, prepared.featuriser)
     settings = prepared.featuriser.to_dict(), recipe.to_dict(), options.seed
-    contents = deploy.files(deploy.Trained(name, data, deployed.model, known, *settings, metrics), cases)
+    trained = deploy.Trained(name, data, deployed.model, known, *settings, metrics, typical(prepared, deployed, known))
+    contents = deploy.files(trained, cases)
     digest = deploy.install(contents, options.bundle)
     if options.bundle.resolve() == BUNDLE:
         deploy.pin(ROOT / "template.yaml", digest)
     return digest
+
+
+def typical(prepared: Prepared, deployed: Deployed, known: NDArray[np.bool_]) -> dict[str, Any]:
+    """How predictions of texts like those of training are spread: the validation split's."""
+    corpus, labels = prepared.validation.corpus, prepared.dataset.labels
+    rows = np.repeat(np.arange(len(corpus)), corpus.tokens)
+    unseen = np.bincount(rows, ~known[corpus.unigrams.ids], len(corpus)) / np.maximum(corpus.tokens, 1)
+    facts = zip(deployed(corpus), corpus.tokens.tolist(), unseen.tolist(), strict=True)
+    return baseline(
+        [
+            Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), tokens, (), share)
+            for row, tokens, share in facts
+        ],
+        labels,
+    )
 
 
 def known_tokens(corpus: Corpus, featuriser: Featuriser) -> NDArray[np.bool_]:

@@ -2,15 +2,15 @@
 
 import json
 import os
+import random
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 
 from api import documents, schemas
 from api.documents import Document, document
@@ -20,6 +20,7 @@ from candor import limits
 from candor.classifier import Classifier, Prediction
 from candor.errors import CandorError
 from candor.evidence import WARNINGS
+from candor.observe import Watch, measure
 from candor.redact import Entity, redact
 from candor.settings import Settings
 
@@ -31,10 +32,13 @@ metrics = Metrics()
 
 
 class Answer(NamedTuple):
-    """A body, as JSON unless it is a text already; `tokens` is what the model read, for the metrics."""
+    """A body, as JSON unless it is a text already, and what the metrics say of it."""
 
     body: dict[str, Any] | str
-    tokens: int = 0
+    decided: Sequence[tuple[Prediction, str]] = ()
+    """Predictions, each with its decision."""
+    masked: int = 0
+    """Personal data that was found."""
     status: int = 200
     kind: str = "application/json"
     headers: Mapping[str, str] = {}
@@ -45,7 +49,8 @@ def predict(request: Request) -> Answer:
     model = classifier()
     judge = Judge(model, fields, 1)
     (prediction,) = model.predict([fields["text"]])
-    return Answer(judge(fields["text"], prediction) | {"model": identity(model)}, prediction.tokens)
+    said = judge(fields["text"], prediction)
+    return Answer(said | {"model": identity(model)}, [(prediction, said["decision"])], len(said.get("pii", ())))
 
 
 def predict_batch(request: Request) -> Answer:
@@ -63,8 +68,9 @@ def predict_batch(request: Request) -> Answer:
         {"index": index, **name_of(document), **judge(document["text"], prediction)}
         for (index, document), prediction in zip(good, predictions, strict=True)
     ]
-    tokens = sum(prediction.tokens for prediction in predictions)
-    return Answer({"results": results, "errors": errors, "model": identity(model)}, tokens)
+    decided = [(prediction, result["decision"]) for prediction, result in zip(predictions, results, strict=True)]
+    masked = sum(len(result.get("pii", ())) for result in results)
+    return Answer({"results": results, "errors": errors, "model": identity(model)}, decided, masked)
 
 
 class Judge:
@@ -113,7 +119,7 @@ def redaction(request: Request) -> Answer:
     if fields["mode"] == "hash" and not key:
         raise schemas.wrong("/mode", "is not available here: the operator has set no key for it; use replace or mask")
     done = redact(fields["text"], fields["mode"], fields["mask"], key.encode())
-    return Answer({"text": done.text, "pii": pii(done.entities)})
+    return Answer({"text": done.text, "pii": pii(done.entities)}, masked=len(done.entities))
 
 
 def explanation(text: str, label: str) -> dict[str, Any]:
@@ -290,21 +296,19 @@ def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]
 def observe(request: Request, request_id: str, answer: Answer, code: str, milliseconds: float) -> None:
     """One log line and one metrics blob a request, of names and numbers of our own making only."""
     path = request.path if request.path in ROUTES else "other"
-    line = {
-        "request_id": request_id,
-        "route": path,
-        "status": answer.status,
-        "tokens": answer.tokens,
-        "ms": round(milliseconds, 3),
+    predictions = [prediction for prediction, _ in answer.decided]
+    tokens = sum(prediction.tokens for prediction in predictions)
+    line = {"request_id": request_id, "route": path, "status": answer.status, "tokens": tokens}
+    logger.info("request", extra=line | {"ms": round(milliseconds, 3)} | ({"code": code} if code else {}))
+    counts = {
+        "ClientErrors": int(400 <= answer.status < 500),
+        "ServerErrors": int(answer.status >= 500),
+        "IntegrityFailures": int(code == "model_unavailable"),
+        **({"ColdStarts": 1} if cold.pop("start", False) else {}),
+        **({"Redactions": answer.masked} if answer.masked else {}),
     }
-    logger.info("request", extra=line | ({"code": code} if code else {}))
-    metrics.add_dimension(name="route", value=path)
-    metrics.add_metric("Latency", MetricUnit.Milliseconds, milliseconds)
-    metrics.add_metric("Tokens", MetricUnit.Count, answer.tokens)
-    for name, counted in (("ClientErrors", 400 <= answer.status < 500), ("ServerErrors", answer.status >= 500)):
-        metrics.add_metric(name, MetricUnit.Count, int(counted))
-    metrics.flush_metrics()
-    metrics.clear_metrics()  # which a flush leaves undone where metrics are disabled, as on a developer's machine
+    measure(metrics, {"route": path}, milliseconds, counts, answer.decided)
+    watch(predictions)
 
 
 def log_fault(error: Exception) -> None:
@@ -314,5 +318,23 @@ def log_fault(error: Exception) -> None:
     logger.error("internal_error", error=type(error).__name__, frames=where)
 
 
+cold = {"start": True}
+
+
+watch = Watch(lambda: classifier().usual)
+
+
+def warm() -> None:
+    """Everything that a first request would wait for, but what only some requests need."""
+    with suppress(Problem):
+        classifier().predict(["A text, to warm up."])
+
+
 with suppress(Problem):  # while Lambda initialises, so that the first request need not wait
     classifier()
+
+with suppress(ImportError):  # Lambda's own. A snapshot holds no id, clock or connection of ours; seeds must not repeat.
+    from snapshot_restore_py import register_after_restore, register_before_snapshot
+
+    register_before_snapshot(warm)
+    register_after_restore(random.seed)

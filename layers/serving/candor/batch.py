@@ -5,13 +5,14 @@ they share with one machine. Everything here may be done again, at the same time
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 from candor import jobs
 from candor.bundle import Bundle, canonical
-from candor.classifier import Classifier
+from candor.classifier import Classifier, Prediction
 from candor.errors import EventError, OutOfTimeError
 from candor.jobs import Facts, Job, Options
 from candor.rows import Chunk, RowsError
@@ -31,7 +32,10 @@ class Batch:
     def __init__(self, settings: Settings, bucket: Callable[[str], Store] = S3) -> None:
         self.settings, self.bucket = settings, bucket
         self.results = bucket(settings.results)
-        self._classifier: Classifier | None = None
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        return Classifier.load(self.settings.bundle, self.settings.bundle_digest)
 
     def plan(self, event: Any, remaining: Remaining = lambda: 900_000) -> Facts:
         """From an event of S3 to a job and the place of its chunks, as the state machine hands them on.
@@ -59,14 +63,18 @@ class Batch:
         jobs.settle(self.results, place["key"], listed)
         return {"status": "planned", "work": work, "job": job.to_dict(), "chunks": place, "started": started}
 
-    def score(self, event: Facts, remaining: Remaining = lambda: 900_000) -> Facts:
-        """One chunk of a job. Raises what candor.jobs.score does."""
-        if self._classifier is None:
-            self._classifier = Classifier.load(self.settings.bundle, self.settings.bundle_digest)
+    def score(
+        self,
+        event: Facts,
+        remaining: Remaining = lambda: 900_000,
+        seen: Callable[[Sequence[Prediction]], None] = lambda predictions: None,
+    ) -> Facts:
+        """One chunk of a job, whose predictions `seen` is told of. Raises what candor.jobs.score does."""
         job, chunk = Job.from_dict(event["job"]), dict(event["chunk"])
         number = chunk.pop("number")
         inbox = self.bucket(job.source.bucket)
-        jobs.score(job, number, Chunk(**chunk), inbox, self.results, self._classifier, lambda: remaining() < MARGIN)
+        place = job, number, Chunk(**chunk), inbox, self.results
+        jobs.score(*place, self.classifier, lambda: remaining() < MARGIN, seen)
         return {}
 
     def finish(self, event: Facts) -> Facts:

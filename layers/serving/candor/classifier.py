@@ -29,6 +29,8 @@ class Prediction:
     """How many tokens the model read."""
     warnings: tuple[str, ...] = ()
     """Codes of candor.evidence.WARNINGS: why the label should not be relied on."""
+    unseen: float = 0.0
+    """The share of the tokens that stood in too few training texts to be known."""
 
     def decision(self, min_confidence: float) -> str:
         """The label, or "uncertain" where it is less probable than asked for, or there are warnings."""
@@ -46,6 +48,7 @@ class Classifier:
             self._scripts = tuple(bundle.model["scripts"])
             self.min_confidence = float(bundle.model["min_confidence"])
             self.redacts = bool(bundle.model["redacts"])
+            self.usual = bundle.model["drift"]
         except (KeyError, TypeError) as error:
             raise BundleError(f"model.json lacks what the classifier needs: {error}") from error
         if self.featuriser.version != VERSION:
@@ -84,7 +87,7 @@ class Classifier:
     def _block(self, texts: Sequence[str]) -> list[Prediction]:
         features = self.featuriser(texts)
         probabilities = self._run(features)
-        known = np.bincount(features.unigram_rows, self._known[features.unigrams], len(texts))
+        known = np.bincount(features.unigram_rows, self._known[features.unigrams], len(texts)).tolist()
         facts = zip(
             texts, probabilities.argmax(axis=1), rounded(probabilities), features.tokens.tolist(), known, strict=True
         )
@@ -94,6 +97,7 @@ class Classifier:
                 dict(zip(self.bundle.labels, row, strict=True)),
                 tokens,
                 tuple(warnings(text, tokens, int(count), self._scripts)),
+                1 - count / tokens if tokens else 0.0,
             )
             for text, winner, row, tokens, count in facts
         ]

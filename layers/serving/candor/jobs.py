@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -137,28 +137,40 @@ def score(
     results: Store,
     classifier: Classifier,
     out_of_time: Callable[[], bool] = lambda: False,
+    seen: Callable[[Sequence[Prediction]], None] = lambda predictions: None,
 ) -> None:
-    """Makes one part, unless it is there. Raises StorageError, ModelChangedError, OutOfTimeError, ConflictError."""
+    """Makes one part, unless it is there. Raises StorageError, ModelChangedError, OutOfTimeError, ConflictError.
+
+    `seen` is told of all predictions, a block at a time.
+    """
     if classifier.bundle.digest != job.model["sha256"]:
         raise ModelChangedError("the job was planned with another model than the one that is here")
     if results.digest(job.part(number)) is not None:
         return
     with SpooledTemporaryFile(_IN_MEMORY) as part:
-        for block in scored(job, chunk, inbox, classifier):
+        for block in scored(job, chunk, inbox, classifier, seen):
             if out_of_time():
                 raise OutOfTimeError("a part was given up, for want of time; smaller ones take less")
             part.write(block)
         settle(results, job.part(number), cast(IO[bytes], part))
 
 
-def scored(job: Job, chunk: Chunk, inbox: Store, classifier: Classifier) -> Iterator[bytes]:
+def scored(
+    job: Job,
+    chunk: Chunk,
+    inbox: Store,
+    classifier: Classifier,
+    seen: Callable[[Sequence[Prediction]], None] = lambda predictions: None,
+) -> Iterator[bytes]:
     """A chunk's results as JSON lines, a block of rows at a time."""
     bounds = (chunk.begin, chunk.end) if job.format.direct else ()
     line = Line(classifier, job.options)
     for block in rows.blocks(rows.read_chunk(inbox.blocks(job.source, *bounds), job.format, chunk), _BLOCK):
         texts = [row.text for row in block if not row.error]
-        predictions = iter(classifier.predict(texts, redact=job.options.redact))
-        yield "".join([line(row, None if row.error else next(predictions)) for row in block]).encode()
+        predictions = classifier.predict(texts, redact=job.options.redact)
+        seen(predictions)
+        each = iter(predictions)
+        yield "".join([line(row, None if row.error else next(each)) for row in block]).encode()
 
 
 def settle(results: Store, key: str, content: bytes | IO[bytes]) -> None:
