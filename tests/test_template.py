@@ -70,12 +70,12 @@ def test_the_pinned_bundle_digest_is_that_of_the_committed_bundle() -> None:
     )
 
 
-FUNCTIONS = ["ApiFunction", "BatchPlanFunction", "BatchScoreFunction", "BatchFinishFunction"]
+FUNCTIONS = ["ApiFunction", "BatchPlanFunction", "BatchScoreFunction", "BatchFinishFunction"]  # that have an alias
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_alias_is_live_and_points_to_a_version(function: str, stack: Template) -> None:
-    assert set(of_type(stack, "AWS::Lambda::Function")) == set(FUNCTIONS)
+    assert set(of_type(stack, "AWS::Lambda::Function")) == {*FUNCTIONS, "PreTrafficFunction"}
     alias = of_type(stack, "AWS::Lambda::Alias")[f"{function}Aliaslive"]
     assert alias["Properties"]["Name"] == "live"
     assert alias["Properties"]["FunctionName"] == {"Ref": function}
@@ -237,8 +237,56 @@ MAY = {
         (TRACES | {"xray:GetSamplingRules", "xray:GetSamplingTargets"}, {"*"}),
     ],
     "InboxRuleRole": [({"states:StartExecution"}, {"BatchStateMachine"})],
+    "PreTrafficRole": [
+        (WRITES_LOGS, {"RolloutLogs"}), (TRACES, {"*"}), DECRYPTS, ({"lambda:InvokeFunction"}, {"ApiFunction:*"}),
+        (
+            {"codedeploy:PutLifecycleEventHookExecutionStatus"},
+            {"deploymentgroup:${ServerlessDeploymentApplication}/*"},
+        ),
+    ],
+    "RolloutRole": [
+        (
+            {"lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetProvisionedConcurrencyConfig"},
+            {"ApiFunction", "ApiFunction:*"},
+        ),
+        ({"lambda:InvokeFunction"}, {"PreTrafficFunction"}), ({"cloudwatch:DescribeAlarms"}, {"alarm:*"}),
+    ],
 }  # fmt: skip
-TRUSTED = {"BatchStateMachineRole": "states", "InboxRuleRole": "events", "GatewayRole": "apigateway"}
+TRUSTED = {
+    "BatchStateMachineRole": "states", "InboxRuleRole": "events", "GatewayRole": "apigateway",
+    "RolloutRole": "codedeploy",
+}  # fmt: skip
+GATEWAY_LOGS = {
+    "logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams",
+    "logs:PutLogEvents",
+    "logs:GetLogEvents", "logs:FilterLogEvents",
+}  # fmt: skip
+# Each action that some role grants, and what would fail without it: a call in our code, or a service's own need.
+USES = {
+    "logs:CreateLogStream": ("template.yaml", "LoggingConfig:"),  # Lambda's, for each container
+    "logs:PutLogEvents": ("template.yaml", "LoggingConfig:"),
+    "xray:PutTraceSegments": ("template.yaml", "Tracing: Active"),
+    "xray:PutTelemetryRecords": ("template.yaml", "Tracing: Active"),
+    "xray:GetSamplingRules": ("template.yaml", "Tracing: {Enabled: true}"),  # of the state machine
+    "xray:GetSamplingTargets": ("template.yaml", "Tracing: {Enabled: true}"),
+    "kms:Decrypt": ("template.yaml", "KmsKeyArn: !GetAtt Key.Arn"),
+    "kms:GenerateDataKey": ("layers/serving/candor/storage.py", "client.put_object("),
+    "s3:GetObject": ("layers/serving/candor/storage.py", "client.get_object("),
+    "s3:GetObjectVersion": ("layers/serving/candor/storage.py", '{"VersionId": version}'),
+    "s3:ListBucket": ("layers/serving/candor/storage.py", '_MISSING = {"404"'),  # else what is missing is a 403
+    "s3:PutObject": ("layers/serving/candor/storage.py", "client.put_object("),
+    "lambda:InvokeFunction": ("functions/pre_traffic/app.py", 'client("lambda").invoke('),
+    "states:StartExecution": ("functions/batch.asl.json", '"Mode": "DISTRIBUTED"'),
+    "codedeploy:PutLifecycleEventHookExecutionStatus": (
+        "functions/pre_traffic/app.py",
+        "put_lifecycle_event_hook_execution_status(",
+    ),
+    "lambda:GetAlias": ("template.yaml", "Type: Canary10Percent10Minutes"),  # CodeDeploy's, to shift traffic
+    "lambda:UpdateAlias": ("template.yaml", "Type: Canary10Percent10Minutes"),
+    "lambda:GetProvisionedConcurrencyConfig": ("template.yaml", "Type: Canary10Percent10Minutes"),
+    "cloudwatch:DescribeAlarms": ("template.yaml", "Alarms: [!Ref ApiErrorsAlarm"),
+    **dict.fromkeys(GATEWAY_LOGS - WRITES_LOGS, ("template.yaml", "AccessLogSetting:")),
+}
 
 
 def several(value: Any) -> list[Any]:
@@ -265,6 +313,27 @@ def test_a_role_may_do_what_its_function_does_and_nothing_else(name: str, stack:
         for statement in policy["PolicyDocument"]["Statement"]
     ]
     assert sorted(map(str, map(ordered, granted))) == sorted(map(str, map(ordered, MAY[name])))
+
+
+def test_every_action_that_is_granted_is_one_that_something_needs(stack: Template) -> None:
+    granted = {
+        action
+        for role in of_type(stack, "AWS::IAM::Role").values()
+        for policy in role["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in several(statement["Action"])
+    }
+    assert granted == USES.keys()
+    for action, (path, call) in USES.items():
+        assert call in (ROOT / path).read_text(), f"{action} is granted, but {path} no longer has {call}"
+
+
+def test_the_gateways_role_writes_logs_of_this_account_and_nothing_else(stack: Template) -> None:
+    role = of_type(stack, "AWS::IAM::Role")["GatewayRole"]["Properties"]
+    ((statement,),) = [policy["PolicyDocument"]["Statement"] for policy in role["Policies"]]
+    assert set(statement["Action"]) == GATEWAY_LOGS
+    assert resource(statement["Resource"]) == "log-group:*"
+    assert "ManagedPolicyArns" not in role
 
 
 def ordered(grant: tuple[set[str], set[str]]) -> tuple[list[str], list[str]]:
@@ -295,6 +364,7 @@ def test_one_key_that_rotates_encrypts_logs_and_environments_and_no_stranger_may
         assert group["Properties"]["KmsKeyId"] == KEY
     for function in of_type(stack, "AWS::Lambda::Function").values():
         assert function["Properties"]["KmsKeyArn"] == KEY
+    assert stack["Resources"]["AlarmTopic"]["Properties"]["KmsMasterKeyId"] == KEY
     account, *services = key["Properties"]["KeyPolicy"]["Statement"]
     assert account["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
     assert len(services) == 2
@@ -331,12 +401,14 @@ def test_buckets_are_private_encrypted_versioned_and_forget(stack: Template) -> 
 def test_buckets_and_queues_are_reached_by_tls_alone(stack: Template) -> None:
     policies = of_type(stack, "AWS::S3::BucketPolicy").values()
     assert {policy["Properties"]["Bucket"]["Ref"] for policy in policies} == BUCKETS
-    for policy in [*policies, *of_type(stack, "AWS::SQS::QueuePolicy").values()]:
+    queues, topics = (of_type(stack, kind).values() for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"))
+    assert (len(queues), len(topics)) == (1, 1)
+    for policy in [*policies, *queues, *topics]:
         statements = policy["Properties"]["PolicyDocument"]["Statement"]
         (refusal,) = [each for each in statements if each["Effect"] == "Deny"]
         assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert refusal["Principal"] == "*"
-        assert refusal["Action"] in ("s3:*", "sqs:*")
+        assert refusal["Action"] in ("s3:*", "sqs:*", "sns:Publish")
         if refusal["Action"] == "s3:*":
             assert len(refusal["Resource"]) == 2, "the bucket and what is in it"
 
@@ -432,6 +504,86 @@ def test_functions_log_where_lines_expire_and_record_no_answers(stack: Template)
         variables = function["Properties"]["Environment"]["Variables"]
         assert variables["POWERTOOLS_LOGGER_LOG_EVENT"] == "false"
         assert variables["BUNDLE_PATH"] == "/opt/bundle"
+
+
+GOLDEN_ALARMS = ["ApiErrorsAlarm", "FunctionErrorsAlarm", "SlowAlarm", "IntegrityAlarm"]
+
+
+def test_a_new_version_is_checked_gets_a_tenth_of_the_traffic_and_is_taken_back_by_alarms(stack: Template) -> None:
+    (group,) = of_type(stack, "AWS::CodeDeploy::DeploymentGroup").values()
+    made = group["Properties"]
+    assert [alarm["Name"]["Ref"] for alarm in made["AlarmConfiguration"]["Alarms"]] == GOLDEN_ALARMS
+    assert made["AlarmConfiguration"]["Enabled"] is True
+    assert made["AutoRollbackConfiguration"]["Enabled"] is True
+    assert set(made["AutoRollbackConfiguration"]["Events"]) >= {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"}
+    assert "Canary10Percent10Minutes" in str(made["DeploymentConfigName"])
+    assert made["ServiceRoleArn"] == {"Fn::GetAtt": ["RolloutRole", "Arn"]}
+    policy = stack["Resources"]["ApiFunctionAliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    assert policy["BeforeAllowTrafficHook"] == {"Ref": "PreTrafficFunction"}
+    asked = stack["Resources"]["PreTrafficFunction"]["Properties"]["Environment"]["Variables"]["NEW_VERSION"]
+    assert asked == {"Ref": version(source())}
+    function = stack["Resources"]["ApiFunction"]["Properties"]
+    assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert not [alias for alias in of_type(stack, "AWS::Lambda::Alias").values() if "Provisioned" in str(alias)]
+
+
+# What each alarm watches, and from where on.
+WATCHED = {
+    "ApiErrorsAlarm": ("AWS/ApiGateway", "5XXError", 0.01), "FunctionErrorsAlarm": ("AWS/Lambda", "Errors", 0),
+    "SlowAlarm": ("AWS/Lambda", "Duration", {"Ref": "SlowMilliseconds"}),
+    "IntegrityAlarm": ("Candor", "IntegrityFailures", 0), "DriftAlarm": ("Candor", "Drift", 0.25),
+    "BatchFailedAlarm": ("AWS/States", "ExecutionsFailed", 0),
+    "DeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", 0),
+}  # fmt: skip
+
+
+def test_each_alarm_watches_what_is_measured_and_tells_the_topic(stack: Template) -> None:
+    alarms = {name: alarm["Properties"] for name, alarm in of_type(stack, "AWS::CloudWatch::Alarm").items()}
+    found = {name: (its["Namespace"], its["MetricName"], its["Threshold"]) for name, its in alarms.items()}
+    assert found == WATCHED
+    measured = (ROOT / "layers/serving/candor/observe.py").read_text() + (ROOT / "functions/api/app.py").read_text()
+    for its in alarms.values():
+        assert its["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+        assert its["TreatMissingData"] == "notBreaching"
+        assert its["ComparisonOperator"] == "GreaterThanThreshold"
+        if its["Namespace"] == "Candor":
+            assert f'"{its["MetricName"]}"' in measured
+            assert its["Dimensions"] == [{"Name": "service", "Value": "candor"}]
+    (stage,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
+    assert (
+        stage["Properties"]["Name"] == alarms["ApiErrorsAlarm"]["Dimensions"][0]["Value"] == {"Ref": "AWS::StackName"}
+    )
+
+
+def test_alarms_are_sent_to_the_address_that_was_given_and_told_by_nobody_else(stack: Template) -> None:
+    (subscription,) = of_type(stack, "AWS::SNS::Subscription").values()
+    assert subscription["Condition"] == "SendAlarms"
+    assert subscription["Properties"]["TopicArn"] == {"Ref": "AlarmTopic"}
+    allowed = stack["Resources"]["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_executions_can_be_reserved_for_the_api_and_kept_from_batches(stack: Template) -> None:
+    for name, parameter in (("ApiFunction", "ApiConcurrency"), ("BatchScoreFunction", "BatchConcurrency")):
+        condition = f"Reserve{parameter.removesuffix('Concurrency')}"
+        reserved = stack["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
+        assert reserved == {"Fn::If": [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
+        assert stack["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]}
+
+
+def test_every_panel_shows_what_is_measured(stack: Template) -> None:
+    (dashboard,) = of_type(stack, "AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["Properties"]["DashboardBody"]["Fn::Sub"])["widgets"]
+    shown = {metric[1] for widget in widgets for metric in widget["properties"]["metrics"]}
+    measured = (ROOT / "layers/serving/candor/observe.py").read_text() + (ROOT / "functions/api/app.py").read_text()
+    families = {name.partition(".")[0] for name in shown}
+    assert families >= {
+        "Predictions", "Tokens", "Latency", "Decided", "Confidence", "Drift", "Redactions", "ColdStarts",
+        "ClientErrors", "ServerErrors", "IntegrityFailures", "RowsScored", "RowsFailed",
+    }  # fmt: skip
+    for name in families - {"RowsScored", "RowsFailed"}:
+        assert re.search(rf'"{name}[".]', measured), name
 
 
 def test_every_parameter_explains_itself_and_has_a_default() -> None:

@@ -307,7 +307,7 @@ def observe(request: Request, request_id: str, answer: Answer, code: str, millis
         **({"ColdStarts": 1} if cold.pop("start", False) else {}),
         **({"Redactions": answer.masked} if answer.masked else {}),
     }
-    measure(metrics, {"route": path}, milliseconds, counts, answer.decided)
+    measure(metrics, {}, milliseconds, counts, answer.decided)
     watch(predictions)
 
 
