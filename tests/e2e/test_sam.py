@@ -4,14 +4,17 @@ import json
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 from tests.e2e.stack import ROOT, SAM, Event, answers, environment, essence, events, run
 from tests.functions.test_canary import CANARY, REQUESTS
@@ -111,6 +114,62 @@ def test_the_bundles_golden_cases_hold_in_the_running_container(address: str) ->
         status, answer = request(address, "POST", "/v1/predict", json.dumps({"text": case["text"]}))
         assert status == 200
         assert answer["probabilities"] == pytest.approx(case["probabilities"], abs=1e-5)
+
+
+class Account(BaseHTTPRequestHandler):
+    """Lambda, whose only function is the API's handler in process, and CodeDeploy, as far as the hook asks for them."""
+
+    wrong = False
+    heard: ClassVar[list[Any]] = []
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "/invocations" in self.path:
+            said = answers([asked], [ROOT / "functions", ROOT / "layers/serving"], BUNDLE)[0]
+            if self.wrong:
+                said["body"] = said["body"].replace("positive", "other")
+        else:
+            self.heard.append((self.headers["X-Amz-Target"].rpartition(".")[2], asked))
+            said = {}
+        content = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("wrong", "status"), [(False, "Succeeded"), (True, "Failed")])
+def test_the_hook_in_its_container_asks_the_new_version_and_tells_codedeploy(
+    wrong: bool, status: str, engine: None, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Account, "wrong", wrong)
+    Account.heard.clear()
+    bridge = json.loads(run("docker", "network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
+    with ThreadingHTTPServer((bridge, 0), Account) as account:
+        threading.Thread(target=account.serve_forever, daemon=True).start()
+        template = yaml_parse((built / "template.yaml").read_text())
+        variables = template["Resources"]["PreTrafficFunction"]["Properties"]["Environment"]["Variables"]
+        variables |= {"NEW_VERSION": "ApiFunction", "AWS_ENDPOINT_URL": f"http://{bridge}:{account.server_port}"}
+        (built / "hook.json").write_text(json.dumps(template))
+        options = ["--event", ROOT / "events/pre_traffic.json", "--skip-pull-image"]
+        command = [SAM, "local", "invoke", "PreTrafficFunction", "--template", built / "hook.json", *options]
+        out = run(*command, env={"AWS_DEFAULT_REGION": "eu-central-1"})
+        account.shutdown()
+    assert json.loads(out.strip().splitlines()[-1]) == {"status": status}
+    event = json.loads((ROOT / "events/pre_traffic.json").read_text())
+    assert Account.heard == [
+        (
+            "PutLifecycleEventHookExecutionStatus",
+            {
+                "deploymentId": event["DeploymentId"],
+                "lifecycleEventHookExecutionId": event["LifecycleEventHookExecutionId"],
+                "status": status,
+            },
+        )
+    ]
 
 
 @pytest.mark.parametrize("name", CARRIED)

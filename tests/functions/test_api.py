@@ -2,11 +2,14 @@
 
 import base64
 import hashlib
+import importlib.util
 import io
 import json
 import logging
+import random
 import re
 import shutil
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -472,6 +475,82 @@ def test_a_request_is_found_in_the_log_by_its_id_and_by_its_trace(logged, monkey
     line = json.loads(logged.getvalue().splitlines()[-1])
     assert line["request_id"] == answer["request_id"]
     assert line["xray_trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
+
+
+def metrics_of(capsys):
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
+    for line in lines:
+        assert line["service"] == "service_undefined" or line["service"] == "candor"
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Dimensions"] == [["service"]], "alarms watch metrics of the whole service"
+    return lines
+
+
+def test_predictions_are_measured(capsys, monkeypatch):
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+    texts = ["A wonderful film.", "A dull, boring mess.", "The first half is fine, the second is not.", ""]
+    body = call({"documents": [{"text": text} for text in texts], "redact": True}, path="/v1/predict/batch")[1]
+    (line,) = metrics_of(capsys)
+    sure = [result["probabilities"][result["label"]] for result in body["results"]]
+    assert line["Confidence"] == pytest.approx(sure)
+    found = {name: line[name] for name in line if name.startswith("Decided") or name in ("Predictions", "Tokens")}
+    tokens = sum(result["tokens"] for result in body["results"])
+    assert found == {
+        "Predictions": [3.0], "Tokens": [tokens], "Decided.positive": [1.0], "Decided.negative": [1.0],
+        "Decided.uncertain": [1.0],
+    }  # fmt: skip
+    assert (line["ServerErrors"], line["ClientErrors"], line["IntegrityFailures"]) == ([0.0], [0.0], [0.0])
+    assert line["Latency"][0] > 0
+
+
+def test_what_is_masked_is_counted_and_a_cold_start_once(capsys, monkeypatch):
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+    monkeypatch.setitem(app.cold, "start", True)
+    body = {"text": "Write to jane@example.com or 13800138000.", "redact": True}
+    call(body)
+    call(body)
+    first, second = metrics_of(capsys)
+    assert first["Redactions"] == second["Redactions"] == [2.0]
+    assert first["ColdStarts"] == [1.0]
+    assert "ColdStarts" not in second
+
+
+def test_a_bundle_that_is_not_whole_is_measured_as_a_failure_of_integrity(bundle, capsys, monkeypatch):
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+    monkeypatch.setenv("BUNDLE_DIGEST", "0" * 64)
+    call(GOOD)
+    call({"text": ""})
+    failed, refused = metrics_of(capsys)
+    assert (failed["IntegrityFailures"], failed["ServerErrors"]) == ([1.0], [1.0])
+    assert refused["IntegrityFailures"] == [0.0]
+
+
+def test_windows_of_predictions_are_held_against_those_of_training(capsys, monkeypatch):
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+    monkeypatch.setattr(app, "watch", app.Watch(lambda: app.classifier().usual))
+    for _ in range(5):
+        call({"documents": [{"text": "Wonderful."}] * 100}, path="/v1/predict/batch")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"Drift"' in line]
+    assert len(lines) == 1
+    assert lines[0]["Drift"][0] > 0.25
+
+
+def test_what_a_snapshot_holds_is_warm_and_repeats_no_seed(monkeypatch):
+    registered = {}
+    runtime = SimpleNamespace(
+        register_before_snapshot=lambda hook: registered.update(before=hook),
+        register_after_restore=lambda hook: registered.update(after=hook),
+    )
+    monkeypatch.setitem(sys.modules, "snapshot_restore_py", runtime)
+    fresh = importlib.util.module_from_spec(importlib.util.find_spec("api.app"))
+    fresh.__spec__.loader.exec_module(fresh)
+    registered["before"]()
+    assert fresh.classifier.cache_info().currsize == 1
+    random.seed(1)
+    first = random.random()
+    random.seed(1)
+    registered["after"]()
+    assert random.random() != first
 
 
 def test_an_unforeseen_fault_is_an_opaque_500_and_its_place_is_logged_without_its_message(logged, monkeypatch):
