@@ -23,12 +23,12 @@ ACCOUNT = PYTHONPATH=.:functions:layers/serving BUNDLE_PATH=layers/model/bundle 
   AWS_SECRET_ACCESS_KEY=testing $(DEV)
 RUNTIME := layers/runtime/requirements.txt
 
-.PHONY: help run test openapi train score report verify-results torture build deploy bench faithfulness lint clean
+.PHONY: help run test openapi train score report dashboard verify-results torture build deploy bench faithfulness lint clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-run: .venv/serve/.made ## the API on http://127.0.0.1:8000, from the bundle in layers/model (PORT= another port, API_KEYS=a,b asks for keys)
-	@exec $(SERVE) -m events.server --port "$(PORT)"
+run: .venv/serve/.made ## the API on http://127.0.0.1:8000, from the bundle in layers/model (PORT= another port, API_KEYS=a,b asks for keys, LOG= a file for logs and metrics)
+	@exec $(SERVE) -m events.server --port "$(PORT)" $(if $(LOG),--log "$(LOG)")
 
 test: .venv/dev/.made .venv/sam/.made $(if $(PYTHON_3_11),.venv/edge/.made) ## every test (TESTS= for some); those in Lambda's container need Docker
 	$(DEV) -m pytest $(TESTS)
@@ -49,6 +49,9 @@ score: .venv/serve/.made ## a file, folder or pattern of texts to labels (INPUT=
 
 report: .venv/serve/.made ## one HTML page about a file of texts (INPUT= OUTPUT=report.html TEXT=)
 	@PYTHONPATH=layers/serving exec $(SERVE) -m events.report "$(INPUT)" "$(or $(OUTPUT),report.html)" $(if $(TEXT),--text-column "$(TEXT)")
+
+dashboard: .venv/dev/.made ## the deployed dashboard's panels as a picture, from `make run LOG=run.log` (LOG= OUTPUT=dashboard.png)
+	@PYTHONPATH=layers/serving exec $(DEV) -m events.dashboard "$(or $(LOG),run.log)" "$(or $(OUTPUT),dashboard.png)"
 
 verify-results: .venv/serve/.made ## whether a receipt of `make score` still holds (MANIFEST=)
 	@PYTHONPATH=layers/serving exec $(SERVE) -m events.score --verify "$(MANIFEST)"

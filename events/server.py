@@ -264,10 +264,15 @@ def main() -> int:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", default="8000")
+    parser.add_argument("--log", type=Path, help="a file for log lines and metrics; by default only the former, here")
     options = parser.parse_args()
     if not options.port.isdecimal() or int(options.port) > 65535:
         return _fail("the port must be a whole number from 0 to 65535: make run PORT=8001")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    terminal = sys.stdout
+    if options.log:
+        os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "false")
+        sys.stdout = options.log.open("a", buffering=1)
     try:
         made, keys = template(), set(os.environ.get("API_KEYS", "").split(",")) - {""}
         server = Gateway((options.host, int(options.port)), made, prepare(made), keys)
@@ -277,10 +282,10 @@ def main() -> int:
         return 0
     with server:
         try:
-            print(greeting(f"http://{options.host}:{server.server_port}"), flush=True)
+            print(greeting(f"http://{options.host}:{server.server_port}"), file=terminal, flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
-            print("\nended", flush=True)
+            print("\nended", file=terminal, flush=True)
     return 0
 
 

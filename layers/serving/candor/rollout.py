@@ -41,7 +41,8 @@ def _wrong(ask: Ask, bundle: Bundle, cases: list[dict[str, Any]], start: int, to
 
 def _apart(result: dict[str, Any], case: dict[str, Any]) -> float:
     expected: dict[str, float] = case["probabilities"]
-    return max(abs(result["probabilities"].get(label, 0.0) - share) for label, share in expected.items())
+    given: dict[str, float] = result["probabilities"]
+    return max(abs(given.get(label, 0.0) - share) for label, share in expected.items())
 
 
 def _answer(ask: Ask, path: str, body: Any) -> tuple[int, Any]:
