@@ -30,7 +30,7 @@ help: ## this list
 run: .venv/serve/.made ## the API on http://127.0.0.1:8000, from the bundle in layers/model (PORT= another port, API_KEYS=a,b asks for keys, LOG= a file for logs and metrics)
 	@exec $(SERVE) -m events.server --port "$(PORT)" $(if $(LOG),--log "$(LOG)")
 
-test: .venv/dev/.made .venv/sam/.made $(if $(PYTHON_3_11),.venv/edge/.made) ## every test (TESTS= for some); those in Lambda's container need Docker
+test: .venv/dev/.made .venv/sam/.made .venv/scan/.made $(if $(PYTHON_3_11),.venv/edge/.made) ## every test (TESTS= for some); those in Lambda's container need Docker
 	$(DEV) -m pytest $(TESTS)
 
 openapi: .venv/dev/.made ## the API's contract, functions/api/openapi.json, from the code
@@ -109,6 +109,11 @@ quietly = { $(1); } >.cache/pip.log 2>&1 || { cat .cache/pip.log >&2; exit 1; }
 .venv/sam/.made: pyproject.toml
 	$(call environment,$(PYTHON_3_13),3.13)
 	@$(call quietly,$(PIP) --group sam)
+	@touch $@
+
+.venv/scan/.made: pyproject.toml
+	$(call environment,$(PYTHON_3_13),3.13)
+	@$(call quietly,$(PIP) --group scan)
 	@touch $@
 
 .venv/faithfulness/.made: pyproject.toml
