@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from events.server import LOCAL
-from tests.benchmark import batch, cold_start, gateway, handler, texts
+from tests.benchmark import batch, cold_start, drift, gateway, handler, redact, texts
 from training.data import load
 
 
@@ -23,6 +23,8 @@ def main() -> None:
     for line in (
         texts.featuriser(reviews) + texts.prediction(data, bundle, reviews) + texts.explanation(bundle, data.test_texts)
     ):
+        print(line, flush=True)
+    for line in redact.planted_lines() + redact.review_lines(data.test_texts) + drift.lines(bundle, data.test_texts):
         print(line, flush=True)
     one = texts.typical(reviews)
     for line in handler.single(one) + handler.explained(one) + handler.batch(reviews):

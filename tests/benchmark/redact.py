@@ -281,7 +281,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
-    for line in planted_lines() + review_lines(options.data, options.show):
+    from training.data import load
+
+    for line in planted_lines() + review_lines(load(options.data).test_texts, options.show):
         print(line)
 
 
@@ -300,13 +302,11 @@ def planted_lines() -> list[str]:
     return lines
 
 
-def review_lines(data: Path | None, show: bool) -> list[str]:
+def review_lines(reviews: Sequence[str], show: bool = False) -> list[str]:
     """On reviews: how many finds, and of which type; the wrong ones are for a reader to tell. And the cost."""
     from candor.classifier import Classifier
     from events.server import LOCAL
-    from training.data import load
 
-    reviews = load(data).test_texts
     kinds = Counter[str]()
     for review in reviews:
         for each in find(review):
