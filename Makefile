@@ -23,7 +23,7 @@ ACCOUNT = PYTHONPATH=.:functions:layers/serving BUNDLE_PATH=layers/model/bundle 
   AWS_SECRET_ACCESS_KEY=testing $(DEV)
 RUNTIME := layers/runtime/requirements.txt
 
-.PHONY: help run test openapi train score report dashboard verify-results torture build deploy bench faithfulness lint clean
+.PHONY: help run test openapi train score report dashboard verify-results torture build deploy bench costs faithfulness lint clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
@@ -67,6 +67,9 @@ deploy: build ## the stack into your AWS account; asks before it changes anythin
 
 bench: .venv/dev/.benched build ## every figure that the README quotes and training does not measure
 	@PYTHONPATH=functions:layers/serving $(DEV) -m tests.benchmark $(if $(DATA),--data "$(DATA)")
+
+costs: .venv/dev/.made ## what the stack costs a month at AWS's list prices, from times measured here
+	@PYTHONPATH=functions:layers/serving $(DEV) -m tests.benchmark.costs
 
 faithfulness: .venv/faithfulness/.made ## explanations beside LIME and KernelSHAP on 500 reviews
 	@PYTHONPATH=.:layers/serving $(<D)/bin/python -W ignore -m tests.benchmark.faithfulness $(if $(DATA),--data "$(DATA)")

@@ -53,9 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def widgets() -> list[dict[str, Any]]:
     """The panels of the template's dashboard."""
-    loaded = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
-    body: list[dict[str, Any]] = json.loads(loaded["Resources"]["Dashboard"]["Properties"]["DashboardBody"])["widgets"]
+    body: list[dict[str, Any]] = json.loads(loaded()["Resources"]["Dashboard"]["Properties"]["DashboardBody"])[
+        "widgets"
+    ]
     return body
+
+
+def loaded() -> dict[str, Any]:
+    made: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
+    return made
 
 
 def metrics(lines: Iterable[str]) -> dict[tuple[str, ...], list[Point]]:

@@ -19,6 +19,7 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.e2e.stack import ROOT, SAM, Event, answers, environment, essence, events, run
 from tests.functions.test_canary import CANARY, REQUESTS
 from tests.interrupt import heed
+from tests.test_template import source, translate
 
 BUNDLE = ROOT / "layers/model/bundle"
 START_SECONDS = 120
@@ -82,6 +83,17 @@ def address(engine: None, built: Path, log: Path) -> Iterator[str]:
 
 def test_the_template_passes_sams_linter() -> None:
     run(SAM, "validate", "--lint")
+
+
+def test_the_translated_template_passes_the_linter_too(tmp_path: Path) -> None:
+    made = translate(source())
+    faulty = json.loads(json.dumps(made))
+    faulty["Resources"]["Key"]["Properties"]["EnableKeyRotation"] = "perhaps"
+    for template, status in ((made, 0), (faulty, 2)):
+        (tmp_path / "template.json").write_text(json.dumps(template))
+        command = [SAM.with_name("cfn-lint"), "--regions", "eu-central-1", "--template", tmp_path / "template.json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout
 
 
 def test_checkov_finds_nothing_but_what_the_template_says_why() -> None:
