@@ -50,6 +50,13 @@ def event(name: str, key: str, to: Any) -> Change:
     return properties("ApiFunction", "Events", name, "Properties", key, to=to)
 
 
+def no_keys(template: Template) -> None:
+    """SAM refuses a template that only has one without the other."""
+    del template["Resources"]["Api"]["Properties"]["Auth"]
+    for made in template["Resources"]["ApiFunction"]["Properties"]["Events"].values():
+        made["Properties"].pop("Auth", None)
+
+
 LEAST = checks.test_a_role_may_do_what_its_function_does_and_nothing_else
 KEYED = checks.test_a_key_is_required_under_v1_but_for_preflight_and_nowhere_else
 PLANS = checks.test_each_plan_has_throttle_quota_a_key_and_this_stage
@@ -69,7 +76,7 @@ ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 ENVIRONMENT = ("/", "Globals", "Function", "Environment", "Variables")
 
 MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
-    "keys are not required": (properties("Api", "Auth", "ApiKeyRequired", to=False), KEYED, ()),
+    "keys are not required": (no_keys, KEYED, ()),
     "one route needs no key": (event("Predict", "Auth", {"ApiKeyRequired": False}), KEYED, ()),
     "the page needs a key": (event("Page", "Auth", {"ApiKeyRequired": True}), KEYED, ()),
     "a route is gone": (properties("ApiFunction", "Events", "Redact", drop=True),
