@@ -327,7 +327,8 @@ watch = Watch(lambda: classifier().usual)
 def warm() -> None:
     """Everything that a first request would wait for, but what only some requests need."""
     with suppress(Problem):
-        classifier().predict(["A text, to warm up."])
+        for texts in (["A text, to warm up."], ["One of many texts."] * limits.MAX_DOCUMENTS):
+            classifier().predict(texts)
 
 
 with suppress(Problem):  # while Lambda initialises, so that the first request need not wait

@@ -18,6 +18,7 @@ from candor.classifier import Prediction
 from candor.drift import Baseline, Monitor, Report
 from candor.errors import CandorError, InternalError
 
+_VALUES = 10
 _INTEGRITY = {"BundleError", "ModelChangedError", "ConflictError"}
 Step = Callable[[Any, Any], dict[str, Any]]
 
@@ -62,7 +63,7 @@ def measure(
 ) -> None:
     """One line of metrics: how long it took, what is counted, and of predictions how many, how sure, and what of.
 
-    A line may hold 100 values of a metric, as many as a request may hold documents.
+    Of many, how sure ten or so evenly from the least to the most are: each value takes the library 15 µs.
     """
     for name, value in dimensions.items():
         metrics.add_dimension(name=name, value=value)
@@ -72,8 +73,9 @@ def measure(
     if decided:
         metrics.add_metric("Predictions", MetricUnit.Count, len(decided))
         metrics.add_metric("Tokens", MetricUnit.Count, sum(prediction.tokens for prediction, _ in decided))
-        for prediction, _ in decided:
-            metrics.add_metric("Confidence", MetricUnit.NoUnit, prediction.probabilities[prediction.label])
+        sure = sorted(prediction.probabilities[prediction.label] for prediction, _ in decided)
+        for share in sure[:: max(1, len(sure) // _VALUES)]:
+            metrics.add_metric("Confidence", MetricUnit.NoUnit, share)
         for decision, count in Counter(decision for _, decision in decided).items():
             metrics.add_metric(f"Decided.{decision}", MetricUnit.Count, count)
     _flush(metrics)

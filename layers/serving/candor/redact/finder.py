@@ -68,7 +68,7 @@ _CONTEXT = {
     "account": ("account", "acct", "a/c", "账号", "账户", "帐号", "银行卡", "卡号", "sort code", "iban"),
     "address": ("address", "live at", "lives at", "living at", "located at", "ship to", "deliver", "reside", "mail to",
                 "home is", "visit us", "come to", "moved to", "地址", "号", "住"),
-    "birth": ("born", "birth", "dob", "d.o.b", "生日", "出生"),
+    "birth": ("born", "birth", "birthday", "birthdate", "dob", "d.o.b", "生日", "出生"),
     "driver": ("driver", "driving lic", "驾驶证", "驾照"),
     "key": ("akia", "asia", "aroa", "aida", "agpa", "anpa", "anva", "key", "token", "secret", "bearer", "sk_", "sk-", "pk_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat",
             "glpat-", "xox", "aiza", "eyj", "npm_", "begin ", "密钥", "sg.", "rk_", "hf_"),
@@ -96,15 +96,15 @@ _PATH = re.compile(r"\.(?:com|org|net|uk|de|cn|io)/")
 _UNDERSCORED = ("sk_", "pk_", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "github_pat_", "npm_", "hf_")
 _ENDINGS = ("", "s", "d", "ed", "es", "ing", "name", "id", "ent", "al", "r")
 # Words of plain text as they are looked up, each with what it may announce; and text as they are cut from it.
-_STARTERS: dict[bytes, set[tuple[str, str]]] = {}
+STARTERS: dict[bytes, set[tuple[str, str]]] = {}
 for _name, _words in _CONTEXT.items():
     for _word in _words:
         if _word.isascii() and (_parts := re.findall("[a-z]+", _word)) and _name != "link":
             for _ending in _ENDINGS:
-                _STARTERS.setdefault((max(_parts, key=len) + _ending).encode(), set()).add((_name, _word))
+                STARTERS.setdefault((max(_parts, key=len) + _ending).encode(), set()).add((_name, _word))
 # The words worth a look in a text with no digit, with some, and with five or more.
 _LEVELS = tuple(
-    frozenset(word for word, pairs in _STARTERS.items() if {name for name, _ in pairs} - without)
+    frozenset(word for word, pairs in STARTERS.items() if {name for name, _ in pairs} - without)
     for without in (_CONTEXT.keys() - _WITHOUT_DIGITS, _OF_FIVE_DIGITS, set())
 )
 _EACH = {name: {(name, word) for word in words} for name, words in _CONTEXT.items()}
@@ -136,10 +136,10 @@ def _announced(text: str, octets: bytes, digits: int) -> set[tuple[str, str]]:
     """Context words that may be there, each with what it announces."""
     found: set[tuple[str, str]] = set()
     for token in _LEVELS[(digits > 0) + (digits >= 5)].intersection(octets.translate(_LETTERS).split()):
-        found |= _STARTERS[token]
+        found |= STARTERS[token]
     if not text.isascii():
         found |= _WIDE
-    if _keyed(text):
+    if keyed(text):
         found |= _EACH["key"]
     if "://" in text or "www." in text or "WWW." in text or ("/" in text and _PATH.search(text)):
         found |= _EACH["link"]
@@ -147,7 +147,7 @@ def _announced(text: str, octets: bytes, digits: int) -> set[tuple[str, str]]:
     return found if digits >= 5 else {pair for pair in found if pair[0] not in without}
 
 
-def _keyed(text: str) -> bool:
+def keyed(text: str) -> bool:
     """Whether a key may start somewhere, by the letters that its kind begins with."""
     if "AKIA" in text or "ASIA" in text or "eyJ" in text or "AIza" in text or "SG." in text:
         return True
