@@ -491,7 +491,7 @@ def test_predictions_are_measured(capsys, monkeypatch):
     texts = ["A wonderful film.", "A dull, boring mess.", "The first half is fine, the second is not.", ""]
     body = call({"documents": [{"text": text} for text in texts], "redact": True}, path="/v1/predict/batch")[1]
     (line,) = metrics_of(capsys)
-    sure = [result["probabilities"][result["label"]] for result in body["results"]]
+    sure = sorted(result["probabilities"][result["label"]] for result in body["results"])
     assert line["Confidence"] == pytest.approx(sure)
     found = {name: line[name] for name in line if name.startswith("Decided") or name in ("Predictions", "Tokens")}
     tokens = sum(result["tokens"] for result in body["results"])
