@@ -110,7 +110,9 @@ def main() -> None:
     options = parser.parse_args()
     classifier = Classifier.load(Path("layers/model/bundle"))
     explainer = Explainer(classifier)
-    chosen = random.Random(1).sample(load(options.data).test_texts, options.reviews)
+    chosen = [
+        classifier.read(text).text for text in random.Random(1).sample(load(options.data).test_texts, options.reviews)
+    ]
     print(f"{'method':14} comprehensiveness  sufficiency  calls a review  ms a review")
     for name, method in METHODS.items():
         found, calls, taken = [], 0, 0.0
