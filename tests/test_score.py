@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -144,6 +145,34 @@ def test_ctrl_c_keeps_finished_parts_and_says_so(tmp_path):
     assert "finished parts are kept" in said
     assert "Traceback" not in said
     assert not list(tmp_path.glob("out/*/manifest.json"))
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.5, 0.7, 0.9, 1.2, 1.6])
+def test_a_run_that_is_killed_at_any_moment_leaves_nothing_that_the_next_one_would_not_make(moment, tmp_path):
+    rows = [json.dumps({"id": str(i), "text": f"{TEXTS[i % 2]} It is number {i}."}) for i in range(4000)]
+    (tmp_path / "many.jsonl").write_text("\n".join(rows) + "\n")
+    command = [sys.executable, "-m", "events.score", "--rows", "100", "--processes", "2", str(tmp_path / "many.jsonl")]
+    environment = {**os.environ, "PYTHONPATH": "layers/serving"}
+    with subprocess.Popen(
+        [*command, str(tmp_path / "out")],
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGKILL)
+    for output in ("out", "whole"):
+        done = subprocess.run([*command, str(tmp_path / output)], cwd=ROOT, env=environment, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    made, whole = (
+        {part.name: part.read_bytes() for part in tmp_path.glob(f"{name}/*/part-*")} for name in ("out", "whole")
+    )
+    assert made == whole
+    assert len(whole) == 40
+    receipts = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/*/manifest.json"))]
+    assert receipts[0]["parts"] == receipts[1]["parts"]
 
 
 def test_no_text_reaches_receipt_or_terminal(tmp_path, capfd):
