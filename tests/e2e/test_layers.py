@@ -1,6 +1,7 @@
 """The built layers hold what Lambda needs and nothing else, load on Amazon Linux 2023, and are the same each time."""
 
 import importlib.util
+import json
 import marshal
 import shutil
 import subprocess
@@ -169,7 +170,10 @@ def test_every_bytecode_file_has_its_module(built: Path) -> None:
 
 def test_the_handler_answers_from_the_built_folders_alone(built: Path) -> None:
     path = [built / "ApiFunction", built / "RuntimeLayer/python", built / "ServingLayer/python"]
-    sample = list(events().values())
+    predict = events()["predict"]
+    documents = [{"text": f"A wonderful film, number {number}: é."} for number in range(100)]
+    batch = {"path": "/v1/predict/batch", "resource": "/v1/predict/batch", "body": json.dumps({"documents": documents})}
+    sample = [*events().values(), {**predict, **batch}]
     alone = answers(sample, path, built / "ModelLayer/bundle", "-I", "-S")
     here = answers(sample, [ROOT / "functions", ROOT / "layers/serving"], ROOT / "layers/model/bundle")
     assert [essence(one["statusCode"], one["body"]) for one in alone] == [

@@ -79,7 +79,7 @@ class Words:
         self.keys, self.lengths = np.array([(0, 0), *names], dtype=np.uint64).T
         self.numberless = np.array([bool(_NUMBERLESS & {*each}) for each in self.names])
         self.street = np.array([each == ["street"] for each in self.names])
-        self.salt = next(salt for salt in range(1, 1000) if len(np.unique(self._places(salt))) == len(self.names))
+        self.salt = next(salt for salt in range(1, 1000) if len({*self._places(salt).tolist()}) == len(self.names))
         self.table = np.zeros(1 << _BITS, dtype=np.int16)
         self.table[self._places(self.salt)] = np.arange(len(self.names))
 
