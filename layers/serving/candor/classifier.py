@@ -1,6 +1,6 @@
 """Texts in, labels and probabilities out: the featuriser and the model of one bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from candor.sieve import suspects
 
 BLOCK = 128  # texts a pass: enough to spread what a NumPy call costs, few enough to stay in the cache
 _PLACES = 6
-_SIEVED = 8  # texts: fewer are sooner looked at one by one
+_SIEVE = 1_000_000  # characters that are looked at together for what is to be masked
+_FEW = 8  # fewer are sooner looked at one by one
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,16 @@ class Classifier:
 
     def predict(self, texts: Sequence[str], *, redact: bool = True) -> list[Prediction]:
         """One prediction a text, in order. Redacted first, if the model was trained so; `redact`: unless they are."""
-        blocks = (texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK))
-        return [
-            prediction
-            for block in blocks
-            for prediction in self._block(self._as_read(block) if redact and self.redacts else block)
-        ]
+        if redact and self.redacts:
+            texts = self._as_read(texts)
+        return [prediction for block in _blocks(texts, BLOCK) for prediction in self._block(block)]
 
     def _as_read(self, texts: Sequence[str]) -> Sequence[str]:
         """Texts as the model is to see them; of many, most are seen at once to have nothing that is to be masked."""
-        found = suspects(texts) if len(texts) > _SIEVED else range(len(texts))
-        read = list(texts)
-        for place in found:
-            read[place] = self.read(texts[place]).text
+        read: list[str] = []
+        for block in _sized(texts, _SIEVE):
+            found = {*suspects(block)} if len(block) > _FEW else range(len(block))
+            read += [self.read(text).text if place in found else text for place, text in enumerate(block)]
         return read
 
     def read(self, text: str) -> Redacted:
@@ -88,7 +86,7 @@ class Classifier:
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities [n, K], in blocks, so that memory does not grow with n but for the result."""
-        blocks = [self._run(self.featuriser(texts[start : start + BLOCK])) for start in range(0, len(texts), BLOCK)]
+        blocks = [self._run(self.featuriser(block)) for block in _blocks(texts, BLOCK)]
         return np.concatenate([np.empty((0, len(self.bundle.labels))), *blocks])
 
     def _run(self, features: Features) -> NDArray[np.float64]:
@@ -111,6 +109,24 @@ class Classifier:
             )
             for text, winner, row, tokens, count in facts
         ]
+
+
+def _blocks(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (texts[start : start + size] for start in range(0, len(texts), size))
+
+
+def _sized(texts: Sequence[str], characters: int) -> Iterator[list[str]]:
+    """Blocks that are over so many characters by no more than a text."""
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        block.append(text)
+        size += len(text)
+        if size >= characters:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def model_inputs(features: Features, featuriser: Featuriser) -> dict[str, NDArray[np.int32]]:

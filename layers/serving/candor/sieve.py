@@ -1,107 +1,109 @@
-"""Which texts of a block may hold personal data: a sieve in front of candor.redact.find, at a tenth of its time.
+"""Which texts of a block may hold personal data: a sieve in front of candor.redact.find, at a fraction of its time.
 
 What it lets through without a look, find finds nothing in; what it holds back is for find to judge. Each condition here
-is one that a rule of candor.redact.finder needs, looser and in NumPy, for all texts of a block at once.
+is one that a rule of candor.redact needs, looser and in NumPy, for all texts of a block at once.
 """
 
-import re
 from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.redact.finder import STARTERS, keyed
+from candor.redact.finder import PARTED
+from candor.redact.normalise import Normal
+from candor.redact.rules import RULES, SHORTEST, STARTS, Rule
 
 Places = NDArray[np.int64]
 
 _DIGIT, _ALWAYS, _PERCENT, _AMPERSAND, _BRACKET, _HIGH, _COLON, _SLASH, _DOT, _DASH = range(1, 11)
-_PADDING = b" " * 8
-_NEAR = 192  # bytes between a word and the number that it stands beside
-_LONG = 19  # characters of the shortest key with a beginning of its own
-_SECRET = 40  # of one that is told by its length
-_BITS = 18
+_PADDING = b" " * 16
+_NEAR = 192  # bytes between a word and the number that it stands beside; of a street's, which has a capital, before it
+_SECRET = 40  # of a key that is told by its length
+_FAR = 1 << 40
+_BITS = 14
+_CASE = 0x20  # what makes a letter of ASCII a lower-case one, and no other sign a letter
 _MULTIPLIER = 0x9E3779B97F4A7C15
-_SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
-_QUOTES = str.maketrans("‘’“”–—", "''\"\"--")  # as candor.redact reads them
-_HEX = np.isin(np.arange(256), list(b"0123456789abcdefABCDEF"))
+_BYTES = np.arange(256)
+_HEX = np.isin(_BYTES, list(b"0123456789abcdefABCDEF"))
+_GAP = np.isin(_BYTES, list(b" \t\r\n_()/-."))
+_LETTER = ((_BYTES | 32) - 97) % 256 < 26
+# Second bytes of Latin-1 signs that normalised text has as they are, and of those that become one plain sign.
+_SAME = np.isin(_BYTES, list(b"\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa9\xab\xac\xae\xb0\xb1\xb6\xbb\xbf"))
+_MARK = np.isin(_BYTES, list(b"\x85\x91\x92\x93\x94\x96\x97\xb4"))
+_WIDE_MARK = np.isin(_BYTES, list(b"\x93\x94\x98\x99\x9c\x9d\xa6"))  # third bytes of quotes, dashes and an ellipsis
+_STARTS = [start.encode() for start in STARTS]
 
 
-def _kinds() -> bytes:
-    table = bytearray(256)
-    for octet in range(256):
-        if (octet < 32 and octet not in b"\t\n\r") or octet == 127:
-            table[octet] = _ALWAYS
-        elif octet >= 128:
-            table[octet] = _HIGH
+def _kinds() -> NDArray[np.uint8]:
+    table = np.zeros(256, np.uint8)
     for characters, kind in {
-        b"0123456789": _DIGIT, b"@_": _ALWAYS, b"%": _PERCENT, b"&": _AMPERSAND, b"[": _BRACKET, b":": _COLON,
-        b"/": _SLASH, b".": _DOT, b"-": _DASH,
+        bytes({*range(1, 32)} - {*b"\t\n\r"}) + b"\x7f@": _ALWAYS, b"0123456789": _DIGIT, b"%": _PERCENT,
+        b"&": _AMPERSAND, b"[": _BRACKET, b":": _COLON, b"/": _SLASH, b".": _DOT, b"-": _DASH,
+        bytes(range(128, 256)): _HIGH,
     }.items():  # fmt: skip
-        for octet in characters:
-            table[octet] = kind
-    table[0] = 0  # between texts; a text that holds one is held back as a whole
-    return bytes(table)
+        table[list(characters)] = kind
+    return table  # of a zero nothing: it stands between texts, and a text that holds one is held back as a whole
 
 
 _KINDS = _kinds()
-_LOW = bytes(octet + 32 if 65 <= octet <= 90 else octet for octet in range(256))
-
-# What has to stand at a word of the text for a rule of its kind to hold; of the others, a number near it.
-_AT = {
-    "name": re.compile(
-        r"(?i:name)(?:'s| is|:)[ \n][A-Z]|(?i:called|call me)[ \n][A-Z]|(?i:signed|regards|sincerely),?[ \n][A-Z]|"
-        r"(?i:attn|contact|patient|customer|ask for|speak to|dear):? [MDPS]"
-    ),
-    "birth": re.compile(
-        r"(?i:born|birth[a-z]*|d\.?o\.?b\.?)(?i: on)?(?i: is| was| on)? ?[:=]? ?(?i:on |the )?"
-        r"(?i:[0-9]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
-    ),
-    "account": re.compile(r"(?i:account|acct|sort code|iban)"),
-    "user": re.compile(r"[A-Za-z]+(?: (?:[a-zA-Z]{2,4}))?[ \t]{0,2}(?:is|[:=])"),
-    "key": re.compile(r"[A-Za-z]+(?:-----|(?s:.){0,60}?[A-Za-z0-9_.\-+/=]{16})"),
-    "password": re.compile(r"[A-Za-z]+(?: [a-zA-Z]{4,6})?[ \t]{0,2}(?:is|was|[:=])"),
-}
-_FEWEST = {"account": 5, "driver": 5, "passport": 5, "routing": 5}  # digits in the text; of other kinds one
-_NUMBERLESS = {"name", "user", "password", "key", "www"}
+_KEPT = bytes((_KINDS > 0).tolist())
 
 
 class Words:
-    """The words that announce something, in a perfect hash table of their first eight letters and their length."""
+    """The words that announce something, in a perfect hash table of their first eight letters."""
 
     def __init__(self) -> None:
-        names: dict[tuple[int, int], set[str]] = {}
-        for word, pairs in {**STARTERS, b"www": {("www", "www")}}.items():
-            kinds = {name for name, _ in pairs} - {"address"}  # which has a street in it
-            if kinds and word != b"a":  # of "a/c", whose stroke is looked for
-                names.setdefault((int.from_bytes(word[:8].rjust(8, b"\0"), "little"), len(word)), set()).update(kinds)
-        self.names = [[], *(sorted(each) for each in names.values())]
-        self.keys, self.lengths = np.array([(0, 0), *names], dtype=np.uint64).T
-        self.numberless = np.array([bool(_NUMBERLESS & {*each}) for each in self.names])
-        self.street = np.array([each == ["street"] for each in self.names])
-        self.salt = next(salt for salt in range(1, 1000) if len({*self._places(salt).tolist()}) == len(self.names))
+        pairs: dict[int, list[tuple[Rule, str, int]]] = {}
+        for part, some in {**PARTED, b"www": []}.items():
+            offsets = [(RULES[place], word, word.lower().index(part.decode())) for place, word in some]
+            pairs.setdefault(int.from_bytes(part[:8], "little"), []).extend(offsets)
+        self.pairs: list[list[tuple[Rule, str, int]]] = [[], *pairs.values()]
+        """By word, the rules that it may announce, whole words of theirs, and where in those it stands."""
+        rules = [[rule for rule, _, _ in each] for each in self.pairs]
+        self.digits = np.array([min((rule.digits for rule in each), default=0) for each in rules])
+        self.street = np.array([bool(each) and all(rule.own for rule in each) for each in rules])
+        self.keys = np.array([0, *pairs], dtype=np.uint64)
+        self.salt = next(
+            salt for salt in range(1, 10000) if len({*self._buckets(self.keys, salt).tolist()}) == len(rules)
+        )
         self.table = np.zeros(1 << _BITS, dtype=np.int16)
-        self.table[self._places(self.salt)] = np.arange(len(self.names))
+        self.table[self._buckets(self.keys, self.salt)] = np.arange(len(rules))
+        self.starts = np.zeros(1 << 16, np.bool_)
+        """By its first two letters, whether a word may be one of them."""
+        self.starts[self.keys[1:] & np.uint64(0xFFFF)] = True
 
-    def _places(self, salt: int) -> Places:
-        return _buckets(self.keys, self.lengths, salt)
+    def find(self, blob: bytes) -> tuple[Places, Places]:
+        """Where words start that are some of these, or start with eight letters of theirs, in any case; and which."""
+        letter = (np.frombuffer(blob, np.uint8) | _CASE) - 97 < 26
+        begins = (letter[1:] > letter[:-1]).nonzero()[0] + 1
+        twos = np.ndarray((len(blob) - 1,), "<u2", blob, strides=(1,))
+        begins = begins[self.starts[twos[begins] | _CASE * 0x101]]
+        eights = np.ndarray((len(blob) - 7,), "<u8", blob, strides=(1,))
+        keys = _letters_of(eights[begins] | np.uint64(_CASE * 0x0101010101010101))
+        found = self.table[self._buckets(keys, self.salt)]
+        sure = (self.keys[found] == keys).nonzero()[0]
+        return begins[sure], found[sure]
 
-    def find(self, keys: NDArray[np.uint64], lengths: Places) -> tuple[Places, Places]:
-        """Which of a text's words are some of these, and which of these."""
-        sizes = lengths.astype(np.uint64)
-        found = self.table[_buckets(keys, sizes, self.salt)]
-        maybe = found.nonzero()[0]
-        words = found[maybe]
-        sure = (self.keys[words] == keys[maybe]) & (self.lengths[words] == sizes[maybe])
-        return maybe[sure], words[sure]
+    @staticmethod
+    def _buckets(keys: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
+        return (keys * np.uint64((_MULTIPLIER * (2 * salt - 1)) % (1 << 64))) >> np.uint64(64 - _BITS)
 
 
-def _buckets(keys: NDArray[np.uint64], lengths: NDArray[np.uint64], salt: int) -> NDArray[np.int64]:
-    mixed = (keys ^ (lengths << np.uint64(3))) * np.uint64((_MULTIPLIER * (2 * salt - 1)) % (1 << 64))
-    return (mixed >> np.uint64(64 - _BITS)).astype(np.int64)
+def _letters_of(eights: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Of eight bytes each those before the first that is no lower-case letter: all bytes at once, by their top bits."""
+    tops = np.uint64(0x8080808080808080)
+    low = eights & ~tops
+    other = (~(low + np.uint64(0x1F1F1F1F1F1F1F1F)) | (low + np.uint64(0x0505050505050505)) | eights) & tops
+    return eights & (((other & (~other + np.uint64(1))) >> np.uint64(7)) - np.uint64(1))
 
 
 _words = cache(Words)
+
+
+def _keyed(token: bytes) -> bool:
+    token = token if token.isascii() else Normal(token.decode("utf-8", "replace")).text.encode()
+    return any(start in token for start in _STARTS)
 
 
 def suspects(texts: Sequence[str]) -> list[int]:
@@ -115,16 +117,17 @@ class _Block:
     """Texts end to end, as bytes: where they start, and where in them stands what a rule could go by."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self.texts, self.encoded = texts, [text.encode("utf-8", "replace") for text in texts]
-        blob = b"\0".join([b"", *self.encoded, _PADDING])
-        self.starts = np.cumsum([1, *(len(each) + 1 for each in self.encoded)])
+        self.texts = texts
+        encoded = [text.encode("utf-8", "replace") for text in texts]
+        self.blob = blob = b"\0".join([b"", *encoded, _PADDING])
+        self.starts = np.cumsum([1, *(len(each) + 1 for each in encoded)])
         self.raw = np.frombuffer(blob, np.uint8)
-        self.low = blob.translate(_LOW)
-        kinds = np.frombuffer(blob.translate(_KINDS), np.uint8)
-        self.places = kinds.nonzero()[0]
-        self.kinds = kinds[self.places]
+        self.places = np.frombuffer(blob.translate(_KEPT), np.bool_).nonzero()[0]
+        self.kinds = _KINDS[self.raw[self.places]]
         self.digits = self._of(_DIGIT)
         self.count = np.bincount(self.row(self.digits), minlength=len(texts) + 1)
+        self._last, self._next = np.append(-_FAR, self.digits), np.append(self.digits, _FAR)
+        self.spaces = (self.raw <= 32).nonzero()[0]
 
     def _of(self, kind: int) -> Places:
         found: Places = self.places[self.kinds == kind]
@@ -135,114 +138,125 @@ class _Block:
         return found
 
     def held(self) -> set[int]:
-        places = [self._of(_ALWAYS), self.escapes(), self.beyond_ascii(), self.numbers(), self.machines(), self.links()]
+        checks = self.escapes, self.beyond_ascii, self.numbers, self.machines, self.links, self.keys
+        places = [self._of(_ALWAYS), *(check() for check in checks)]
         rows = set(self.row(np.concatenate(places)).tolist())
-        for check in (self.ibans, self.keys, self.announced):
-            rows |= check(rows)
-        return rows
+        return rows | self.announced(rows)
 
     def escapes(self) -> Places:
         """Percent escapes, character references, and what looks like a mask of ours."""
         percent, reference, bracket = self._of(_PERCENT), self._of(_AMPERSAND), self._of(_BRACKET)
-        after = self.raw[reference + 1]
-        capital = self.raw[bracket + 1]
+        raw = self.raw
+        ends = np.zeros(len(reference), np.bool_)
+        for offset in range(3, 10):
+            ends |= raw[reference + offset] == 59
+        capitals = (raw[bracket + 1] - 65 < 26) & (raw[bracket + 2] - 65 < 26) & (raw[bracket + 3] - 65 < 31)
         return np.concatenate(
-            [
-                percent[_HEX[self.raw[percent + 1]]],
-                reference[(after == 35) | ((after | 32) - 97 < 26)],
-                bracket[capital - 65 < 26],
-            ]
+            [percent[_HEX[raw[percent + 1]] & _HEX[raw[percent + 2]]], reference[ends], bracket[capitals]]
         )
 
     def beyond_ascii(self) -> Places:
-        """All but accented Latin letters, and quotes and dashes; the latter only where there are hardly any digits."""
+        """All but accented Latin letters and signs; quotes and dashes only beside digits, or as in MAC addresses."""
         high = self._of(_HIGH)
+        if not len(high):
+            return high
         lead, second, third = self.raw[high], self.raw[high + 1], self.raw[high + 2]
-        letters = high[(lead == 0xC3) & (second >= 0x80)]
-        marks = high[(lead == 0xE2) & (second == 0x80) & np.isin(third, [0x93, 0x94, 0x98, 0x99, 0x9C, 0x9D, 0xA6])]
-        marks = marks[self.count[self.row(marks)] < 4]
-        plain = np.concatenate([letters, letters + 1, marks, marks + 1, marks + 2])
+        same = high[(lead == 0xC3) | ((lead == 0xC2) & _SAME[second])]
+        marks = high[(lead == 0xC2) & _MARK[second]]
+        wide = high[(lead == 0xE2) & (second == 0x80) & _WIDE_MARK[third]]
+        marks, wide = (each[~self._beside_digits(each)] for each in (marks, wide))
+        plain = np.concatenate([same, same + 1, marks, marks + 1, wide, wide + 1, wide + 2])
         return np.setdiff1d(high, plain, assume_unique=True)
 
+    def _beside_digits(self, marks: Places) -> NDArray[np.bool_]:
+        """Whether within six bytes there is a digit, or after it a pair of hexadecimal ones and one more mark."""
+        before, after = self._to_digits(marks)
+        near = (before <= 6) | (after <= 6)
+        near[:-1] |= (np.diff(marks) == 5) & _HEX[self.raw[marks[:-1] + 3]] & _HEX[self.raw[marks[:-1] + 4]]
+        return near
+
+    def _to_digits(self, places: Places) -> tuple[Places, Places]:
+        """How many bytes the last digit is away, and the next one."""
+        following = self.digits.searchsorted(places)
+        return places - self._last[following], self._next[following] - places
+
     def numbers(self) -> Places:
-        """Seven digits with at most three characters between each two of them, or four numbers with dots between."""
-        digits = self.digits
-        near = digits[:-6][digits[6:] - digits[:-6] <= 24] if len(digits) > 6 else digits[:0]
+        """Seven digits with only gaps between, or four numbers with dots between, or an IBAN's first four."""
+        digits, raw = self.digits, self.raw
+        apart = np.diff(digits)
+        near = (apart == 1) | ((apart <= 4) & _GAP[raw[digits[:-1] + 1]] & _GAP[raw[digits[1:] - 1]])
+        run = np.cumsum(np.append(0, near))
+        runs = digits[:-6][run[6:] - run[:-6] == 6]
         dots = self._of(_DOT)
-        dots = dots[(self.raw[dots - 1] - 48 < 10) & (self.raw[dots + 1] - 48 < 10)]
-        return np.concatenate([near, dots[:-2][dots[2:] - dots[:-2] <= 8] if len(dots) > 2 else dots[:0]])
+        dots = dots[(raw[dots - 1] - 48 < 10) & (raw[dots + 1] - 48 < 10)]
+        pairs = digits[:-1][apart == 1]
+        ibans = pairs[_LETTER[raw[pairs - 1]] & _LETTER[raw[pairs - 2]]]
+        ibans = ibans[self.count[self.row(ibans)] >= 7]
+        return np.concatenate([runs, dots[:-2][dots[2:] - dots[:-2] <= 8], ibans])
 
     def machines(self) -> Places:
-        """Colons, dashes and dots as in addresses of machines."""
-        colons, dashes, dots = self._of(_COLON), self._of(_DASH), self._of(_DOT)
-        apart = dots[:-1][dots[1:] - dots[:-1] == 5]
+        """Colons, dashes and dots as in addresses of machines, in dates of birth and before keys."""
+        raw, colons, dashes, dots = self.raw, self._of(_COLON), self._of(_DASH), self._of(_DOT)
+        apart = dots[:-1][np.diff(dots) == 5]
+        initials = dots[((raw[dots - 1] | 32) == 100) & ((raw[dots + 1] | 32) == 111) & ((raw[dots + 3] | 32) == 98)]
         return np.concatenate(
             [
-                colons[:-1][colons[1:] - colons[:-1] <= 5],
-                dashes[:-4][dashes[4:] - dashes[:-4] == 12] if len(dashes) > 4 else dashes[:0],
-                apart[_HEX[self.raw[apart + 1]]],
+                colons[:-1][np.diff(colons) <= 5],
+                dashes[:-4][dashes[4:] - dashes[:-4] == 12],
+                apart[_HEX[raw[apart + 1]]],
+                initials[self.count[self.row(initials)] >= 3],
+                dashes[:-4][(dashes[4:] - dashes[:-4] == 4) & (raw[dashes[4:] + 1] == 66)],
             ]
         )
 
     def links(self) -> Places:
-        colons, slashes = self._of(_COLON), self._of(_SLASH)
+        """A scheme's or a domain's end, and the accounts that are written a/c."""
+        raw, colons, slashes = self.raw, self._of(_COLON), self._of(_SLASH)
+        accounts = slashes[((raw[slashes - 1] | 32) == 97) & ((raw[slashes + 1] | 32) == 99)]
+        domains = slashes[((raw[slashes - 3] == 46) | (raw[slashes - 4] == 46)) & (raw[slashes + 1] > 32)]
         return np.concatenate(
             [
-                colons[(self.raw[colons + 1] == 47) & (self.raw[colons + 2] == 47)],
-                slashes[(self.raw[slashes - 3] == 46) | (self.raw[slashes - 4] == 46)],
-                slashes[((self.raw[slashes - 1] | 32) == 97) & ((self.raw[slashes + 1] | 32) == 99)],
+                colons[(raw[colons + 1] == 47) & (raw[colons + 2] == 47)],
+                domains[_LETTER[raw[domains - 1]] & _LETTER[raw[domains - 2]]],
+                accounts[self.count[self.row(accounts)] >= 6],
             ]
         )
 
-    def ibans(self, known: set[int]) -> set[int]:
-        """Two letters and two digits, in a text with enough digits."""
-        digits = self.digits[:-1][np.diff(self.digits) == 1]
-        letters = ((self.raw[digits - 1] | 32) - 97 < 26) & ((self.raw[digits - 2] | 32) - 97 < 26)
-        rows = self.row(digits[letters])
-        return set(rows[self.count[rows] >= 7].tolist())
-
-    def keys(self, known: set[int]) -> set[int]:
-        """What begins as keys do, in texts with so long a stretch without a space."""
-        spaces = (self.raw <= 32).nonzero()[0]
-        sizes = np.diff(spaces)
-        long = set(self.row(spaces[:-1][sizes > _LONG] + 1).tolist())
-        longest = set(self.row(spaces[:-1][sizes > _SECRET] + 1).tolist())
-        return longest | {row for row in long - known if row < len(self.texts) and keyed(self.texts[row])}
+    def keys(self) -> Places:
+        """Stretches without a space that begin as keys do, or are as long as those that begin like nothing."""
+        sizes = np.diff(self.spaces)
+        long = (sizes > SHORTEST).nonzero()[0]
+        begins, ends = self.spaces[long] + 1, self.spaces[long + 1]
+        tokens = [self.blob[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        if not _keyed(b" ".join(tokens)):
+            return begins[sizes[long] > _SECRET]
+        return begins[[len(token) >= _SECRET or _keyed(token) for token in tokens]]
 
     def announced(self, known: set[int]) -> set[int]:
-        """Words with what a rule of theirs wants at them, or a number near."""
-        letter = np.frombuffer(self.low, np.uint8) - 97 < 26
-        edges = (letter[1:] != letter[:-1]).nonzero()[0] + 1
-        begins, lengths = edges[0::2], np.diff(edges)[0::2]
-        words = np.ndarray((len(self.low) - 7,), "<u8", self.low, strides=(1,))
-        keys = words[begins] << _SHIFT.take(lengths, mode="clip")
-        hits, found = _words().find(keys, lengths)
-        places, rows = begins[hits], self.row(begins[hits])
-        digit = np.append(self.digits, np.iinfo(np.int64).max)
-        following = self.digits.searchsorted(places)
-        after = digit[following] - places
-        before = places - np.append(-(1 << 40), self.digits)[following]
-        near = np.where(
-            _words().street[found],
-            (before <= _NEAR) & (self.raw[places] < 97),  # "12 High Street", with a capital
-            (after <= _NEAR) | (before <= _NEAR),
-        )
-        kept = (near | _words().numberless[found]).nonzero()[0]
+        """Words with what a rule of theirs wants behind them."""
+        words = _words()
+        places, found = words.find(self.blob)
+        rows, (before, after) = self.row(places), self._to_digits(places)
+        digits, street = words.digits[found], words.street[found]
+        kept = (digits == 0) | np.where(street, (before < _NEAR) & (self.raw[places] < 97), after < _NEAR)
+        kept &= self.count[rows] >= digits
         held: set[int] = set()
         for word, row, place in zip(found[kept].tolist(), rows[kept].tolist(), places[kept].tolist(), strict=True):
-            new = row not in held and row not in known
-            if new and any(self._holds(name, row, place) for name in _words().names[word]):
+            if row not in held and row not in known and self._holds(words.pairs[word], row, place):
                 held.add(row)
         return held
 
-    def _holds(self, name: str, row: int, place: int) -> bool:
-        text = self.texts[row]
-        if name not in _NUMBERLESS and self.count[row] < _FEWEST.get(name, 1):
-            return False
-        if name not in _AT:
-            return True
-        at = place - int(self.starts[row])
-        if text.isascii():
-            return _AT[name].match(text, at) is not None
-        here = self.encoded[row][at : at + _NEAR].decode("utf-8", "replace").translate(_QUOTES)
-        return _AT[name].match(here) is not None
+    def _holds(self, pairs: Sequence[tuple[Rule, str, int]], row: int, place: int) -> bool:
+        text, at = self.texts[row], place - int(self.starts[row])
+        possible = [each for each in pairs if each[0].digits <= self.count[row]]
+        if not text.isascii():
+            text = Normal(text).text
+            low = text.lower()
+            return not pairs or any(
+                word in (text if rule.own else low) and any(rule.find(text, low, [word])) for rule, word, _ in possible
+            )
+        for rule, word, offset in possible:
+            begin = at - offset
+            if text[begin : begin + len(word)].lower() == word.lower() and rule.stands(text, begin):
+                return True
+        return not pairs

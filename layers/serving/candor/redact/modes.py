@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from candor.redact.entities import Entity
 from candor.redact.finder import find
-from candor.redact.normalise import normalise
+from candor.redact.normalise import Normal
 
 MODES = ("replace", "mask", "hash", "off")
 _SEPARATORS = re.compile(r"[\s._()/-]+")
@@ -69,9 +69,7 @@ def redact(text: str, mode: str = "replace", mask: str = "*", key: bytes = b"") 
 
 def _symbol(mask: str) -> bool:
     """Whether a mask is one character that stays itself in normalised text and that no pattern reads."""
-    return (
-        len(mask) == 1 and unicodedata.category(mask)[0] in "PS" and normalise(mask).text == mask and mask not in _READ
-    )
+    return len(mask) == 1 and unicodedata.category(mask)[0] in "PS" and Normal(mask).text == mask and mask not in _READ
 
 
 def _written(text: str, entity: Entity, mode: str, mask: str, key: bytes) -> str:
@@ -79,6 +77,6 @@ def _written(text: str, entity: Entity, mode: str, mask: str, key: bytes) -> str
         return mask * (entity.end - entity.begin)
     if mode == "replace":
         return f"[{entity.type}]"
-    value = _SEPARATORS.sub("", normalise(text[entity.begin : entity.end]).text).casefold()
+    value = _SEPARATORS.sub("", Normal(text[entity.begin : entity.end]).text).casefold()
     message = f"{entity.type}:{value}".encode("utf-8", "surrogatepass")
     return f"[{entity.type}:{hmac.new(key, message, hashlib.sha256).hexdigest()[:8]}]"

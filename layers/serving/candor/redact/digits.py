@@ -1,0 +1,256 @@
+"""The digits of a text, and where a number of some kind may begin among them: all places at once, bit-parallel.
+
+In an integer, bit n stands for the n-th digit, and one shift moves them all (Baeza-Yates and Gonnet 1992, "A New
+Approach to Text Searching"). So a text of nothing but digits costs little more than any other. What passes here is for
+candor.redact.numbers to judge, one by one; what does not is no number.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, cached_property, reduce
+from itertools import accumulate, compress
+from operator import or_
+
+FEWEST = 7  # digits that say anything without a word beside them
+CARD = range(13, 20)  # digits of a card: ISO/IEC 7812
+RESIDENT = (15, 17, 18)  # of a resident ID: GB 11643; of one in 17 the check character is an X
+PHONE = range(FEWEST, 16)  # of a telephone: ITU-T E.164
+# Digits in each group of a telephone number, as countries write them.
+SHAPES = {
+    (3, 3, 4), (1, 3, 3, 4), (3, 7), (6, 4), (3, 4, 4), (3, 8), (4, 7), (4, 8), (4, 3, 4), (4, 4, 3), (5, 6), (5, 3, 3),
+    (3, 3, 3), (2, 2, 2, 2, 2), (2, 4, 4), (2, 8), (2, 9), (2, 5, 4), (2, 4, 5), (4, 6), (5, 5), (2, 3, 4), (2, 3, 5),
+    (3, 3, 5), (1, 4, 4), (3, 2, 2, 2), (4, 3, 3), (4, 2, 2, 2), (3, 6), (3, 3, 2, 2), (2, 7), (2, 3, 2, 2), (5, 4), (4, 5),
+    (3, 4, 3),
+}  # fmt: skip
+NORTH_AMERICAN = {(3, 3, 4), (6, 4), (1, 3, 3, 4)}
+HIGH = {(5, 5), (3, 3, 3), (3, 2, 2, 2)}  # which start with 6 to 9
+FREEPHONE = {(3, 3, 4), (3, 4, 3), (3, 7)}  # which start with 400 or 800
+_US = (3, 2, 4)  # a number of a person in the US
+
+Tree = dict[int, "Tree"]
+
+
+def _tree(shapes: Iterable[tuple[int, ...]]) -> Tree:
+    """Sizes of first groups, and for each those of the next, and so on."""
+    tree: Tree = {}
+    for shape in shapes:
+        branch = tree
+        for size in shape:
+            branch = branch.setdefault(size, {})
+    return tree
+
+
+_TREE = _tree((*SHAPES, _US))
+_GAP = r"(?:[ \t\r\n\x1e\x1f_()/\-]{1,3}+|\.)"
+_RUN = re.compile(rf"[+(0-9](?:[0-9]|{_GAP}[0-9]){{6,}}+")
+_GAPS = b" \t\r\n\x1e\x1f_()/-."
+_BREAKS = b"#+"
+
+
+def _table(**kinds: bytes) -> bytes:
+    """A translation to these letters from the octets that each has, and from all others to a break."""
+    return bytes(next((ord(kind) for kind, octets in kinds.items() if octet in octets), 35) for octet in range(256))
+
+
+_KINDS = _table(d=b"0123456789", p=b"(", g=_GAPS)  # a digit, an opening bracket, any other gap
+_NO_GAP = bytes(octet not in _GAPS for octet in range(256))
+_VALUES = bytes(octet - 48 if octet in b"0123456789" else 0 for octet in range(256))
+_DOUBLED = bytes(2 * value // 10 + 2 * value % 10 for value in _VALUES)
+_TENS = bytes(48 + (value % 10 == 0) for value in range(256))
+
+
+@cache
+def _only(octets: bytes) -> bytes:
+    """A translation of these octets to 1 and of all others to 0."""
+    return bytes(48 + (octet in octets) for octet in range(256))
+
+
+def _bits(flags: bytes) -> int:
+    """A bitset from a 1 or a 0 for each place, the first being bit 0."""
+    return int(flags[::-1], 2)
+
+
+def flags(bits: int) -> str:
+    """The way back."""
+    return f"{bits:b}"[::-1]
+
+
+class Digits:
+    """The digits of all runs of a text, one after the other, with a break between two runs and at both ends.
+
+    A bitset has bit n for what is said of place n. A window starts at its place, and holds whole neighbouring groups.
+    """
+
+    def __init__(self, text: str, runs: Sequence[str]) -> None:
+        self._text, self._runs = text, runs
+        self._cut = "#".join(["", *self._runs, ""]).encode()
+        self.octets = self._cut.translate(None, _GAPS)
+        kinds = self._cut.translate(_KINDS)
+        # A digit that starts a group takes its gap's letter, or o after an opening bracket; then all gaps go.
+        for several, one in (b"pd", b"o"), (b"p", b"g"), (b"gg", b"g"), (b"gg", b"g"), (b"gd", b"s"), (b"#d", b"#s"):
+            kinds = kinds.replace(several, one)
+        kinds = kinds.replace(b"g", b"")
+        breaks = _bits(kinds.translate(_only(b"#")))
+        self._opened = _bits(kinds.translate(_only(b"o")))
+        """Where a group of digits starts, right after a bracket."""
+        self._starts = _bits(kinds.translate(_only(b"so")))
+        """Where any starts."""
+        self._edges = self._starts | breaks
+        """Where one may end, exclusive."""
+        self._first = self._starts & breaks << 1
+        """Where a run's first one starts."""
+        self._inside = ~breaks
+
+    @classmethod
+    def of(cls, text: str) -> "Digits | None":
+        runs = _RUN.findall(text)
+        return cls(text, runs) if runs else None
+
+    def _places(self, some: bytes) -> int:
+        """Where one of these digits stands."""
+        return _bits(self.octets.translate(_only(some)))
+
+    @cached_property
+    def _windows(self) -> dict[int, int]:
+        """By length, in digits."""
+        found, clear = {}, self._starts
+        for length in range(1, CARD[-1] + 1):
+            if length >= FEWEST:
+                found[length] = clear & self._edges >> length
+            clear &= self._inside >> length
+        return found
+
+    def cards(self) -> Iterator[tuple[int, int]]:
+        """Lengths of cards, and windows of each, from a digit that issuers have, that pass Luhn's check."""
+        if any(self._windows[length] for length in CARD):
+            first = self._places(b"2345689")
+            for length in CARD:
+                yield length, self._luhn(self._windows[length] & first, length)
+
+    def _luhn(self, starts: int, length: int) -> int:
+        """Of windows those that pass: all sums of one length at once, in a byte each, by one multiplication.
+
+        A digit counts double if it stands an odd number of places before the last, so at an even place or at an odd one
+        as start and length say. Nineteen digits have a sum of 171 at most.
+        """
+        if not starts:
+            return 0
+        ones, even = int.from_bytes(b"\1" * length, "little"), self._even
+        sums = [lanes * ones >> 8 * (length - 1) for lanes in self._lanes]
+        chosen = sums[length % 2] & even | sums[1 - length % 2] & ~even
+        return starts & _bits(chosen.to_bytes(len(self.octets) + 1, "little").translate(_TENS))
+
+    @cached_property
+    def _lanes(self) -> list[int]:
+        """The digits, a byte each, with those at even places doubled as Luhn says, and with those at odd ones."""
+        plain, doubled = self.octets.translate(_VALUES), self.octets.translate(_DOUBLED)
+        both = [bytearray(plain), bytearray(plain)]
+        for odd, lanes in enumerate(both):
+            lanes[odd::2] = doubled[odd::2]
+        return [int.from_bytes(lanes, "little") for lanes in both]
+
+    @cached_property
+    def _even(self) -> int:
+        return int.from_bytes(b"\xff\0" * (len(self.octets) // 2) + b"\xff" * (len(self.octets) % 2), "little")
+
+    def residents(self) -> Iterator[tuple[int, int]]:
+        """Lengths of resident IDs, and windows of each that may have a province and a year or month of birth."""
+        if not any(self._windows[length] for length in RESIDENT):
+            return
+        zero, one, province = self._places(b"0"), self._places(b"1"), self._places(b"12345689")
+        late = self._places(b"89")
+        year = one & late >> 1 | self._places(b"2") & zero >> 1
+        born = {15: (zero | one) >> 8 | (zero | one) >> 9, 17: year >> 6 | year >> 7}
+        born[18] = born[17]
+        for length in RESIDENT:
+            yield length, self._windows[length] & province & born[length]
+
+    def grouped(self) -> bool:
+        """Whether any groups together are as long as a telephone number."""
+        return any(self._windows[length] for length in PHONE)
+
+    def phones(self, announced: bool) -> int:
+        """Where a telephone number may start, or one of a person in the US; `announced`: the text has words for them."""
+        sized = self._windows
+        zero, one, free = self._places(b"0"), self._places(b"1"), self._places(b"23456789")
+        some = reduce(or_, (sized[length] for length in PHONE))
+        abroad = sized[11] & one | reduce(or_, (sized[length] for length in PHONE[1:])) & free  # as country codes go
+        found = abroad & self._places(b"+") << 1 | some & zero & zero >> 1 & (one | free) >> 2
+        mobile = one & self._places(b"3456789") >> 1
+        found |= mobile & sized[11] | self._places(b"8") & self._places(b"6") >> 1 & mobile >> 2 & sized[13]
+        return found | self._shaped(zero, free) | (self._first & some if announced else 0)
+
+    def _shaped(self, zero: int, free: int) -> int:
+        """Where groups stand as in some country's numbers, and their digits may be such a number's."""
+        sized, going = [0], self._starts
+        for size in range(1, 10):
+            edge = self._edges >> size
+            sized.append(going & edge)
+            going &= ~edge
+        shapes: dict[tuple[int, ...], int] = {}
+
+        def walk(branches: Tree, shape: tuple[int, ...], bits: int) -> None:
+            for size, rest in branches.items():
+                if here := bits & sized[size] >> sum(shape):
+                    shapes[(*shape, size)] = here
+                    walk(rest, (*shape, size), here)
+
+        walk(_TREE, (), self._starts)
+        found, led = shapes.get(_US, 0), zero & ~zero >> 1 | self._opened
+        for shape in shapes.keys() & SHAPES:
+            bits = shapes[shape]
+            found |= bits & led
+            if shape in NORTH_AMERICAN:
+                own = len(shape) == 4  # after the 1 of the country
+                found |= bits & free >> own & free >> 3 + own
+            if shape in HIGH:
+                found |= bits & self._places(b"6789")
+            if shape in FREEPHONE:
+                found |= bits & self._places(b"48") & zero >> 1
+        return found
+
+    # One place after the other, for what is to be judged.
+
+    @cached_property
+    def _edge_flags(self) -> str:
+        return flags(self._edges)
+
+    def ends(self, place: int) -> list[int]:
+        """Where the groups from this one on end, to the run's end or as long as a card may be."""
+        found, at = [], place
+        while at - place <= CARD[-1] and (at == place or self.octets[at] not in _BREAKS):
+            at = self._edge_flags.index("1", at + 1)
+            found.append(at)
+        return found
+
+    def begins(self, place: int) -> bool:
+        """Whether a run does, there."""
+        return self.octets[place - 1] in _BREAKS
+
+    def over(self, end: int) -> bool:
+        """Whether a run is, there."""
+        return self.octets[end] in _BREAKS
+
+    def value(self, place: int, end: int) -> str:
+        return self.octets[place:end].decode()
+
+    @cached_property
+    def _kept(self) -> list[int]:
+        """By place, where it is in the cut."""
+        return list(compress(range(len(self._cut)), self._cut.translate(_NO_GAP)))
+
+    @cached_property
+    def _shifts(self) -> tuple[list[int], list[int]]:
+        """Where each run starts in the cut, and how much later in the text."""
+        begins = [*accumulate((len(run) + 1 for run in self._runs), initial=1)]
+        return begins, [match.start() - begin for match, begin in zip(_RUN.finditer(self._text), begins, strict=False)]
+
+    def offset(self, place: int) -> int:
+        """Where that digit is in the text."""
+        begins, shifts = self._shifts
+        at = self._kept[place]
+        return at + shifts[bisect_right(begins, at) - 1]
+
+    def span(self, place: int, end: int) -> tuple[int, int]:
+        return self.offset(place), self.offset(end - 1) + 1

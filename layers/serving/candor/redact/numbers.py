@@ -1,0 +1,188 @@
+"""Numbers of cards, of accounts, of people and of telephones: groups of digits with little between them.
+
+Where one may begin is told by candor.redact.digits; here it is judged, by its checksum or its shape and the word before.
+"""
+
+import re
+from collections.abc import Iterator
+from heapq import heapify, heappop, heapreplace
+from itertools import pairwise
+from typing import NamedTuple
+
+from candor.redact import checks
+from candor.redact.digits import FEWEST, FREEPHONE, HIGH, NORTH_AMERICAN, PHONE, SHAPES, Digits, flags
+from candor.redact.patterns import Find, compiled
+
+_GROUPS = 5  # of one telephone number at most
+_SET_APART = 12  # of one whose digits an evasion sets apart, where the run ends with it or soon after
+_WIDEST = 28  # characters of one at most
+_NEAR = 32  # characters before a number in which its word stands
+
+_PHONE_WORDS = (
+    "phone", "tel", "call", "mobile", "cell", "fax", "text", "whatsapp", "whats app", "sms", "hotline", "number", "reach me",
+    "reach us", "dial", "ring", "contact", "电话", "手机", "联系", "致电", "拨打", "热线", "传真", "短信",
+)  # fmt: skip
+_PERSON_WORDS = ("ssn", "social security", "itin", "taxpayer", "tax id")
+_OTHER_WORDS = (
+    "isbn", "order", "invoice", "tracking", "serial", "model", "item", "part", "case", "ticket", "reference", "ref", "订单", "编号", "单号",
+)  # fmt: skip
+
+
+def _before(words: tuple[str, ...], reach: int) -> str:
+    """The end of a text with one of the words and at most so many characters after it, in the same line."""
+    return rf"(?i)(?:{'|'.join(words)})[^0-9\n]{{0,{reach}}}\Z"
+
+
+_PHONE_BEFORE, _PERSON_BEFORE = _before(_PHONE_WORDS, 20), _before(_PERSON_WORDS, 24)
+_OTHER_BEFORE = _before(_OTHER_WORDS, 16)
+_X = r"[ _\-]?[xX]"
+
+
+def checked(text: str, digits: Digits) -> Iterator[Find]:
+    """Numbers that a checksum vouches for: cards and resident IDs. Of several that overlap the first, then the shortest."""
+    free, nearest = 0, []
+    for card, some in enumerate((digits.residents(), digits.cards())):
+        nearest += [(where.index("1"), length, card, where) for length, bits in some if bits and (where := flags(bits))]
+    heapify(nearest)
+    while nearest:
+        place, length, card, where = nearest[0]
+        if place >= free and (found := _with_checksum(text, digits, place, length, card)):
+            yield found
+            free = place + length
+        following = where.find("1", max(place + 1, free))
+        if following < 0:
+            heappop(nearest)
+        else:
+            heapreplace(nearest, (following, length, card, where))
+
+
+def _with_checksum(text: str, digits: Digits, place: int, length: int, card: int) -> Find | None:
+    value = digits.value(place, place + length)
+    if card:
+        return ("CREDIT_DEBIT_NUMBER", *digits.span(place, place + length)) if checks.issued(value) else None
+    after = compiled(_X).match(text, digits.offset(place + length - 1) + 1) if length == 17 else None
+    if (length == 17 and not after) or not checks.resident_id(value + "X" * bool(after)):
+        return None
+    begin, end = digits.span(place, place + length)
+    return "CN_RESIDENT_ID", begin, after.end() if after else end
+
+
+_LETTER_OR_DIGIT = (
+    bytes(97 if chr(octet).isalpha() else 48 if chr(octet).isdigit() else 32 for octet in range(128)) + b" " * 128
+)
+_IBAN_GAP = r"[ _.\x1f-]"
+
+
+def ibans(text: str) -> Iterator[Find]:
+    """From two letters before two digits on: 15 to 33 letters and digits, whatever stands between them."""
+    for match in re.finditer(b"aa00", text.encode("ascii", "replace").translate(_LETTER_OR_DIGIT)):
+        place = match.start()
+        length = checks.IBAN_LENGTHS.get(text[place : place + 2].upper(), 0)
+        value, end = compiled(_IBAN_GAP).sub("", text[place : place + 45])[:length] if length else "", place
+        if value.isalnum() and checks.iban(value.upper()):
+            for letter in value:
+                end = text.index(letter, end) + 1
+            yield "INTERNATIONAL_BANK_ACCOUNT_NUMBER", place, end
+
+
+class Beside(NamedTuple):
+    """What stands before a run of digits, or the one character before a group that is not its first."""
+
+    text: str
+    words: "Words"
+
+    def phone(self) -> bool:
+        return self.words.phone and compiled(_PHONE_BEFORE).search(self.text) is not None
+
+    def person(self) -> bool:
+        return self.words.person and compiled(_PERSON_BEFORE).search(self.text) is not None
+
+    def other(self) -> bool:
+        return self.words.other and compiled(_OTHER_BEFORE).search(self.text) is not None
+
+
+class Words(NamedTuple):
+    """Whether words that announce numbers of a kind stand in a text at all."""
+
+    phone: bool
+    person: bool
+    other: bool
+
+    @classmethod
+    def of(cls, text: str) -> "Words":
+        low = text.lower()
+        return cls(*(any(word in low for word in words) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS)))
+
+
+def shaped(text: str, digits: Digits) -> Iterator[Find]:
+    """Telephone numbers and those of people in the US, told by their shape or the word before them."""
+    if not digits.grouped():
+        return
+    words, free = Words.of(text), 0
+    for match in re.finditer("1", flags(digits.phones(words.phone or words.person))):
+        place = match.start()
+        ends = digits.ends(place) if place >= free else []
+        begin = digits.offset(place) if ends else 0
+        beside = Beside(text[max(0, begin - (_NEAR if digits.begins(place) else 1)) : begin], words)
+        apart = len(ends) <= _SET_APART and digits.over(ends[-1]) if ends else False
+        for last in range(len(ends) if apart else min(len(ends), _GROUPS), 0, -1):
+            size, end = ends[last - 1] - place, digits.offset(ends[last - 1] - 1) + 1
+            if size < FEWEST:
+                break
+            if size > PHONE[-1] or end - begin > _WIDEST:
+                continue
+            sizes = tuple(after - before for before, after in pairwise([place, *ends[:last]]))
+            whole = digits.begins(place) and digits.over(ends[last - 1])
+            kind = _of_shape(text[begin:end], digits.value(place, ends[last - 1]), sizes, beside, whole)
+            if kind:
+                yield kind, begin - (begin > 0 and text[begin - 1] in "+("), end
+                free = ends[last - 1]
+                break
+
+
+def _of_shape(found: str, digits: str, sizes: tuple[int, ...], beside: Beside, whole: bool) -> str:
+    if len(digits) == 9 and (sizes == (3, 2, 4) or beside.person()):
+        if checks.itin(digits):
+            return "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER"
+        if checks.ssn(digits):
+            return "SSN"
+    return "PHONE" if _phone(found, digits, sizes, beside, whole) else ""
+
+
+def _phone(found: str, digits: str, sizes: tuple[int, ...], beside: Beside, whole: bool) -> bool:
+    before = beside.text
+    if before.endswith("+") or (digits.startswith("00") and len(sizes) > 1):
+        international = digits.removeprefix("00")
+        fewest, most = checks.subscriber(international)
+        return fewest <= len(international) - ("(0)" in found) <= most
+    if _mobile(digits):
+        return True
+    if (not whole and len(sizes) == 1) or before[-1:] in ("$", "€", "£", "¥", "#"):
+        return False
+    if beside.phone():
+        return (len(sizes) > 1 or len(digits) <= 12) and not beside.other()
+    return len(sizes) > 1 and _national(found, digits, sizes, before) and not beside.other()
+
+
+def _mobile(digits: str) -> bool:
+    """Of China: 1, then 3 to 9, then nine digits; maybe after 86."""
+    own = digits.removeprefix("86") if len(digits) == 13 else digits
+    return len(own) == 11 and own[0] == "1" and own[1] in "3456789"
+
+
+def _national(found: str, digits: str, shape: tuple[int, ...], before: str) -> bool:
+    """A form that some country writes its numbers in, of separators and digits that no date or amount has."""
+    if shape not in SHAPES:
+        return False
+    if digits[0] == "0":
+        return 9 <= len(digits) <= 12
+    if shape in NORTH_AMERICAN:
+        own = digits[-10:]
+        return own[0] in "23456789" and own[3] in "23456789" and (len(digits) == 10 or digits[0] == "1")
+    if shape == (5, 5):
+        return digits[0] in "6789"
+    if digits[:3] in ("400", "800"):
+        return shape in FREEPHONE
+    if before.endswith("("):
+        return 9 <= len(digits) <= 12
+    return shape in HIGH and digits[0] in "6789" and "." not in found and not digits.endswith("000")
