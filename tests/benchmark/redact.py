@@ -257,14 +257,36 @@ def score(texts: Sequence[Text]) -> tuple[Score, Counter[str]]:
     return Score(found, len(texts), wrong, statistics.mean(shares)), missed
 
 
+def filled_with(piece: str) -> str:
+    """20,000 bytes of a piece over and over."""
+    return (piece * (20_000 // len(piece.encode()) + 1)).encode()[:20_000].decode("utf-8", "ignore")
+
+
+# What each rule, pattern and pass has most work with: nearly a match, again and again; and nothing but matches.
 ADVERSARIES = {
-    "digits": "1" * 20_000, "digits and gaps": "1 " * 10_000, "groups of four": "4111 " * 4000, "@": "@" * 20_000, "a@": "a@" * 10_000,
-    "a.": "a." * 10_000, "local part": "a" * 19_990 + "@b", "domain": "a@" + "b." * 9999, "colons": "1:" * 10_000, "hex": "ab:" * 6666,
-    "GB82": "GB82" * 5000, "keys": "key " * 5000, "born": "born on " * 2500, "address": "1 A A A A " * 2000, "://": "a://" * 5000,
-    "password": "password:" * 2222, "percent": "%31" * 6666, "brackets": "[" * 20_000, "plus": "+1" * 10_000, "parens": "(1)" * 6666,
-    "begin": "-----BEGIN " * 1818, "ids": "11010519491231002" * 1176, "spaces": " " * 20_000, "Dear": "Dear Mr " * 2500, "eyJ": "eyJ" * 6666,
-    "secret": "secret " * 2857, "account": "account number " * 1333, "zero-width": "\u200b" * 6666, "full-width": "１" * 6666, "号": "路1号" * 2857,
-}  # fmt: skip
+    piece: filled_with(piece)
+    for piece in (
+        # digits
+        "1", "1 ", "1.", "1-", "12-34-", "(1)", "+1", "00 ", "12 34 ", "123 456 ", "4111 ", "4 2 5 6 9 3 ", "1234567, ", "11010519491231002", "010-1234, ",
+        "+123456789012, ", "1111 1111 1111, ", "0011.2233.4455 ", "1:", "1.1.1.1.", "１", "１２ ", "٣", "1\u200b", "GB82", "½",
+        # signs
+        "@", "a@", "a.", "a@b.", "://", "a://", ".com/a ", "ab:", "[", "%31", "%2531", "%E4%BD%A0", "&amp;", "\0", "\x96", "\u200b", " ", "aé", "ＡＢ",
+        # words, and what nearly follows them
+        "key ", "secret ", "token ", "born on ", "born on 1 January ", "1 A A A A ", "1 A Street ", "St 1 ", "password:", "Dear Mr ", "account number is 12345 ",
+        "passport no ", "driver 1a ", "plate A1 ", "tel 123 ", "order 555 1234, ", "ssn ", "name: ", "user name ", "路1", "生日1", "我叫", "京A",
+        "-----BEGIN ", "eyJ", "sk-", "sk_live_", "AKIA", "SG.", "secret " + "a1" * 19 + " ",
+        # what they look for
+        "路1号", "a@b.co ", "@abc ", "1.2.3.4 ", "::1 ", "00:1B:44:11:3A:B7 ", "ab://abc ", "a.com/a ", "www.a.b ", "call 5551234 ", "13800138000,",
+        "+44 20 7946 0018, ", "4111 1111 1111 1111, ", "GB82WEST12345698765432 ", "11010519491231002X ", "ssn 123-45-6789 ", "京A12345", "my name is Bob ",
+    )
+} | {"local part": "a" * 19_990 + "@b", "domain": "a@" + "b." * 9999, "key of 19,000": "secret " + "a1" * 9990}  # fmt: skip
+FULL = 1 / 100  # finds a byte, from which on a text is one of finds
+
+
+def joined(reviews: Sequence[str], count: int = 100) -> list[str]:
+    """So many texts of 20,000 bytes, of reviews one after the other."""
+    blob = "\n".join(reviews).encode()
+    return [blob[20_000 * number : 20_000 * (number + 1)].decode("utf-8", "ignore") for number in range(count)]
 
 
 def seconds(text: str, runs: int = 5) -> float:
@@ -339,13 +361,19 @@ def review_lines(reviews: Sequence[str], show: bool = False) -> list[str]:
         pairs.append((moments[1] - moments[0], moments[2] - moments[1]))
     redacted, scored = (statistics.median(times) for times in zip(*pairs, strict=True))
     usual = statistics.median(seconds(review) / len(review.encode()) for review in sample)
-    worst, name = max((seconds(text, 3) / len(text.encode()), name) for name, text in ADVERSARIES.items())
+    long = statistics.median(seconds(text, 3) / len(text.encode()) for text in joined(reviews))
+    costs = {name: (seconds(text, 3), len(text.encode()), len(find(text))) for name, text in ADVERSARIES.items()}
+    worst, name = max((cost / size, name) for name, (cost, size, finds) in costs.items() if finds < FULL * size)
+    full = sorted((cost / finds, name) for name, (cost, size, finds) in costs.items() if finds >= FULL * size)
     return [
         f"finds in {len(reviews):,} reviews: {dict(kinds)}",
         f"a review of 230 words without any: {cost * 1e6:.0f} µs (bar 80), {cost / whole:.0%} of predict",
         f"a review of any kind: {taken / len(sample) * 1e6:.0f} µs alone, {(redacted - scored) / len(sample) * 1e6:.0f} µs in blocks; "
         f"predictions a second with it, against without: {scored / redacted:.0%}",
-        f"worst of {len(ADVERSARIES)} adversaries of 20,000 bytes ({name}), a byte: {worst / usual:.1f} times the median (bar 3)",
+        f"worst of {len(costs) - len(full)} texts of 20,000 bytes that hold hardly anything ({name!r}), a byte: {worst / long:.1f} times "
+        f"the median of reviews joined to such length (bar 3), {worst / usual:.1f} times that of single ones",
+        f"{len(full)} texts of nothing but finds: {full[0][0] * 1e6:.1f} ({full[0][1]!r}) to {full[-1][0] * 1e6:.1f} µs "
+        f"({full[-1][1]!r}) a find",
     ]
 
 

@@ -10,15 +10,16 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.redact.finder import PARTED
+from candor.redact.finder import PARTED, announced
 from candor.redact.normalise import Normal
-from candor.redact.rules import RULES, SHORTEST, STARTS, Rule
+from candor.redact.rules import RULES, SHORTEST, STARTS
 
 Places = NDArray[np.int64]
 
 _DIGIT, _ALWAYS, _PERCENT, _AMPERSAND, _BRACKET, _HIGH, _COLON, _SLASH, _DOT, _DASH = range(1, 11)
 _PADDING = b" " * 16
-_NEAR = 192  # bytes between a word and the number that it stands beside; of a street's, which has a capital, before it
+_NEAR = 192  # bytes between the number of a house and its street
+_WWW = b"www"
 _SECRET = 40  # of a key that is told by its length
 _FAR = 1 << 40
 _BITS = 14
@@ -54,16 +55,15 @@ class Words:
     """The words that announce something, in a perfect hash table of their first eight letters."""
 
     def __init__(self) -> None:
-        pairs: dict[int, list[tuple[Rule, str, int]]] = {}
-        for part, some in {**PARTED, b"www": []}.items():
-            offsets = [(RULES[place], word, word.lower().index(part.decode())) for place, word in some]
-            pairs.setdefault(int.from_bytes(part[:8], "little"), []).extend(offsets)
-        self.pairs: list[list[tuple[Rule, str, int]]] = [[], *pairs.values()]
-        """By word, the rules that it may announce, whole words of theirs, and where in those it stands."""
-        rules = [[rule for rule, _, _ in each] for each in self.pairs]
+        parts: dict[int, list[bytes]] = {}
+        for part in (*PARTED, _WWW):
+            parts.setdefault(int.from_bytes(part[:8], "little"), []).append(part)
+        self.parts = [[], *parts.values()]
+        self.phrases = [[phrase for part in each for phrase in _phrases(part)] for each in self.parts]
+        rules = [[RULES[place] for part in each for place, _ in PARTED.get(part, ())] for each in self.parts]
         self.digits = np.array([min((rule.digits for rule in each), default=0) for each in rules])
         self.street = np.array([bool(each) and all(rule.own for rule in each) for each in rules])
-        self.keys = np.array([0, *pairs], dtype=np.uint64)
+        self.keys = np.array([0, *parts], dtype=np.uint64)
         self.salt = next(
             salt for salt in range(1, 10000) if len({*self._buckets(self.keys, salt).tolist()}) == len(rules)
         )
@@ -96,6 +96,12 @@ def _letters_of(eights: NDArray[np.uint64]) -> NDArray[np.uint64]:
     low = eights & ~tops
     other = (~(low + np.uint64(0x1F1F1F1F1F1F1F1F)) | (low + np.uint64(0x0505050505050505)) | eights) & tops
     return eights & (((other & (~other + np.uint64(1))) >> np.uint64(7)) - np.uint64(1))
+
+
+def _phrases(part: bytes) -> list[tuple[bytes, int]]:
+    """Whole words of rules with this part in them, in lower case, and where in them it stands."""
+    words = {word.lower().encode() for _, word in PARTED.get(part, [(0, part.decode())])}
+    return [(word, word.index(part)) for word in words]
 
 
 _words = cache(Words)
@@ -170,15 +176,10 @@ class _Block:
 
     def _beside_digits(self, marks: Places) -> NDArray[np.bool_]:
         """Whether within six bytes there is a digit, or after it a pair of hexadecimal ones and one more mark."""
-        before, after = self._to_digits(marks)
-        near = (before <= 6) | (after <= 6)
+        following = self.digits.searchsorted(marks)
+        near: NDArray[np.bool_] = (marks - self._last[following] <= 6) | (self._next[following] - marks <= 6)
         near[:-1] |= (np.diff(marks) == 5) & _HEX[self.raw[marks[:-1] + 3]] & _HEX[self.raw[marks[:-1] + 4]]
         return near
-
-    def _to_digits(self, places: Places) -> tuple[Places, Places]:
-        """How many bytes the last digit is away, and the next one."""
-        following = self.digits.searchsorted(places)
-        return places - self._last[following], self._next[following] - places
 
     def numbers(self) -> Places:
         """Seven digits with only gaps between, or four numbers with dots between, or an IBAN's first four."""
@@ -233,30 +234,25 @@ class _Block:
         return begins[[len(token) >= _SECRET or _keyed(token) for token in tokens]]
 
     def announced(self, known: set[int]) -> set[int]:
-        """Words with what a rule of theirs wants behind them."""
+        """Texts with words of rules that find something in them."""
         words = _words()
         places, found = words.find(self.blob)
-        rows, (before, after) = self.row(places), self._to_digits(places)
-        digits, street = words.digits[found], words.street[found]
-        kept = (digits == 0) | np.where(street, (before < _NEAR) & (self.raw[places] < 97), after < _NEAR)
-        kept &= self.count[rows] >= digits
-        held: set[int] = set()
-        for word, row, place in zip(found[kept].tolist(), rows[kept].tolist(), places[kept].tolist(), strict=True):
-            if row not in held and row not in known and self._holds(words.pairs[word], row, place):
-                held.add(row)
-        return held
+        rows, before = self.row(places), places - self._last[self.digits.searchsorted(places)]
+        kept = self.count[rows] >= words.digits[found]
+        kept &= ~words.street[found] | ((before < _NEAR) & (self.raw[places] < 97))  # "12 High Street", with a capital
+        parts: dict[int, set[bytes]] = {}
+        for row, word, place in zip(rows[kept].tolist(), found[kept].tolist(), places[kept].tolist(), strict=True):
+            if row not in known and self._stands(words.phrases[word], place):
+                parts.setdefault(row, set()).update(words.parts[word])
+        return {row for row, some in parts.items() if _WWW in some or self._finds(row, some)}
 
-    def _holds(self, pairs: Sequence[tuple[Rule, str, int]], row: int, place: int) -> bool:
-        text, at = self.texts[row], place - int(self.starts[row])
-        possible = [each for each in pairs if each[0].digits <= self.count[row]]
-        if not text.isascii():
-            text = Normal(text).text
-            low = text.lower()
-            return not pairs or any(
-                word in (text if rule.own else low) and any(rule.find(text, low, [word])) for rule, word, _ in possible
-            )
-        for rule, word, offset in possible:
-            begin = at - offset
-            if text[begin : begin + len(word)].lower() == word.lower() and rule.stands(text, begin):
-                return True
-        return not pairs
+    def _stands(self, phrases: Sequence[tuple[bytes, int]], place: int) -> bool:
+        """Whether one of the phrases does, around its part that is there; or what is not ASCII and may be read so."""
+        return any(
+            (there := self.blob[place - offset : place - offset + len(phrase)].lower()) == phrase or not there.isascii()
+            for phrase, offset in phrases
+        )
+
+    def _finds(self, row: int, parts: set[bytes]) -> bool:
+        text = self.texts[row] if self.texts[row].isascii() else Normal(self.texts[row]).text
+        return any(announced(text, parts, int(self.count[row])))

@@ -74,7 +74,8 @@ def machines(text: str) -> Iterator[Find]:
         yield from (("MAC_ADDRESS", *match.span()) for match in compiled(_MAC).finditer(text))
     for match in compiled(_MAC_OF_FOURS).finditer(text):
         begin, end = match.start() - 4, match.end()
-        if any(c.isdigit() for c in text[begin:end]) and any(c.isalpha() for c in text[begin:end]):
+        found = text[begin:end].replace(".", "")
+        if not found.isdigit() and not found.isalpha():
             yield "MAC_ADDRESS", begin, end
     for match in compiled(_IPV4).finditer(text) if compiled(_DOTTED).search(text) else ():
         begin = match.start()

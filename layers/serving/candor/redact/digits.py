@@ -176,7 +176,8 @@ class Digits:
         zero, one, free = self._places(b"0"), self._places(b"1"), self._places(b"23456789")
         some = reduce(or_, (sized[length] for length in PHONE))
         abroad = sized[11] & one | reduce(or_, (sized[length] for length in PHONE[1:])) & free  # as country codes go
-        found = abroad & self._places(b"+") << 1 | some & zero & zero >> 1 & (one | free) >> 2
+        found = abroad & self._places(b"+") << 1
+        found |= zero & zero >> 1 & (one >> 2 & sized[13] | free >> 2 & reduce(or_, (sized[10 + n] for n in range(6))))
         mobile = one & self._places(b"3456789") >> 1
         found |= mobile & sized[11] | self._places(b"8") & self._places(b"6") >> 1 & mobile >> 2 & sized[13]
         return found | self._shaped(zero, free) | (self._first & some if announced else 0)

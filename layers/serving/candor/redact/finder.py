@@ -5,7 +5,7 @@ hide nothing. What most texts have nothing of is asked first, of all of the text
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from candor.redact import addresses, numbers
@@ -51,13 +51,12 @@ def _candidates(text: str) -> Iterator[Find]:
     if b"www" in words:
         yield from addresses.hosts(text)
     yield from addresses.emails(text)
-    parts, visible = _starters(digits).intersection(words), octets.translate(_VISIBLE)
-    if b"x" * SHORTEST in visible or "-----BEGIN " in text:
+    if has_token(octets, SHORTEST) or "-----BEGIN " in text:
         for literal in LITERALS:
             yield from literal.find(text)
         if b"secret" in words or b"aws" in words:
             yield from aws_secrets(text)
-    yield from _announced(text, parts, digits, visible, han)
+    yield from announced(text, _starters(digits).intersection(words), digits, han)
     if han and "号" in text:
         yield from chinese_addresses(text)
     if digits >= _FEW or ":" in text or text.count("-") >= _DASHES:
@@ -109,9 +108,8 @@ def _starters(digits: int) -> frozenset[bytes]:
     return _of(min(digits, 9))
 
 
-def _announced(
-    text: str, parts: set[bytes] | frozenset[bytes], digits: int, visible: bytes, han: bool
-) -> Iterator[Find]:
+def announced(text: str, parts: Iterable[bytes], digits: int, han: bool = False) -> Iterator[Find]:
+    """What rules find whose words have one of these parts, in a text of so many digits."""
     pairs = [pair for part in parts for pair in PARTED[part]]
     pairs += _SHORT if digits >= _FEWEST_SHORT else []
     pairs += _CHINESE if han else []
@@ -122,10 +120,17 @@ def _announced(
     found: dict[int, list[str]] = {}
     for place, word in pairs:
         rule = RULES[place]
-        if rule.digits <= digits and b"x" * rule.token in visible and word in (text if rule.own else low):
+        if rule.digits <= digits and word in (text if rule.own else low):
             found.setdefault(place, []).append(word)
     for place in sorted(found):
-        yield from RULES[place].find(text, low, found[place])
+        token = RULES[place].token
+        if not token or has_token(text.encode("ascii", "replace"), token):
+            yield from RULES[place].find(text, low, found[place])
+
+
+def has_token(octets: bytes, length: int) -> bool:
+    """Whether so many visible characters stand in a row."""
+    return b"x" * length in octets.translate(_VISIBLE)
 
 
 _FEWEST_SHORT = min(RULES[place].digits for place, _ in _SHORT)

@@ -30,7 +30,7 @@ _PIECES = (
     r"(?<=[^\x00-\x7f])[^\x00-\x7f]*+"
     rf"|(?<=%){_ESCAPE[1:]}(?:{_ESCAPE})*+"
     rf"|(?<=&)(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(_REFERENCES)});"
-    r"|(?<=[\x00-\x1f\x7f])"
+    r"|(?<=[\x00-\x1f\x7f])[\x00-\x08\x0b\x0c\x0e-\x1d\x1f\x7f]*+"
 )
 _MASK = rf"(?:{'|'.join(TYPES)})(?::[0-9a-f]{{8}})?\]"
 _MASKED = rf"\[{_MASK}"
@@ -115,14 +115,16 @@ class Normal:
 def _new(match: re.Match[str]) -> str:
     """What stands for a piece."""
     found = match[0]
-    if len(found) == 1:
-        return stand_in(found) if found > "\x7f" else decoded(found)
+    if len(found) == 1 and found > "\x7f":
+        return stand_in(found)
     if found[0] == "[":
         return BARRIER * len(found)
     if found[0] == "%":
         return _simple(found) or "".join(map(decoded, compiled(_ESCAPE).findall(found)))
-    if found.isascii():
+    if found[0] == "&":
         return decoded(found)
+    if found.isascii():
+        return "".join(map(decoded, found))
     return found if _stays(found) else "".join(map(stand_in, found))
 
 
@@ -138,8 +140,10 @@ def _lengths(found: str) -> Iterator[tuple[int, int, int]]:
     """Of a piece, how many characters stand for how many, and how many times in a row."""
     if found[0] == "%":
         units = [(len(decoded(each)), len(each)) for each in compiled(_ESCAPE).findall(found)]
-    elif found.isascii():
+    elif found[0] == "&":
         units = [(len(decoded(found)), len(found))]
+    elif found.isascii():
+        units = [(len(decoded(each)), 1) for each in found]
     else:
         units = [(1, 1)] * len(found) if _stays(found) else [(len(stand_in(each)), 1) for each in found]
     return ((*unit, len(list(times))) for unit, times in groupby(units))

@@ -40,12 +40,6 @@ class Rule(NamedTuple):
             if self.holds(match[1]):
                 yield self.kind, *match.span(1)
 
-    def stands(self, text: str, begin: int) -> bool:
-        """Whether one of the words that starts there is one that announces something, whatever that is."""
-        if self.own:
-            return self._regex.search(text, max(0, begin - self.own), begin + self.reach) is not None
-        return self._regex.match(text, begin) is not None
-
     @property
     def _regex(self) -> re.Pattern[str]:
         return compiled(self.pattern if self.own else _any(self.words, self.whole) + self.pattern)
@@ -57,13 +51,25 @@ def _any(words: tuple[str, ...], whole: bool) -> str:
 
     It starts with a set of characters, for which the regular expression engine skips quickly through the rest.
     """
-    firsts: dict[str, list[str]] = {}
-    for word in sorted(words, key=len, reverse=True):
-        firsts.setdefault(word[0], []).append(re.escape(word[1:]))
+    firsts = _by_first(words)
     either = {first: "".join({first, first.upper()}) for first in firsts}
     before = "(?<![A-Za-z0-9].)" if whole else ""
     rests = "|".join(f"(?<=[{either[first]}])(?i:{'|'.join(rest)})" for first, rest in firsts.items())
     return f"[{''.join(either.values())}]{before}(?:{rests})"
+
+
+def _by_first(words: Iterable[str]) -> dict[str, list[str]]:
+    """Patterns of what follows the first letter of each word, the longest first."""
+    firsts: dict[str, list[str]] = {}
+    for word in sorted(words, key=len, reverse=True):
+        firsts.setdefault(word[0], []).append(re.escape(word[1:]))
+    return firsts
+
+
+def _either(words: Iterable[str]) -> str:
+    """A pattern of any of these words as they are, that looks at a first letter once."""
+    branches = (f"{first}(?:{'|'.join(rest)})" for first, rest in _by_first(words).items())
+    return f"(?:{'|'.join(branches)})"
 
 
 def _joined(first: str, second: str) -> tuple[str, ...]:
@@ -115,7 +121,7 @@ _STREETS = (
     "Street", "St", "Avenue", "Ave", "Road", "Rd", "Boulevard", "Blvd", "Lane", "Ln", "Drive", "Dr", "Court", "Ct", "Place", "Pl", "Square",
     "Sq", "Way", "Terrace", "Ter", "Parkway", "Pkwy", "Highway", "Hwy", "Close", "Crescent", "Gardens", "Grove", "Mews", "Row",
 )  # fmt: skip
-_HOUSE = rf"[0-9]{{1,5}}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:[A-Z0-9][\w'.]{{0,20}}[ ]){{1,4}}(?:{'|'.join(_STREETS)})\b\.?"
+_HOUSE = rf"[0-9]{{1,5}}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:[A-Z0-9][\w'.]{{0,20}}[ ]){{1,4}}{_either(_STREETS)}\b\.?"
 _UNIT = r"(?:,?[ ](?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|\#)\.?[ ]?\#?\w{1,6})"
 _CITY = r"(?:,[ ][A-Z][A-Za-z'.]{1,20}(?:[ ][A-Z][A-Za-z'.]{1,20}){0,2})"
 _ZIP = r"(?:,?[ ](?:[A-Z]{2}[ ]\d{5}(?:-\d{4})?|\d{5}(?:-\d{4})?|[A-Z]{1,2}\d[A-Z0-9]?[ ]\d[A-Z]{2}))"
@@ -135,9 +141,9 @@ RULES = (
     Rule("PASSPORT_NUMBER", ("passport", "护照"), rf"{_IS}([A-Za-z]{{0,2}}[0-9][A-Za-z0-9]{{5,8}})(?![A-Za-z0-9])", _some_digits, digits=3),
     Rule("DRIVER_ID", ("driver", "drivers", "driving lic", "驾驶证", "驾照"), rf"'?s?'?(?:[ ]?(?i:licen[cs]e|ence|ense|id|permit))?{_IS}({_NUMBERED}(?:[ \-]{_NUMBERED}){{0,4}}+)", _driver, digits=3),
     Rule("LICENSE_PLATE", tuple(_PROVINCES), rf"([{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳])", own=1),
-    Rule("LICENSE_PLATE", ("plate", "plates", "registration", "reg no", "car reg", "vehicle reg", "car tag", "vehicle tag", "license tag", "licence tag", "车牌", "牌照"), rf"s?{_IS}([A-Z0-9]{{1,4}}(?:[ \-]?[A-Z0-9]{{1,4}}){{1,3}})(?![A-Za-z0-9])", _plate, digits=1),
-    Rule("DATE_TIME", ("born", "birth", "birthday", "birthdate", "birth date", "dob", "d.o.b"), rf"\.?(?i:[ ](?:is|was|on))?[ ]?[:=：]?[ ]?(?:on |the )?((?i:{_DATE}))(?!\d)", whole=True, digits=3),
-    Rule("DATE_TIME", ("生日", "出生"), rf"(?:日期|于)?[ ]?[:=：是为]?[ ]?((?i:{_DATE}))(?!\d)", digits=3),
+    Rule("LICENSE_PLATE", ("plate", "plates", "registration", "reg no", "car reg", "vehicle reg", "car tag", "vehicle tag", "license tag", "licence tag", "车牌", "牌照"), rf"s?+{_IS}(?=(?:[ \-]?[A-Z0-9]){{4}})([A-Z0-9]{{1,4}}(?:[ \-]?[A-Z0-9]{{1,4}}){{1,3}})(?![A-Za-z0-9])", _plate, digits=1),
+    Rule("DATE_TIME", ("born", "birth", "birthday", "birthdate", "birth date", "dob", "d.o.b"), rf"\.?+(?i:[ ](?:is|was|on))?+[ ]?+[:=：]?+[ ]?+(?:on |the )?+((?i:{_DATE}))(?!\d)", whole=True, digits=3),
+    Rule("DATE_TIME", ("生日", "出生"), rf"(?:日期|于)?+[ ]?+[:=：是为]?+[ ]?+((?i:{_DATE}))(?!\d)", digits=3),
     Rule("DATE_TIME", ("生",), r"(\d{4}年\d{1,2}月\d{1,2}日)(?=出?生)", digits=6, own=16),
     Rule("BANK_ROUTING", ("routing", "aba"), r"[^0-9\n]{0,24}+([0-9]{9})(?![0-9])", checks.routing, digits=9, whole=True),
     Rule("BANK_ROUTING", ("sort code",), rf"{_IS}([0-9]{{2}}[ \-]?[0-9]{{2}}[ \-]?[0-9]{{2}})(?![0-9])", digits=6),
