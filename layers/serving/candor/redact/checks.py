@@ -51,6 +51,11 @@ _ISSUERS = (
 _ISSUED = {
     length: re.compile("|".join(first for first, lengths in _ISSUERS if length in lengths)) for length in range(13, 20)
 }
+FIRSTS = {
+    length: bytes({ord(start[0]) for first, lengths in _ISSUERS if length in lengths for start in first.split("|")})
+    for length in _ISSUED
+}
+"""First digits of cards by length."""
 _PROVINCES = frozenset(
     [
         "11",
@@ -115,9 +120,9 @@ def luhn(digits: str) -> bool:
     return (sum(octets[::-1][::2]) + sum(octets[::-1][1::2].translate(_DOUBLED)) - 48 * len(octets)) % 10 == 0
 
 
-def issued(digits: str) -> bool:
-    """Whether a number is of an issuer's range and of its length."""
-    return len(digits) in _ISSUED and _ISSUED[len(digits)].match(digits) is not None
+def issued(digits: str, length: int, place: int = 0) -> bool:
+    """Whether so many digits from a place on are of an issuer's range, and of the length that its cards have."""
+    return _ISSUED[length].match(digits, place) is not None
 
 
 def iban(value: str) -> bool:

@@ -12,6 +12,8 @@ from functools import cache, cached_property, reduce
 from itertools import accumulate, compress
 from operator import or_
 
+from candor.redact import checks
+
 FEWEST = 7  # digits that say anything without a word beside them
 CARD = range(13, 20)  # digits of a card: ISO/IEC 7812
 RESIDENT = (15, 17, 18)  # of a resident ID: GB 11643; of one in 17 the check character is an X
@@ -123,10 +125,9 @@ class Digits:
 
     def cards(self) -> Iterator[tuple[int, int]]:
         """Lengths of cards, and windows of each, from a digit that issuers have, that pass Luhn's check."""
-        if any(self._windows[length] for length in CARD):
-            first = self._places(b"2345689")
-            for length in CARD:
-                yield length, self._luhn(self._windows[length] & first, length)
+        for length in CARD:
+            if windows := self._windows[length]:
+                yield length, self._luhn(windows & self._places(checks.FIRSTS[length]), length)
 
     def _luhn(self, starts: int, length: int) -> int:
         """Of windows those that pass: all sums of one length at once, in a byte each, by one multiplication.
@@ -161,8 +162,7 @@ class Digits:
         zero, one, province = self._places(b"0"), self._places(b"1"), self._places(b"12345689")
         late = self._places(b"89")
         year = one & late >> 1 | self._places(b"2") & zero >> 1
-        born = {15: (zero | one) >> 8 | (zero | one) >> 9, 17: year >> 6 | year >> 7}
-        born[18] = born[17]
+        born = {15: (zero | one) >> 8, 17: year >> 6, 18: year >> 6}
         for length in RESIDENT:
             yield length, self._windows[length] & province & born[length]
 

@@ -5,7 +5,7 @@ Where one may begin is told by candor.redact.digits; here it is judged, by its c
 
 import re
 from collections.abc import Iterator
-from heapq import heapify, heappop, heapreplace
+from heapq import heappop, heapreplace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -40,31 +40,42 @@ _X = r"[ _\-]?[xX]"
 
 def checked(text: str, digits: Digits) -> Iterator[Find]:
     """Numbers that a checksum vouches for: cards and resident IDs. Of several that overlap the first, then the shortest."""
-    free, nearest = 0, []
-    for card, some in enumerate((digits.residents(), digits.cards())):
-        nearest += [(where.index("1"), length, card, where) for length, bits in some if bits and (where := flags(bits))]
-    heapify(nearest)
+    value, free = digits.octets.decode(), 0
+    nearest = [(-1, length, 0, flags(bits)) for length, bits in digits.residents()]
+    nearest += [(-1, length, 1, _issued(flags(bits), value, length)) for length, bits in digits.cards()]
     while nearest:
-        place, length, card, where = nearest[0]
-        if place >= free and (found := _with_checksum(text, digits, place, length, card)):
+        place, length, rank, where = nearest[0]
+        if place >= free and (found := (_resident, _card)[rank](text, digits, place, place + length)):
             yield found
             free = place + length
         following = where.find("1", max(place + 1, free))
         if following < 0:
             heappop(nearest)
         else:
-            heapreplace(nearest, (following, length, card, where))
+            heapreplace(nearest, (following, length, rank, where))
 
 
-def _with_checksum(text: str, digits: Digits, place: int, length: int, card: int) -> Find | None:
-    value = digits.value(place, place + length)
-    if card:
-        return ("CREDIT_DEBIT_NUMBER", *digits.span(place, place + length)) if checks.issued(value) else None
-    after = compiled(_X).match(text, digits.offset(place + length - 1) + 1) if length == 17 else None
-    if (length == 17 and not after) or not checks.resident_id(value + "X" * bool(after)):
-        return None
-    begin, end = digits.span(place, place + length)
-    return "CN_RESIDENT_ID", begin, after.end() if after else end
+def _issued(where: str, digits: str, length: int) -> str:
+    """Those of the places from which on digits are of an issuer's range."""
+    kept = bytearray(b"0") * len(where)
+    for match in re.finditer("1", where):
+        if checks.issued(digits, length, match.start()):
+            kept[match.start()] = 49
+    return kept.decode()
+
+
+def _card(text: str, digits: Digits, place: int, end: int) -> Find:
+    return "CREDIT_DEBIT_NUMBER", *digits.span(place, end)
+
+
+def _resident(text: str, digits: Digits, place: int, end: int) -> Find | None:
+    value, (begin, after) = digits.value(place, end), digits.span(place, end)
+    if len(value) == 17:
+        x = compiled(_X).match(text, after)
+        if not x:
+            return None
+        value, after = value + "X", x.end()
+    return ("CN_RESIDENT_ID", begin, after) if checks.resident_id(value) else None
 
 
 _LETTER_OR_DIGIT = (

@@ -121,7 +121,7 @@ _STREETS = (
     "Street", "St", "Avenue", "Ave", "Road", "Rd", "Boulevard", "Blvd", "Lane", "Ln", "Drive", "Dr", "Court", "Ct", "Place", "Pl", "Square",
     "Sq", "Way", "Terrace", "Ter", "Parkway", "Pkwy", "Highway", "Hwy", "Close", "Crescent", "Gardens", "Grove", "Mews", "Row",
 )  # fmt: skip
-_HOUSE = rf"[0-9]{{1,5}}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:[A-Z0-9][\w'.]{{0,20}}[ ]){{1,4}}{_either(_STREETS)}\b\.?"
+_HOUSE = rf"[0-9]{{1,5}}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:[A-Z0-9][\w'.]{{0,20}}+[ ]){{1,4}}{_either(_STREETS)}\b\.?"
 _UNIT = r"(?:,?[ ](?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|\#)\.?[ ]?\#?\w{1,6})"
 _CITY = r"(?:,[ ][A-Z][A-Za-z'.]{1,20}(?:[ ][A-Z][A-Za-z'.]{1,20}){0,2})"
 _ZIP = r"(?:,?[ ](?:[A-Z]{2}[ ]\d{5}(?:-\d{4})?|\d{5}(?:-\d{4})?|[A-Z]{1,2}\d[A-Z0-9]?[ ]\d[A-Z]{2}))"
