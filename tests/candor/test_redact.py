@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from candor.redact import MODES, TYPES, Entity, checks, find, redact
 from candor.redact.digits import Digits
+from candor.redact.normalise import Normal
 from tests.benchmark import redact as bench
 
 EXAMPLES = {
@@ -246,3 +247,45 @@ def test_offsets_after_redaction_lead_back_to_the_text_as_it_was():
         begin = done.text.index(kind)
         assert text[slice(*done.origin(begin, begin + len(kind)))] == value
     assert redact("plain").origin(0, 5) == (0, 5)
+
+
+odd = st.sampled_from(
+    [
+        "１",
+        "٣",
+        "\u200b",
+        "\u00ad",
+        "%41",
+        "%E4%BD%A0",
+        "%2541",
+        "&amp;",
+        "&#65;",
+        "½",
+        "é",
+        "你",
+        "a",
+        " ",
+        "\x07",
+        "\x96",
+        "[",
+        "％",
+    ]
+)
+
+
+@given(st.lists(odd, max_size=12).map(" ".join) | st.lists(odd, max_size=12).map(lambda each: " " + "".join(each)))
+def test_each_normalised_character_leads_back_to_what_it_stands_for(text):
+    normal = Normal(text)
+    end = 0
+    for place, character in enumerate(normal.text):
+        begin, after = normal.span(place, place + 1)
+        assert character in Normal(" " + text[begin:after]).text[1:], (text, place)
+        assert begin >= end or normal.span(place - 1, place) == (begin, after)
+        end = after
+
+
+def test_signs_of_windows_1252_that_were_read_as_latin_1_are_what_they_were():
+    assert find("4111\x9611111111\x971111") == [Entity("CREDIT_DEBIT_NUMBER", 0, 18)]
+    assert find("Password: \x93hunter2\x94") == [Entity("PASSWORD", 11, 18)]
+    assert find("My name\x92s Bob Doe") == [Entity("NAME", 10, 17)]
+    assert find("4111x11111111x1111") == []
