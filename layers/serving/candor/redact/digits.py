@@ -50,12 +50,12 @@ _GAPS = b" \t\r\n\x1e\x1f_()/-."
 _BREAKS = b"#+"
 
 
-def _table(**kinds: bytes) -> bytes:
+def _table(kinds: dict[str, bytes]) -> bytes:
     """A translation to these letters from the octets that each has, and from all others to a break."""
     return bytes(next((ord(kind) for kind, octets in kinds.items() if octet in octets), 35) for octet in range(256))
 
 
-_KINDS = _table(d=b"0123456789", p=b"(", g=_GAPS)  # a digit, an opening bracket, any other gap
+_KINDS = _table({"d": b"0123456789", "p": b"(", ".": b".", "g": _GAPS})  # a digit, a bracket, a dot, any other gap
 _NO_GAP = bytes(octet not in _GAPS for octet in range(256))
 _VALUES = bytes(octet - 48 if octet in b"0123456789" else 0 for octet in range(256))
 _DOUBLED = bytes(2 * value // 10 + 2 * value % 10 for value in _VALUES)
@@ -89,14 +89,16 @@ class Digits:
         self._cut = "#".join(["", *self._runs, ""]).encode()
         self.octets = self._cut.translate(None, _GAPS)
         kinds = self._cut.translate(_KINDS)
-        # A digit that starts a group takes its gap's letter, or o after an opening bracket; then all gaps go.
-        for several, one in (b"pd", b"o"), (b"p", b"g"), (b"gg", b"g"), (b"gg", b"g"), (b"gd", b"s"), (b"#d", b"#s"):
+        # A digit that starts a group becomes an o after an opening bracket, a t after a dot, else an s; then gaps go.
+        for several, one in (b"pd", b"o"), (b".d", b"t"), (b"p", b"g"), (b"gd", b"s"), (b"#d", b"#s"):
             kinds = kinds.replace(several, one)
-        kinds = kinds.replace(b"g", b"")
+        kinds = kinds.translate(None, b"g.")
         breaks = _bits(kinds.translate(_only(b"#")))
         self._opened = _bits(kinds.translate(_only(b"o")))
         """Where a group of digits starts, right after a bracket."""
-        self._starts = _bits(kinds.translate(_only(b"so")))
+        self._dotted = _bits(kinds.translate(_only(b"t")))
+        """Where one starts, right after a dot."""
+        self._starts = _bits(kinds.translate(_only(b"sto")))
         """Where any starts."""
         self._edges = self._starts | breaks
         """Where one may end, exclusive."""
@@ -159,7 +161,7 @@ class Digits:
         """Lengths of resident IDs, and windows of each that may have a province and a year or month of birth."""
         if not any(self._windows[length] for length in RESIDENT):
             return
-        zero, one, province = self._places(b"0"), self._places(b"1"), self._places(b"12345689")
+        zero, one, province = self._places(b"0"), self._places(b"1"), self._places(b"123456789")
         late = self._places(b"89")
         year = one & late >> 1 | self._places(b"2") & zero >> 1
         born = {15: (zero | one) >> 8, 17: year >> 6, 18: year >> 6}
@@ -170,20 +172,27 @@ class Digits:
         """Whether any groups together are as long as a telephone number."""
         return any(self._windows[length] for length in PHONE)
 
-    def phones(self, announced: bool) -> int:
-        """Where a telephone number may start, or one of a person in the US; `announced`: the text has words for them."""
-        sized = self._windows
-        zero, one, free = self._places(b"0"), self._places(b"1"), self._places(b"23456789")
-        some = reduce(or_, (sized[length] for length in PHONE))
-        abroad = sized[11] & one | reduce(or_, (sized[length] for length in PHONE[1:])) & free  # as country codes go
-        found = abroad & self._places(b"+") << 1
-        found |= zero & zero >> 1 & (one >> 2 & sized[13] | free >> 2 & reduce(or_, (sized[10 + n] for n in range(6))))
-        mobile = one & self._places(b"3456789") >> 1
-        found |= mobile & sized[11] | self._places(b"8") & self._places(b"6") >> 1 & mobile >> 2 & sized[13]
-        return found | self._shaped(zero, free) | (self._first & some if announced else 0)
+    def phones(self, announced: bool) -> dict[int, int]:
+        """By length, windows that may be a telephone's number, or one of a person in the US.
 
-    def _shaped(self, zero: int, free: int) -> int:
-        """Where groups stand as in some country's numbers, and their digits may be such a number's."""
+        `announced`: the text has words for them, so that any number may be one that a run starts with.
+        """
+        sized, zero, one, free = self._windows, self._places(b"0"), self._places(b"1"), self._places(b"23456789")
+        abroad = self._places(b"+") << 1, zero & zero >> 1
+        mobile = one & self._places(b"3456789") >> 1
+        chinese = {11: mobile, 13: self._places(b"8") & self._places(b"6") >> 1 & mobile >> 2}
+        shaped = self._shaped(zero, free)
+        found = {}
+        for length in PHONE:
+            starts = chinese.get(length, 0) | (self._first if announced else 0)
+            for prefix, bits in zip((0, 2), abroad, strict=True):  # a country's code, which no 0 starts; 1 has ten more
+                own = length - prefix
+                starts |= bits & (free >> prefix if own >= 8 else 0) | bits & (one >> prefix if own == 11 else 0)
+            found[length] = sized[length] & starts | shaped.get(length, 0)
+        return found
+
+    def _shaped(self, zero: int, free: int) -> dict[int, int]:
+        """By length, where groups stand as in some country's numbers, and their digits may be such a number's."""
         sized, going = [0], self._starts
         for size in range(1, 10):
             edge = self._edges >> size
@@ -198,17 +207,21 @@ class Digits:
                     walk(rest, (*shape, size), here)
 
         walk(_TREE, (), self._starts)
-        found, led = shapes.get(_US, 0), zero & ~zero >> 1 | self._opened
+        found: dict[int, int] = {sum(_US): shapes.get(_US, 0)}
+        led, service = zero & ~zero >> 1 | self._opened, self._places(b"48") & zero >> 1 & zero >> 2
         for shape in shapes.keys() & SHAPES:
-            bits = shapes[shape]
-            found |= bits & led
+            bits, length = shapes[shape], sum(shape)
+            may = led
             if shape in NORTH_AMERICAN:
                 own = len(shape) == 4  # after the 1 of the country
-                found |= bits & free >> own & free >> 3 + own
+                may |= free >> own & free >> 3 + own
             if shape in HIGH:
-                found |= bits & self._places(b"6789")
+                round_ = zero >> length - 3 & zero >> length - 2 & zero >> length - 1
+                dotted = reduce(or_, (self._dotted >> sum(shape[:count]) for count in range(1, len(shape))))
+                may |= self._places(b"6789") & ~service & ~((round_ | dotted) if len(shape) > 2 else 0)
             if shape in FREEPHONE:
-                found |= bits & self._places(b"48") & zero >> 1
+                may |= service
+            found[length] = found.get(length, 0) | bits & may
         return found
 
     # One place after the other, for what is to be judged.
@@ -224,6 +237,14 @@ class Digits:
             at = self._edge_flags.index("1", at + 1)
             found.append(at)
         return found
+
+    def soon_over(self, place: int, groups: int) -> bool:
+        """Whether a run is, after so many groups from there on or fewer."""
+        for _ in range(groups):
+            place = self._edge_flags.index("1", place + 1)
+            if self.octets[place] in _BREAKS:
+                return True
+        return False
 
     def begins(self, place: int) -> bool:
         """Whether a run does, there."""

@@ -82,8 +82,8 @@ class Normal:
         for match in (
             compiled(_PIECE).finditer(self._written) if self.text != self._written else ()
         ):  # a mask moves nothing
-            origin = match.start()
-            for length, width, times in _lengths(match[0]):
+            found, origin = match[0], match.start()
+            for length, width, times in _lengths(found) if len(found) > 1 else ((len(_new(match)), 1, 1),):
                 if length != width:
                     pieces.append(Piece(origin + shift, origin, length, width, times))
                     shift += (length - width) * times

@@ -5,12 +5,14 @@ Where one may begin is told by candor.redact.digits; here it is judged, by its c
 
 import re
 from collections.abc import Iterator
+from functools import reduce
 from heapq import heappop, heapreplace
 from itertools import pairwise
+from operator import or_
 from typing import NamedTuple
 
 from candor.redact import checks
-from candor.redact.digits import FEWEST, FREEPHONE, HIGH, NORTH_AMERICAN, PHONE, SHAPES, Digits, flags
+from candor.redact.digits import FREEPHONE, HIGH, NORTH_AMERICAN, SHAPES, Digits, flags
 from candor.redact.patterns import Find, compiled
 
 _GROUPS = 5  # of one telephone number at most
@@ -35,6 +37,7 @@ def _before(words: tuple[str, ...], reach: int) -> str:
 
 _PHONE_BEFORE, _PERSON_BEFORE = _before(_PHONE_WORDS, 20), _before(_PERSON_WORDS, 24)
 _OTHER_BEFORE = _before(_OTHER_WORDS, 16)
+_DIGIT_BACKWARDS = r"[0-9\n]"
 _X = r"[ _\-]?[xX]"
 
 
@@ -96,22 +99,6 @@ def ibans(text: str) -> Iterator[Find]:
             yield "INTERNATIONAL_BANK_ACCOUNT_NUMBER", place, end
 
 
-class Beside(NamedTuple):
-    """What stands before a run of digits, or the one character before a group that is not its first."""
-
-    text: str
-    words: "Words"
-
-    def phone(self) -> bool:
-        return self.words.phone and compiled(_PHONE_BEFORE).search(self.text) is not None
-
-    def person(self) -> bool:
-        return self.words.person and compiled(_PERSON_BEFORE).search(self.text) is not None
-
-    def other(self) -> bool:
-        return self.words.other and compiled(_OTHER_BEFORE).search(self.text) is not None
-
-
 class Words(NamedTuple):
     """Whether words that announce numbers of a kind stand in a text at all."""
 
@@ -125,54 +112,83 @@ class Words(NamedTuple):
         return cls(*(any(word in low for word in words) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS)))
 
 
+class Number(NamedTuple):
+    """Neighbouring groups of digits that may be a telephone's number, or one of a person."""
+
+    text: str
+    """As it stands there."""
+    digits: str
+    shape: tuple[int, ...]
+    """How many digits each group has."""
+    before: str
+    """What stands before a run of digits, without digits in it; of a group that is not its first, one character."""
+    whole: bool
+    """Whether it is all of its run."""
+    words: Words
+
+    def after_phone(self) -> bool:
+        return self.words.phone and compiled(_PHONE_BEFORE).search(self.before) is not None
+
+    def after_person(self) -> bool:
+        return self.words.person and compiled(_PERSON_BEFORE).search(self.before) is not None
+
+    def after_other(self) -> bool:
+        return self.words.other and compiled(_OTHER_BEFORE).search(self.before) is not None
+
+
 def shaped(text: str, digits: Digits) -> Iterator[Find]:
-    """Telephone numbers and those of people in the US, told by their shape or the word before them."""
+    """Telephone numbers and those of people in the US, told by their shape or the word before them; the longest first."""
     if not digits.grouped():
         return
     words, free = Words.of(text), 0
-    for match in re.finditer("1", flags(digits.phones(words.phone or words.person))):
+    by_length = digits.phones(words.phone or words.person)
+    starts = {length: flags(bits).ljust(len(digits.octets), "0") for length, bits in by_length.items() if bits}
+    for match in re.finditer("1", flags(reduce(or_, by_length.values(), 0))):
         place = match.start()
-        ends = digits.ends(place) if place >= free else []
-        begin = digits.offset(place) if ends else 0
-        beside = Beside(text[max(0, begin - (_NEAR if digits.begins(place) else 1)) : begin], words)
-        apart = len(ends) <= _SET_APART and digits.over(ends[-1]) if ends else False
-        for last in range(len(ends) if apart else min(len(ends), _GROUPS), 0, -1):
-            size, end = ends[last - 1] - place, digits.offset(ends[last - 1] - 1) + 1
-            if size < FEWEST:
-                break
-            if size > PHONE[-1] or end - begin > _WIDEST:
-                continue
-            sizes = tuple(after - before for before, after in pairwise([place, *ends[:last]]))
-            whole = digits.begins(place) and digits.over(ends[last - 1])
-            kind = _of_shape(text[begin:end], digits.value(place, ends[last - 1]), sizes, beside, whole)
-            if kind:
-                yield kind, begin - (begin > 0 and text[begin - 1] in "+("), end
-                free = ends[last - 1]
+        for length in sorted(starts, reverse=True) if place >= free else ():
+            if starts[length][place] == "1" and (found := _judged(text, digits, place, place + length, words)):
+                yield found
+                free = place + length
                 break
 
 
-def _of_shape(found: str, digits: str, sizes: tuple[int, ...], beside: Beside, whole: bool) -> str:
-    if len(digits) == 9 and (sizes == (3, 2, 4) or beside.person()):
-        if checks.itin(digits):
+def _judged(text: str, digits: Digits, place: int, end: int, words: Words) -> Find | None:
+    begin, after = digits.span(place, end)
+    ends = [each for each in digits.ends(place) if each <= end]
+    if after - begin > _WIDEST or (len(ends) > _GROUPS and not digits.soon_over(place, _SET_APART)):
+        return None
+    shape = tuple(later - sooner for sooner, later in pairwise([place, *ends]))
+    first = digits.begins(place)
+    before = text[max(0, begin - (_NEAR if first else 1)) : begin]
+    if first and (last := compiled(_DIGIT_BACKWARDS).search(before[::-1])):
+        before = before[len(before) - last.start() :]
+    number = Number(text[begin:after], digits.value(place, end), shape, before, first and digits.over(end), words)
+    kind = _of_shape(number)
+    return (kind, begin - (begin > 0 and text[begin - 1] in "+("), after) if kind else None
+
+
+def _of_shape(number: Number) -> str:
+    if len(number.digits) == 9 and (number.shape == (3, 2, 4) or number.after_person()):
+        if checks.itin(number.digits):
             return "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER"
-        if checks.ssn(digits):
+        if checks.ssn(number.digits):
             return "SSN"
-    return "PHONE" if _phone(found, digits, sizes, beside, whole) else ""
+    return "PHONE" if _phone(number) else ""
 
 
-def _phone(found: str, digits: str, sizes: tuple[int, ...], beside: Beside, whole: bool) -> bool:
-    before = beside.text
-    if before.endswith("+") or (digits.startswith("00") and len(sizes) > 1):
+def _phone(number: Number) -> bool:
+    digits, groups = number.digits, len(number.shape)
+    if number.before.endswith("+") or (digits.startswith("00") and groups > 1):
         international = digits.removeprefix("00")
         fewest, most = checks.subscriber(international)
-        return fewest <= len(international) - ("(0)" in found) <= most
+        return fewest <= len(international) - ("(0)" in number.text) <= most
     if _mobile(digits):
         return True
-    if (not whole and len(sizes) == 1) or before[-1:] in ("$", "€", "£", "¥", "#"):
+    if (not number.whole and groups == 1) or number.before[-1:] in ("$", "€", "£", "¥", "#"):
         return False
-    if beside.phone():
-        return (len(sizes) > 1 or len(digits) <= 12) and not beside.other()
-    return len(sizes) > 1 and _national(found, digits, sizes, before) and not beside.other()
+    if number.after_phone():
+        return (groups > 1 or len(digits) <= 12) and not number.after_other()
+    return groups > 1 and _national(number) and not number.after_other()
 
 
 def _mobile(digits: str) -> bool:
@@ -181,8 +197,9 @@ def _mobile(digits: str) -> bool:
     return len(own) == 11 and own[0] == "1" and own[1] in "3456789"
 
 
-def _national(found: str, digits: str, shape: tuple[int, ...], before: str) -> bool:
+def _national(number: Number) -> bool:
     """A form that some country writes its numbers in, of separators and digits that no date or amount has."""
+    digits, shape = number.digits, number.shape
     if shape not in SHAPES:
         return False
     if digits[0] == "0":
@@ -194,6 +211,6 @@ def _national(found: str, digits: str, shape: tuple[int, ...], before: str) -> b
         return digits[0] in "6789"
     if digits[:3] in ("400", "800"):
         return shape in FREEPHONE
-    if before.endswith("("):
+    if number.before.endswith("("):
         return 9 <= len(digits) <= 12
-    return shape in HIGH and digits[0] in "6789" and "." not in found and not digits.endswith("000")
+    return shape in HIGH and digits[0] in "6789" and "." not in number.text and not digits.endswith("000")

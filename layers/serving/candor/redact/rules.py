@@ -94,10 +94,6 @@ def _has_digit(found: str) -> bool:
     return any(c.isdigit() for c in found)  # "risk-taking" and what follows it has none
 
 
-def _plate(found: str) -> bool:
-    return _mixed(found) and 4 <= sum(c.isalnum() for c in found) <= 9
-
-
 def _password(found: str) -> bool:
     return not found.isalpha() or (len(set(found)) > 3 and not found.islower())
 
@@ -141,7 +137,7 @@ RULES = (
     Rule("PASSPORT_NUMBER", ("passport", "护照"), rf"{_IS}([A-Za-z]{{0,2}}[0-9][A-Za-z0-9]{{5,8}})(?![A-Za-z0-9])", _some_digits, digits=3),
     Rule("DRIVER_ID", ("driver", "drivers", "driving lic", "驾驶证", "驾照"), rf"'?s?'?(?:[ ]?(?i:licen[cs]e|ence|ense|id|permit))?{_IS}({_NUMBERED}(?:[ \-]{_NUMBERED}){{0,4}}+)", _driver, digits=3),
     Rule("LICENSE_PLATE", tuple(_PROVINCES), rf"([{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳])", own=1),
-    Rule("LICENSE_PLATE", ("plate", "plates", "registration", "reg no", "car reg", "vehicle reg", "car tag", "vehicle tag", "license tag", "licence tag", "车牌", "牌照"), rf"s?+{_IS}(?=(?:[ \-]?[A-Z0-9]){{4}})([A-Z0-9]{{1,4}}(?:[ \-]?[A-Z0-9]{{1,4}}){{1,3}})(?![A-Za-z0-9])", _plate, digits=1),
+    Rule("LICENSE_PLATE", ("plate", "plates", "registration", "reg no", "car reg", "vehicle reg", "car tag", "vehicle tag", "license tag", "licence tag", "车牌", "牌照"), rf"s?+{_IS}([A-Z0-9](?:[ \-]?[A-Z0-9]){{3,8}}+)(?![A-Za-z0-9])", _mixed, digits=1),
     Rule("DATE_TIME", ("born", "birth", "birthday", "birthdate", "birth date", "dob", "d.o.b"), rf"\.?+(?i:[ ](?:is|was|on))?+[ ]?+[:=：]?+[ ]?+(?:on |the )?+((?i:{_DATE}))(?!\d)", whole=True, digits=3),
     Rule("DATE_TIME", ("生日", "出生"), rf"(?:日期|于)?+[ ]?+[:=：是为]?+[ ]?+((?i:{_DATE}))(?!\d)", digits=3),
     Rule("DATE_TIME", ("生",), r"(\d{4}年\d{1,2}月\d{1,2}日)(?=出?生)", digits=6, own=16),
@@ -192,7 +188,7 @@ LITERALS = (
 STARTS = tuple(start for literal in LITERALS for start in literal.starts)
 
 
-_FORTY = r"[A-Za-z0-9/+]{40,}+(?!=)"
+_FORTY = r"[A-Za-z0-9/+](?<![A-Za-z0-9/+].)[A-Za-z0-9/+]{39,}+(?!=)"
 _OF_AWS = r"(?:secret|aws)[^\n]{0,40}\Z"
 
 
