@@ -283,12 +283,18 @@ def known_tokens(corpus: Corpus, featuriser: Featuriser) -> NDArray[np.bool_]:
 
 
 def membership(prepared: Prepared, deployed: Deployed, recipe: fit.Recipe, seed: int) -> dict[str, Any]:
-    """Membership inference on the exported model: half of what is held out teaches the reference."""
+    """Membership inference on the exported model, against validation texts, which are like those of training.
+
+    The reference learns from the test split, or from half of the validation texts where there is none: a reference that
+    knew more of the others than of the members would tell the two sources apart, not who was in training.
+    """
     featuriser, labels = prepared.featuriser, len(prepared.dataset.labels)
-    held = prepared.test or prepared.validation
-    taught, others = (
-        Split.of(held.texts, held.targets, featuriser, np.arange(start, len(held.texts), 2)) for start in (0, 1)
-    )
+    held = prepared.validation
+    taught, others = prepared.test, held
+    if not taught:
+        taught, others = (
+            Split.of(held.texts, held.targets, featuriser, np.arange(start, len(held.texts), 2)) for start in (0, 1)
+        )
     validation = prepared.validation.labelled(labels)
     reference, _ = fit.learn(taught.labelled(labels), None, validation, featuriser, recipe, seed)
     sides = prepared.training, others

@@ -34,5 +34,6 @@ def test_the_committed_model_tells_little_of_who_was_in_its_training():
 
     report = json.loads((Path(__file__).parents[2] / "training/report/report.json").read_text())
     found = report["metrics"]["membership"]
-    for attack, most in (("loss", 0.56), ("calibrated", 0.65)):
-        assert found[attack]["auc"]["low"] < found[attack]["auc"]["value"] <= most
+    for attack in ("loss", "calibrated"):
+        assert 0.5 < found[attack]["auc"]["value"] <= 0.55
+        assert found[attack]["auc"]["low"] < found[attack]["auc"]["value"] < found[attack]["auc"]["high"]
