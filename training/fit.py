@@ -2,8 +2,8 @@
 
 Self-training: where a source has texts without labels (IMDB has 50,000), the teacher labels them, its probabilities
 sharpened, and the student learns from both (Scudder 1965; Xie et al. 2020). It learns mostly from the guesses, so that
-the model that ships tells little of who gave the labels (knowledge transfer: Shejwalkar and Houmansadr 2021, "Membership
-Privacy for Machine Learning Models Through Knowledge Transfer").
+the model that ships tells little of whose labels it saw (Shejwalkar and Houmansadr 2021, "Membership Privacy for
+Machine Learning Models Through Knowledge Transfer").
 """
 
 from collections.abc import Callable
