@@ -214,7 +214,7 @@ class Digits:
             may = led
             if shape in NORTH_AMERICAN:
                 own = len(shape) == 4  # after the 1 of the country
-                may |= free >> own & free >> 3 + own
+                may |= free >> own & (free >> 3 if shape == (6, 4) else -1)
             if shape in HIGH:
                 round_ = zero >> length - 3 & zero >> length - 2 & zero >> length - 1
                 dotted = reduce(or_, (self._dotted >> sum(shape[:count]) for count in range(1, len(shape))))
@@ -245,6 +245,12 @@ class Digits:
             if self.octets[place] in _BREAKS:
                 return True
         return False
+
+    def prefix(self, place: int) -> int:
+        """Digits there before a country's code: none after a plus sign, or two zeros; -1 if there is no such code."""
+        if self.octets[place - 1] == ord("+"):
+            return 0
+        return 2 if self.octets.startswith(b"00", place) else -1
 
     def begins(self, place: int) -> bool:
         """Whether a run does, there."""

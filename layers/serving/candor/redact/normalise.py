@@ -50,6 +50,7 @@ _SIGNS = {
 }  # fmt: skip
 _BLANKS = "\u2800"
 _STRANGE = f"[İ{_FILLERS}]"
+_NO_LETTER = rf"[^\x00-\x7f](?:(?<![^\W\d_])|(?<={_STRANGE}))"
 
 
 class Piece(NamedTuple):
@@ -68,7 +69,7 @@ class Normal:
     def __init__(self, text: str) -> None:
         self._written = self.text = text
         masked = "[" in text and compiled(_MASKED).search(text)
-        if text.isascii() and not masked and not text.encode().translate(None, _PLAIN):
+        if not masked and _letters_only(text) and not text.encode("ascii", "ignore").translate(None, _PLAIN):
             return
         if "%" in text and " " not in text and compiled(_ANY_ESCAPE).search(text):
             self._written = text = compiled(_PLUS).sub(PLUS, text)
@@ -147,6 +148,11 @@ def _lengths(found: str) -> Iterator[tuple[int, int, int]]:
     else:
         units = [(1, 1)] * len(found) if _stays(found) else [(len(stand_in(each)), 1) for each in found]
     return ((*unit, len(list(times))) for unit, times in groupby(units))
+
+
+def _letters_only(text: str) -> bool:
+    """Whether all that is not ASCII in a text are letters that stay as they are."""
+    return text.isascii() or (unicodedata.is_normalized("NFKC", text) and not compiled(_NO_LETTER).search(text))
 
 
 def _stays(letters: str) -> bool:

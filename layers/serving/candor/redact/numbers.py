@@ -4,7 +4,7 @@ Where one may begin is told by candor.redact.digits; here it is judged, by its c
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from heapq import heappop, heapreplace
 from itertools import pairwise
@@ -145,19 +145,40 @@ def shaped(text: str, digits: Digits) -> Iterator[Find]:
     starts = {length: flags(bits).ljust(len(digits.octets), "0") for length, bits in by_length.items() if bits}
     for match in re.finditer("1", flags(reduce(or_, by_length.values(), 0))):
         place = match.start()
-        for length in sorted(starts, reverse=True) if place >= free else ():
-            if starts[length][place] == "1" and (found := _judged(text, digits, place, place + length, words)):
+        likely = _likely(digits, place) if place >= free else ()
+        for length in reversed(likely):
+            if (
+                length in starts
+                and starts[length][place] == "1"
+                and (found := _judged(text, digits, place, length, words))
+            ):
                 yield found
                 free = place + length
                 break
 
 
-def _judged(text: str, digits: Digits, place: int, end: int, words: Words) -> Find | None:
+def _likely(digits: Digits, place: int) -> Sequence[int]:
+    """Lengths that a number from there on may have, by how many groups it has and the country that it names."""
+    ends = digits.ends(place)
+    if len(ends) > _GROUPS and not digits.soon_over(place, _SET_APART):
+        ends = ends[:_GROUPS]
+    lengths = [end - place for end in ends]
+    prefix = digits.prefix(place)
+    if prefix < 0:
+        return lengths
+    fewest, most = checks.subscriber(digits.value(place + prefix, place + prefix + 3))
+    only = range(fewest + prefix, most + prefix + 2)  # with the (0) that some write
+    return [length for length in lengths if length in only or length == lengths[0]]
+
+
+def _judged(text: str, digits: Digits, place: int, length: int, words: Words) -> Find | None:
+    end = place + length
     begin, after = digits.span(place, end)
-    ends = [each for each in digits.ends(place) if each <= end]
-    if after - begin > _WIDEST or (len(ends) > _GROUPS and not digits.soon_over(place, _SET_APART)):
+    if after - begin > _WIDEST:
         return None
-    shape = tuple(later - sooner for sooner, later in pairwise([place, *ends]))
+    shape = tuple(
+        later - sooner for sooner, later in pairwise([place, *(each for each in digits.ends(place) if each <= end)])
+    )
     first = digits.begins(place)
     before = text[max(0, begin - (_NEAR if first else 1)) : begin]
     if first and (last := compiled(_DIGIT_BACKWARDS).search(before[::-1])):
@@ -206,7 +227,8 @@ def _national(number: Number) -> bool:
         return 9 <= len(digits) <= 12
     if shape in NORTH_AMERICAN:
         own = digits[-10:]
-        return own[0] in "23456789" and own[3] in "23456789" and (len(digits) == 10 or digits[0] == "1")
+        own_office = shape != (6, 4) or own[3] in "23456789"
+        return own[0] in "23456789" and own_office and (len(digits) == 10 or digits[0] == "1")
     if shape == (5, 5):
         return digits[0] in "6789"
     if digits[:3] in ("400", "800"):

@@ -117,11 +117,16 @@ _STREETS = (
     "Street", "St", "Avenue", "Ave", "Road", "Rd", "Boulevard", "Blvd", "Lane", "Ln", "Drive", "Dr", "Court", "Ct", "Place", "Pl", "Square",
     "Sq", "Way", "Terrace", "Ter", "Parkway", "Pkwy", "Highway", "Hwy", "Close", "Crescent", "Gardens", "Grove", "Mews", "Row",
 )  # fmt: skip
-_HOUSE = rf"[0-9]{{1,5}}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:[A-Z0-9][\w'.]{{0,20}}+[ ]){{1,4}}{_either(_STREETS)}\b\.?"
+_HOUSE = rf"[0-9]{{1,5}}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:(?:[A-Z][\w'.]{{0,20}}+|[0-9]{{1,3}}(?:st|nd|rd|th))[ ]){{1,4}}{_either(_STREETS)}\b\.?(?:[ ][NS]?[EW]\b|[ ][NS]\b)?"
 _UNIT = r"(?:,?[ ](?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|\#)\.?[ ]?\#?\w{1,6})"
-_CITY = r"(?:,[ ][A-Z][A-Za-z'.]{1,20}(?:[ ][A-Z][A-Za-z'.]{1,20}){0,2})"
+_TOWN = r"(?:[ ][A-Z][A-Za-z'.]{1,20}(?:[ ][A-Z][A-Za-z'.]{1,20}){0,2})"
+_CITY = rf"(?:,{_TOWN})"
 _ZIP = r"(?:,?[ ](?:[A-Z]{2}[ ]\d{5}(?:-\d{4})?|\d{5}(?:-\d{4})?|[A-Z]{1,2}\d[A-Z0-9]?[ ]\d[A-Z]{2}))"
-_NAMED = r"[A-Z][a-z'’]{1,20}(?:[ ](?:[A-Z]\.|[A-Z][a-zA-Z'’]{1,20}|de|van|von|der|la)){0,3}"
+_CAPITAL, _LETTER = (
+    r"[A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f]",
+    r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u017f'’]",
+)
+_NAMED = rf"{_CAPITAL}(?![A-Z]){_LETTER}{{1,20}}(?:[ ](?:[A-Z]\.|{_CAPITAL}{_LETTER}{{1,20}}|de|van|von|der|la)){{0,3}}"
 _TITLE = r"(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Madam)\.?"
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田董袁于余叶蒋杜苏魏程吕丁沈任姚卢傅钟姜崔谭廖"
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
@@ -130,7 +135,7 @@ _NICK = r"(@?[A-Za-z0-9_][A-Za-z0-9_.\-]{2,39})"
 
 # In order of sureness.
 RULES = (
-    Rule("API_KEY", ("bearer",), r"[ :]{1,2}([A-Za-z0-9_.\-+/=]{16,2000})", token=16, reach=2100),
+    Rule("API_KEY", ("bearer", "basic"), r"[ :]{1,2}([A-Za-z0-9_.\-+/=]{16,2000})", _mixed, token=16, reach=2100),
     Rule("API_KEY", (*_joined("api", "key"), *_joined("access", "key"), "secret", "token", "密钥"), rf"(?:[ _\-]?[Kk]ey)?+{_IS}[\"']?([A-Za-z0-9_\-]{{16,255}})", _mixed, token=16, reach=400),
     Rule("PASSWORD", ("password", "passwd", "passcode", "pwd", "密码", "口令"), rf"{_SAYS}[\"']?([^\s\"'，。；]{{4,64}})", _password),
     Rule("PASSWORD", ("pin",), r"(?: code| number)?[ \t]{0,2}(?:is|:|=)[ \t]{0,2}(\d{4,8})(?!\d)", whole=True, digits=4),
@@ -144,8 +149,9 @@ RULES = (
     Rule("BANK_ROUTING", ("routing", "aba"), r"[^0-9\n]{0,24}+([0-9]{9})(?![0-9])", checks.routing, digits=9, whole=True),
     Rule("BANK_ROUTING", ("sort code",), rf"{_IS}([0-9]{{2}}[ \-]?[0-9]{{2}}[ \-]?[0-9]{{2}})(?![0-9])", digits=6),
     Rule("BANK_ACCOUNT_NUMBER", ("account", "acct", "a/c", "银行卡", "账号", "账户", "帐号", "卡号"), rf"\.?{_IS}([0-9](?:[ \-_]?[0-9]){{5,19}})(?![0-9])", digits=6),
-    Rule("ADDRESS", _STREETS, rf"({_HOUSE}(?:{_UNIT}?{_CITY}?{_ZIP}|{_UNIT}{_CITY}?))", digits=1, own=110),
+    Rule("ADDRESS", _STREETS, rf"({_HOUSE}(?:{_UNIT}?(?:,?{_TOWN})?{_ZIP}|{_UNIT}{_CITY}?))", digits=1, own=110),
     Rule("ADDRESS", ("address", "live at", "lives at", "living at", "located at", "reside at", "resides at", "office is at", "home is at", "ship to", "shipped to", "deliver to", "delivered to", "mail to", "mailed to", "visit us at", "come to", "moved to", "住址", "地址"), rf"(?: is|是)?[: ：]{{1,2}}({_HOUSE}{_CITY}?)", digits=1),
+    Rule("ADDRESS", ("po box", "p.o. box", "p.o.box", "p. o. box"), rf"[ ]([0-9]{{1,6}}(?:{_CITY}?{_ZIP})?)", digits=1),
     Rule("NAME", ("my name", "my full name", "my real name"), rf"(?<=name)(?:'s| is)[ \n]((?:{_TITLE}[ ])?{_NAMED})"),
     Rule("NAME", ("name:", "i am called", "please call me", "signed", "regards", "sincerely"), rf"(?<![A-Z]:),?[ \n]((?:{_TITLE}[ ])?{_NAMED})"),
     Rule("NAME", ("dear", "attn", "contact", "patient", "customer", "ask for", "speak to"), rf":?[ ]({_TITLE}[ ]{_NAMED})"),
@@ -179,8 +185,8 @@ LITERALS = (
     Literal("API_KEY", ("-----BEGIN ",), r"[A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s]*+(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"),
     Literal("API_KEY", ("eyJ",), r"[A-Za-z0-9_\-]{8,2000}+(?:\.[A-Za-z0-9_\-]{8,4000}+(?:\.[A-Za-z0-9_\-]{0,2000}+)?)?", lambda found: "." in found),
     Literal("AWS_ACCESS_KEY", ("AKIA", "ASIA", "AROA", "AIDA", "AGPA", "ANPA", "ANVA"), "(?:[A-Z2-7]{16}|(?=[A-Z]*[0-9])[A-Z0-9]{16})"),
-    Literal("API_KEY", ("AIza", "SG."), _TAIL),
-    Literal("API_KEY", ("sk-", "glpat-"), _TAIL, _has_digit, sign="-"),
+    Literal("API_KEY", ("AIza", "SG.", "ya29."), _TAIL),
+    Literal("API_KEY", ("sk-", "glpat-", "GOCSPX-"), _TAIL, _has_digit, sign="-"),
     Literal("API_KEY", ("xox",), rf"[abeoprs]-{_TAIL}", sign="-"),
     Literal("API_KEY", ("sk_", "pk_", "rk_"), rf"(?:live|test)_{_TAIL}", sign="_"),
     Literal("API_KEY", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "npm_", "hf_"), _TAIL, sign="_"),
