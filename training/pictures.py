@@ -5,6 +5,7 @@ the same numbers give the same bytes. Colours are Okabe and Ito's (2008), told a
 the networks differ in line style too.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -381,7 +382,8 @@ def _row(figure: Figure, scores: Scores) -> Sequence[Axes]:
 def _save(path: Path, size: tuple[float, float], title: str, caption: str, fill: Callable[[Figure], None]) -> None:
     installed = set(fontManager.get_font_names())
     fonts = {"font.family": ["DejaVu Sans", *(font for font in FONTS if font in installed)]}
-    with matplotlib.style.context(["default", STYLE | fonts]):
+    with matplotlib.style.context(["default", STYLE | fonts]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # no font here has it: a box, and no noise
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
         figure.suptitle(title, x=0.015, ha="left", weight="bold", size=13)
         figure.supxlabel(caption, x=0.985, ha="right", size=8.5, color=GREY)

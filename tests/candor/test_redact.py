@@ -34,11 +34,20 @@ EXAMPLES = {
     "CN_RESIDENT_ID": ["身份证号11010519491231002X", "130503670401001"],
     "PASSPORT_NUMBER": ["passport number X1234567", "护照号码E12345678"],
     "DRIVER_ID": ["driver's license number D1234567"],
-    "LICENSE_PLATE": ["车牌京A12345", "licence plate AB12 XYZ"],
+    "LICENSE_PLATE": [
+        "车牌京A12345",
+        "licence plate AB12 XYZ",
+        "My license plate is 7ABC123 The car",
+        "plate: ABC 1234 Call me",
+    ],
     "IP_ADDRESS": ["from 192.168.1.1 on", "2001:db8::ff00:42:8329"],
     "MAC_ADDRESS": ["00:1B:44:11:3A:B7"],
     "URL": ["https://user:pw@example.com/x?token=abc", "www.example.com/title"],
-    "API_KEY": ["sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc", "Bearer abcdefghij0123456789", "Basic dXNlcjpwYXNzd29yZA=="],
+    "API_KEY": [
+        "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc",
+        "Bearer abcdefghij0123456789",
+        "Authorization: Basic dXNlcjpwYXNzd29yZA==",
+    ],
     "AWS_ACCESS_KEY": ["AKIAIOSFODNN7EXAMPLE"],
     "AWS_SECRET_KEY": ["aws secret wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
     "BANK_ACCOUNT_NUMBER": ["account number 12345678", "银行账号6222000000001234"],
@@ -290,6 +299,45 @@ def test_each_normalised_character_leads_back_to_what_it_stands_for(text):
         assert character in Normal(" " + text[begin:after]).text[1:], (text, place)
         assert begin >= end or normal.span(place - 1, place) == (begin, after)
         end = after
+
+
+def test_two_that_touch_are_two():
+    for joint in "/|&-":
+        assert types(f"bob@example.com{joint}alice@example.com") == ["EMAIL", "EMAIL"]
+    text = "driver's license number D1234567 write to john.o'neil+film@mail.example.co.uk"
+    assert types(text) == ["DRIVER_ID", "EMAIL"]
+
+
+def test_hundreds_of_near_numbers_hide_none_and_end_in_masks():
+    near, hidden = "666-45-6789, ", "call 555 1234"
+    assert types(near * 3 + hidden) == ["PHONE"]
+    text = near * 2000 + hidden
+    found = find(text)
+    assert found[-1].end == len(text)
+    assert 1000 < len(found) < 2000
+
+
+def test_a_word_counts_only_as_a_word():
+    assert types("Name: Bob Smith") == ["NAME"]
+    assert types("my phone: 555 1234, or tel 5551235") == ["PHONE", "PHONE"]
+    for text in (
+        "surname: Bob Smith has a name.",
+        "during 1939-1945",
+        "Unfortunately (1938-1981) he died",
+        "an excellent 1990-1995 run",
+        "call of duty 2003-2019",
+        "dead::beef and a::b",
+        "chapter 1.2.3.4",
+        "a taxi driver in 1976 New York",
+    ):
+        assert types(text) == [], text
+
+
+def test_what_is_masked_is_not_found_again():
+    for mode in ("replace", "hash"):
+        once = redact("password: abc12345! and passwd=139 54 6681", mode, key=b"k").text
+        assert redact(once, mode, key=b"k").text == once
+        assert "abc12345" not in once
 
 
 def test_signs_of_windows_1252_that_were_read_as_latin_1_are_what_they_were():

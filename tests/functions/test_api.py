@@ -103,7 +103,7 @@ def test_a_text_without_words_is_answered_with_a_warning_and_no_decision():
         ("Замечательный фильм", ["LANGUAGE_UNSUPPORTED", "LOW_EVIDENCE"]),
         ("asdkj qwoieu zxmcn qpwoei lkjasd", ["LOW_EVIDENCE"]),
         ("Der Film ist wirklich schlecht und langweilig", ["LOW_EVIDENCE"]),
-        ("An evening of pure joy: Amélie is a delight, from 好 to bad.", []),
+        ("An evening of pure joy: Amélie is wonderful, a delight from 好 to bad.", []),
         ("The film was dull", []),
     ],
 )

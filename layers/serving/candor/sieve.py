@@ -170,15 +170,18 @@ class _Block:
         same = high[(lead == 0xC3) | ((lead == 0xC2) & _SAME[second])]
         marks = high[(lead == 0xC2) & _MARK[second]]
         wide = high[(lead == 0xE2) & (second == 0x80) & _WIDE_MARK[third]]
-        marks, wide = (each[~self._beside_digits(each)] for each in (marks, wide))
+        marks, wide = marks[~self._telling(marks, 2)], wide[~self._telling(wide, 3)]
         plain = np.concatenate([same, same + 1, marks, marks + 1, wide, wide + 1, wide + 2])
         return np.setdiff1d(high, plain, assume_unique=True)
 
-    def _beside_digits(self, marks: Places) -> NDArray[np.bool_]:
-        """Whether within six bytes there is a digit, or after it a pair of hexadecimal ones and one more mark."""
+    def _telling(self, marks: Places, width: int) -> NDArray[np.bool_]:
+        """Whether marks of so many bytes stand beside a digit, between pairs as in MAC addresses, or before BEGIN."""
+        raw, after = self.raw, marks + width
         following = self.digits.searchsorted(marks)
         near: NDArray[np.bool_] = (marks - self._last[following] <= 6) | (self._next[following] - marks <= 6)
-        near[:-1] |= (np.diff(marks) == 5) & _HEX[self.raw[marks[:-1] + 3]] & _HEX[self.raw[marks[:-1] + 4]]
+        before, behind = _HEX[raw[marks - 2]] & _HEX[raw[marks - 1]], _HEX[raw[after]] & _HEX[raw[after + 1]]
+        near |= before & behind & ~_LETTER[raw[after + 2]]
+        near |= ((raw[after] == 66) & (raw[after + 1] == 69)) | (raw[after] == 45) | (raw[marks - 1] == 45)
         return near
 
     def numbers(self) -> Places:

@@ -13,17 +13,19 @@ from candor.redact.patterns import Find, compiled
 _LOCAL = r"[A-Za-z0-9\u00c0-\u024f!#$&'*+=?^`{|}~_.%/\-\x1e]"
 _LOCAL_BACKWARDS = rf"{_LOCAL}{{1,64}}"
 _LABEL = r"[A-Za-z0-9\u00c0-\u024f](?:[A-Za-z0-9\u00c0-\u024f\-]{0,61}[A-Za-z0-9\u00c0-\u024f])?"
-_EMAIL = rf"@(?<={_LOCAL}@)(?:{_LABEL}\.){{1,8}}[A-Za-z]{{2,24}}"
+_EMAIL = rf"@(?<={_LOCAL}@)(?:{_LABEL}\.){{1,8}}(?:[xX][nN]--[A-Za-z0-9\-]{{2,59}}|[A-Za-z]{{2,24}})"
 _HANDLE = r"@(?<![A-Za-z0-9_.@/%+\-]@)[A-Za-z_][A-Za-z0-9_]{2,29}(?![A-Za-z0-9_@])"
 
 
 def emails(text: str) -> Iterator[Find]:
+    free = 0
     for match in compiled(_EMAIL).finditer(text) if "@" in text else ():
         at = match.start()
-        local = compiled(_LOCAL_BACKWARDS).match(text[max(0, at - 64) : at][::-1])
-        begin = at - len(local[0].rstrip(".'/-=?&")) if local else at
+        local = compiled(_LOCAL_BACKWARDS).match(text[max(free, at - 64) : at][::-1])
+        begin = at - len(local[0].rstrip(".'/-=?&|")) if local else at
         if begin < at:
             yield "EMAIL", begin, match.end()
+            free = match.end()
 
 
 def handles(text: str) -> Iterator[Find]:
@@ -31,7 +33,7 @@ def handles(text: str) -> Iterator[Find]:
         yield from (("USERNAME", *match.span()) for match in compiled(_HANDLE).finditer(text))
 
 
-_REST = r"[^\s<>\"'，。；]"
+_REST = r"[^\s\0<>\"'，。；]"
 _URL = r"://(?<=[A-Za-z][A-Za-z]://)[^\s<>\"'，。；）]{3,2000}+"
 _SCHEME_BACKWARDS = r"(?:[sS]?[pP][tT][tT][hH]|[pP][tT][fF]|[hH][sS][sS]|[a-z]{2,12})"
 _WWW = (
@@ -57,7 +59,8 @@ def hosts(text: str) -> Iterator[Find]:
     yield from (("URL", *match.span()) for match in compiled(_WWW).finditer(text))
 
 
-_IPV4 = r"[0-9](?<![0-9].)(?<![0-9]\..)[0-9]{0,2}+\.[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9]{1,3}+(?![0-9]|\.[0-9])"
+_OCTET = r"\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"[0-9](?<![0-9].)(?<![0-9]\..)[0-9]{{0,2}}+{_OCTET}{{3}}(?![0-9]|\.[0-9])"
 _DOTTED = r"\.[0-9]{1,3}\.[0-9]"
 _IPV6 = r"[0-9A-Fa-f:](?<![A-Za-z0-9:.].)[0-9A-Fa-f:]{1,38}[0-9.]{0,15}(?![A-Za-z0-9:])"
 _COLONS = r":[0-9A-Fa-f]{0,4}:"
@@ -66,7 +69,7 @@ _MAC = r"[0-9A-Fa-f](?<![0-9A-Fa-f:\-].)[0-9A-Fa-f]([:\-])[0-9A-Fa-f]{2}(?:\1[0-
 _MAC_OF_FOURS = (
     r"\.[0-9A-Fa-f]{4}\.(?<=(?<![0-9A-Fa-f.])([0-9A-Fa-f]{4})\.[0-9A-Fa-f]{4}\.)[0-9A-Fa-f]{4}(?![0-9A-Fa-f.])"
 )
-_VERSION = r"(?i)(?:version|release|build|firmware|\bv|\bver\.?|版本)[ :]{0,2}\Z"
+_VERSION = r"(?i)(?:version|release|build|firmware|chapter|section|\bv\.?|\bver\.?|版本)[ :]{0,2}\Z"
 
 
 def machines(text: str) -> Iterator[Find]:
@@ -93,7 +96,9 @@ def _is_ipv4(found: str) -> bool:
 
 def _is_ipv6(found: str) -> bool:
     """RFC 4291, section 2.2. What is plainly none is told without an exception, which costs more than all the rest."""
-    if len(found) < 3 or found.count("::") > 1 or ":::" in found or ("::" not in found and found.count(":") < 6):
+    if len(found) < 3 or not any(c.isdigit() for c in found):  # "a::b" is none that anyone writes
+        return False
+    if found.count("::") > 1 or ":::" in found or ("::" not in found and found.count(":") < 6):
         return False
     try:
         ipaddress.IPv6Address(found)

@@ -95,6 +95,11 @@ _PROVINCES = frozenset(
         "83",
     ]
 )
+PROVINCE_DIGITS = {
+    first.encode(): "".join(province[1] for province in sorted(_PROVINCES) if province[0] == first).encode()
+    for first in sorted({province[0] for province in _PROVINCES})
+}
+"""First digits of provinces, and for each the second ones."""
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 # Digits that follow a country code, fewest and most: ITU-T E.164 and the national plans; any other code has 6 to 11.
 _CODES = {

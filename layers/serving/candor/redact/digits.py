@@ -17,7 +17,8 @@ from candor.redact import checks
 FEWEST = 7  # digits that say anything without a word beside them
 CARD = range(13, 20)  # digits of a card: ISO/IEC 7812
 RESIDENT = (15, 17, 18)  # of a resident ID: GB 11643; of one in 17 the check character is an X
-PHONE = range(FEWEST, 16)  # of a telephone: ITU-T E.164
+PHONE = range(FEWEST, 16)  # of a telephone: ITU-T E.164; it has at most five groups
+_SET_APART = 12  # groups of a run at most, if an evasion set the digits of a number apart in it
 # Digits in each group of a telephone number, as countries write them.
 SHAPES = {
     (3, 3, 4), (1, 3, 3, 4), (3, 7), (6, 4), (3, 4, 4), (3, 8), (4, 7), (4, 8), (4, 3, 4), (4, 4, 3), (5, 6), (5, 3, 3),
@@ -92,7 +93,7 @@ class Digits:
         # A digit that starts a group becomes an o after an opening bracket, a t after a dot, else an s; then gaps go.
         for several, one in (b"pd", b"o"), (b".d", b"t"), (b"p", b"g"), (b"gd", b"s"), (b"#d", b"#s"):
             kinds = kinds.replace(several, one)
-        kinds = kinds.translate(None, b"g.")
+        self._kinds = kinds = kinds.translate(None, b"g.")
         breaks = _bits(kinds.translate(_only(b"#")))
         self._opened = _bits(kinds.translate(_only(b"o")))
         """Where a group of digits starts, right after a bracket."""
@@ -102,8 +103,6 @@ class Digits:
         """Where any starts."""
         self._edges = self._starts | breaks
         """Where one may end, exclusive."""
-        self._first = self._starts & breaks << 1
-        """Where a run's first one starts."""
         self._inside = ~breaks
 
     @classmethod
@@ -158,25 +157,30 @@ class Digits:
         return int.from_bytes(b"\xff\0" * (len(self.octets) // 2) + b"\xff" * (len(self.octets) % 2), "little")
 
     def residents(self) -> Iterator[tuple[int, int]]:
-        """Lengths of resident IDs, and windows of each that may have a province and a year or month of birth."""
+        """Lengths of resident IDs, and windows of each that may have a province and a date of birth."""
         if not any(self._windows[length] for length in RESIDENT):
             return
-        zero, one, province = self._places(b"0"), self._places(b"1"), self._places(b"123456789")
-        late = self._places(b"89")
-        year = one & late >> 1 | self._places(b"2") & zero >> 1
-        born = {15: (zero | one) >> 8, 17: year >> 6, 18: year >> 6}
+        zero, one = self._places(b"0"), self._places(b"1")
+        province = reduce(
+            or_, (self._places(first) & self._places(second) >> 1 for first, second in checks.PROVINCE_DIGITS.items())
+        )
+        province |= self._places(b"9") & province >> 1
+        day = (zero | one & self._places(b"012") >> 1) & self._places(b"0123") >> 2  # from its month's first digit on
+        year = one & self._places(b"89") >> 1 | self._places(b"2") & zero >> 1
         for length in RESIDENT:
-            yield length, self._windows[length] & province & born[length]
+            born = day >> 8 if length == 15 else year >> 6 & day >> 10
+            yield length, self._windows[length] & province & born
 
     def grouped(self) -> bool:
         """Whether any groups together are as long as a telephone number."""
         return any(self._windows[length] for length in PHONE)
 
-    def phones(self, announced: bool) -> dict[int, int]:
+    def phones(self, announced: Iterable[int]) -> dict[int, int]:
         """By length, windows that may be a telephone's number, or one of a person in the US.
 
-        `announced`: the text has words for them, so that any number may be one that a run starts with.
+        `announced`: where in the text a digit follows a word for them, so that a run may be one whatever its shape.
         """
+        first = reduce(or_, (1 << self._firsts[offset] for offset in announced if offset in self._firsts), 0)
         sized, zero, one, free = self._windows, self._places(b"0"), self._places(b"1"), self._places(b"23456789")
         abroad = self._places(b"+") << 1, zero & zero >> 1
         mobile = one & self._places(b"3456789") >> 1
@@ -184,12 +188,34 @@ class Digits:
         shaped = self._shaped(zero, free)
         found = {}
         for length in PHONE:
-            starts = chinese.get(length, 0) | (self._first if announced else 0)
+            starts = chinese.get(length, 0) | first
             for prefix, bits in zip((0, 2), abroad, strict=True):  # a country's code, which no 0 starts; 1 has ten more
                 own = length - prefix
                 starts |= bits & (free >> prefix if own >= 8 else 0) | bits & (one >> prefix if own == 11 else 0)
-            found[length] = sized[length] & starts | shaped.get(length, 0)
+            found[length] = (sized[length] & starts | shaped.get(length, 0)) & (self._few[length] | self._short)
         return found
+
+    @cached_property
+    def _few(self) -> dict[int, int]:
+        """By length, places from which on so many digits have no more groups than a telephone number has.
+
+        Groups are counted bit by bit, in the planes of a binary number.
+        """
+        found, planes = {}, [0, 0, 0, 0]
+        for length in range(1, PHONE[-1] + 1):
+            carry = self._starts >> length - 1
+            for place, plane in enumerate(planes):
+                planes[place], carry = plane ^ carry, plane & carry
+            found[length] = ~(planes[3] | planes[2] & planes[1])  # not 6 or more
+        return found
+
+    @cached_property
+    def _short(self) -> int:
+        """Places in runs of few groups: there an evasion may have set digits apart."""
+        runs = self._kinds.split(b"#")
+        return _bits(
+            b"0".join((b"1" if len(run.translate(None, b"d")) <= _SET_APART else b"0") * len(run) for run in runs)
+        )
 
     def _shaped(self, zero: int, free: int) -> dict[int, int]:
         """By length, where groups stand as in some country's numbers, and their digits may be such a number's."""
@@ -208,7 +234,8 @@ class Digits:
 
         walk(_TREE, (), self._starts)
         found: dict[int, int] = {sum(_US): shapes.get(_US, 0)}
-        led, service = zero & ~zero >> 1 | self._opened, self._places(b"48") & zero >> 1 & zero >> 2
+        service = self._places(b"48") & zero >> 1 & zero >> 2
+        led = zero & ~zero >> 1 | self._opened & ~service
         for shape in shapes.keys() & SHAPES:
             bits, length = shapes[shape], sum(shape)
             may = led
@@ -238,14 +265,6 @@ class Digits:
             found.append(at)
         return found
 
-    def soon_over(self, place: int, groups: int) -> bool:
-        """Whether a run is, after so many groups from there on or fewer."""
-        for _ in range(groups):
-            place = self._edge_flags.index("1", place + 1)
-            if self.octets[place] in _BREAKS:
-                return True
-        return False
-
     def prefix(self, place: int) -> int:
         """Digits there before a country's code: none after a plus sign, or two zeros; -1 if there is no such code."""
         if self.octets[place - 1] == ord("+"):
@@ -273,6 +292,12 @@ class Digits:
         """Where each run starts in the cut, and how much later in the text."""
         begins = [*accumulate((len(run) + 1 for run in self._runs), initial=1)]
         return begins, [match.start() - begin for match, begin in zip(_RUN.finditer(self._text), begins, strict=False)]
+
+    @cached_property
+    def _firsts(self) -> dict[int, int]:
+        """The places of the runs' first digits, by where those are in the text."""
+        places = (match.end() for match in re.finditer(rb"[#+]++(?=[0-9])", self.octets))
+        return {self.offset(place): place for place in places}
 
     def offset(self, place: int) -> int:
         """Where that digit is in the text."""

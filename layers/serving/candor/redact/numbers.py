@@ -13,16 +13,14 @@ from typing import NamedTuple
 
 from candor.redact import checks
 from candor.redact.digits import FREEPHONE, HIGH, NORTH_AMERICAN, SHAPES, Digits, flags
-from candor.redact.patterns import Find, compiled
+from candor.redact.patterns import Find, any_of, compiled
 
-_GROUPS = 5  # of one telephone number at most
-_SET_APART = 12  # of one whose digits an evasion sets apart, where the run ends with it or soon after
-_WIDEST = 28  # characters of one at most
-_NEAR = 32  # characters before a number in which its word stands
+_PATIENCE = 100  # numbers that turn out to be nothing, and as many bytes of text for one more
+_WIDEST = 28  # characters of a telephone number at most
 
 _PHONE_WORDS = (
-    "phone", "tel", "call", "mobile", "cell", "fax", "text", "whatsapp", "whats app", "sms", "hotline", "number", "reach me",
-    "reach us", "dial", "ring", "contact", "电话", "手机", "联系", "致电", "拨打", "热线", "传真", "短信",
+    "phone", "telephone", "tel", "call", "calling", "called", "mobile", "cell", "cellphone", "fax", "text", "whatsapp", "whats app", "sms",
+    "hotline", "number", "numbers", "reach me", "reach us", "dial", "ring", "contact", "电话", "手机", "联系", "致电", "拨打", "热线", "传真", "短信",
 )  # fmt: skip
 _PERSON_WORDS = ("ssn", "social security", "itin", "taxpayer", "tax id")
 _OTHER_WORDS = (
@@ -30,14 +28,8 @@ _OTHER_WORDS = (
 )  # fmt: skip
 
 
-def _before(words: tuple[str, ...], reach: int) -> str:
-    """The end of a text with one of the words and at most so many characters after it, in the same line."""
-    return rf"(?i)(?:{'|'.join(words)})[^0-9\n]{{0,{reach}}}\Z"
-
-
-_PHONE_BEFORE, _PERSON_BEFORE = _before(_PHONE_WORDS, 20), _before(_PERSON_WORDS, 24)
-_OTHER_BEFORE = _before(_OTHER_WORDS, 16)
-_DIGIT_BACKWARDS = r"[0-9\n]"
+_FAR = {_PHONE_WORDS: 20, _PERSON_WORDS: 24, _OTHER_WORDS: 16}  # characters between a word and its number, at most
+_YEARS = r"(?:1[89]|20)[0-9]{2}[ \-/]+(?:1[89]|20)[0-9]{2}"
 _X = r"[ _\-]?[xX]"
 
 
@@ -72,7 +64,10 @@ def _card(text: str, digits: Digits, place: int, end: int) -> Find:
 
 
 def _resident(text: str, digits: Digits, place: int, end: int) -> Find | None:
-    value, (begin, after) = digits.value(place, end), digits.span(place, end)
+    value = digits.value(place, end)
+    if not checks.province(value):
+        return None
+    begin, after = digits.span(place, end)
     if len(value) == 17:
         x = compiled(_X).match(text, after)
         if not x:
@@ -100,16 +95,23 @@ def ibans(text: str) -> Iterator[Find]:
 
 
 class Words(NamedTuple):
-    """Whether words that announce numbers of a kind stand in a text at all."""
+    """Where in a text a digit follows a word for numbers of a kind, in the same line."""
 
-    phone: bool
-    person: bool
-    other: bool
+    phone: set[int]
+    person: set[int]
+    other: set[int]
 
     @classmethod
     def of(cls, text: str) -> "Words":
         low = text.lower()
-        return cls(*(any(word in low for word in words) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS)))
+        return cls(*(_followed(text, low, words) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS)))
+
+
+def _followed(text: str, low: str, words: tuple[str, ...]) -> set[int]:
+    if not any(word in low for word in words):
+        return set()
+    pattern = rf"{any_of(words)}(?![A-Za-z])[^0-9\n]{{0,{_FAR[words]}}}+(?=[0-9])"
+    return {match.end() for match in compiled(pattern).finditer(text)}
 
 
 class Number(NamedTuple):
@@ -121,54 +123,59 @@ class Number(NamedTuple):
     shape: tuple[int, ...]
     """How many digits each group has."""
     before: str
-    """What stands before a run of digits, without digits in it; of a group that is not its first, one character."""
+    """The character before it."""
     whole: bool
     """Whether it is all of its run."""
-    words: Words
-
-    def after_phone(self) -> bool:
-        return self.words.phone and compiled(_PHONE_BEFORE).search(self.before) is not None
-
-    def after_person(self) -> bool:
-        return self.words.person and compiled(_PERSON_BEFORE).search(self.before) is not None
-
-    def after_other(self) -> bool:
-        return self.words.other and compiled(_OTHER_BEFORE).search(self.before) is not None
+    phone: bool
+    """Whether a word for a telephone's number comes before; likewise for a person's, and for numbers of other things."""
+    person: bool
+    other: bool
 
 
 def shaped(text: str, digits: Digits) -> Iterator[Find]:
-    """Telephone numbers and those of people in the US, told by their shape or the word before them; the longest first."""
+    """Telephone numbers and those of people in the US, told by their shape or the word before them; the longest first.
+
+    Of a text that has hundreds of what nearly are some, the rest is taken for telephone numbers without a look: who
+    writes such a text can neither hide a number in it nor make it take long.
+    """
     if not digits.grouped():
         return
-    words, free = Words.of(text), 0
-    by_length = digits.phones(words.phone or words.person)
+    words, free, patience = Words.of(text), 0, _PATIENCE + len(text) // _PATIENCE
+    by_length = digits.phones(words.phone | words.person)
     starts = {length: flags(bits).ljust(len(digits.octets), "0") for length, bits in by_length.items() if bits}
     for match in re.finditer("1", flags(reduce(or_, by_length.values(), 0))):
         place = match.start()
-        likely = _likely(digits, place) if place >= free else ()
-        for length in reversed(likely):
-            if (
-                length in starts
-                and starts[length][place] == "1"
-                and (found := _judged(text, digits, place, length, words))
-            ):
+        if place < free:
+            continue
+        lengths = [length for length in sorted(starts, reverse=True) if starts[length][place] == "1"]
+        if patience < 0:
+            free = place + lengths[0]
+            yield "PHONE", *digits.span(place, free)
+            continue
+        likely = _likely(digits, place, words)
+        for length in lengths:
+            if length in likely and (found := _judged(text, digits, place, length, words)):
                 yield found
                 free = place + length
                 break
+        else:
+            patience -= 1
 
 
-def _likely(digits: Digits, place: int) -> Sequence[int]:
-    """Lengths that a number from there on may have, by how many groups it has and the country that it names."""
-    ends = digits.ends(place)
-    if len(ends) > _GROUPS and not digits.soon_over(place, _SET_APART):
-        ends = ends[:_GROUPS]
-    lengths = [end - place for end in ends]
+def _likely(digits: Digits, place: int, words: Words) -> Sequence[int]:
+    """Lengths that a number from there on may have: of several groups, as the country has it that they name.
+
+    Numbers of people in the US may start likewise.
+    """
+    lengths = [end - place for end in digits.ends(place)]
     prefix = digits.prefix(place)
-    if prefix < 0:
+    if prefix < 0 or len(lengths) < 2:
         return lengths
     fewest, most = checks.subscriber(digits.value(place + prefix, place + prefix + 3))
-    only = range(fewest + prefix, most + prefix + 2)  # with the (0) that some write
-    return [length for length in lengths if length in only or length == lengths[0]]
+    only = {*range(fewest + prefix, most + prefix + 2), 11, 13}  # with the (0) that some write; and those of China
+    if lengths[:3] == [3, 5, 9] or digits.offset(place) in words.person:
+        only.add(9)
+    return [length for length in lengths if length in only or (not prefix and length == lengths[0])]
 
 
 def _judged(text: str, digits: Digits, place: int, length: int, words: Words) -> Find | None:
@@ -176,20 +183,15 @@ def _judged(text: str, digits: Digits, place: int, length: int, words: Words) ->
     begin, after = digits.span(place, end)
     if after - begin > _WIDEST:
         return None
-    shape = tuple(
-        later - sooner for sooner, later in pairwise([place, *(each for each in digits.ends(place) if each <= end)])
-    )
-    first = digits.begins(place)
-    before = text[max(0, begin - (_NEAR if first else 1)) : begin]
-    if first and (last := compiled(_DIGIT_BACKWARDS).search(before[::-1])):
-        before = before[len(before) - last.start() :]
-    number = Number(text[begin:after], digits.value(place, end), shape, before, first and digits.over(end), words)
-    kind = _of_shape(number)
-    return (kind, begin - (begin > 0 and text[begin - 1] in "+("), after) if kind else None
+    shape = tuple(later - sooner for sooner, later in pairwise([place, *digits.ends(place)]) if later <= end)
+    whole = digits.begins(place) and digits.over(end)
+    before, announced = text[max(0, begin - 1) : begin], (begin in where for where in words)
+    kind = _of_shape(Number(text[begin:after], digits.value(place, end), shape, before, whole, *announced))
+    return (kind, begin - (before in ("+", "(")), after) if kind else None
 
 
 def _of_shape(number: Number) -> str:
-    if len(number.digits) == 9 and (number.shape == (3, 2, 4) or number.after_person()):
+    if len(number.digits) == 9 and (number.shape == (3, 2, 4) or number.person):
         if checks.itin(number.digits):
             return "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER"
         if checks.ssn(number.digits):
@@ -199,17 +201,18 @@ def _of_shape(number: Number) -> str:
 
 def _phone(number: Number) -> bool:
     digits, groups = number.digits, len(number.shape)
-    if number.before.endswith("+") or (digits.startswith("00") and groups > 1):
+    if number.before == "+" or (digits.startswith("00") and groups > 1):
         international = digits.removeprefix("00")
         fewest, most = checks.subscriber(international)
         return fewest <= len(international) - ("(0)" in number.text) <= most
     if _mobile(digits):
         return True
-    if (not number.whole and groups == 1) or number.before[-1:] in ("$", "€", "£", "¥", "#"):
+    if (not number.whole and groups == 1) or number.before in ("$", "€", "£", "¥", "#") or number.other:
         return False
-    if number.after_phone():
-        return (groups > 1 or len(digits) <= 12) and not number.after_other()
-    return groups > 1 and _national(number) and not number.after_other()
+    if number.phone:
+        years = number.shape == (4, 4) and compiled(_YEARS).fullmatch(number.text)
+        return (groups > 1 or len(digits) <= 12) and not years
+    return groups > 1 and _national(number)
 
 
 def _mobile(digits: str) -> bool:
@@ -233,6 +236,6 @@ def _national(number: Number) -> bool:
         return digits[0] in "6789"
     if digits[:3] in ("400", "800"):
         return shape in FREEPHONE
-    if number.before.endswith("("):
+    if number.before == "(":
         return 9 <= len(digits) <= 12
     return shape in HIGH and digits[0] in "6789" and "." not in number.text and not digits.endswith("000")

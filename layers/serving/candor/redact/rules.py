@@ -6,11 +6,10 @@ linear in the text.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from typing import NamedTuple
 
 from candor.redact import checks
-from candor.redact.patterns import Find, compiled
+from candor.redact.patterns import Find, any_of, by_first, compiled
 
 
 class Rule(NamedTuple):
@@ -23,8 +22,6 @@ class Rule(NamedTuple):
     holds: Callable[[str], bool] = lambda found: True
     digits: int = 0
     """That the text has to have, at least."""
-    whole: bool = False
-    """Whether a word counts only where no letter or digit comes before."""
     reach: int = 160
     """Characters from the start of a word to the end of what it announces, at most."""
     token: int = 0
@@ -42,33 +39,12 @@ class Rule(NamedTuple):
 
     @property
     def _regex(self) -> re.Pattern[str]:
-        return compiled(self.pattern if self.own else _any(self.words, self.whole) + self.pattern)
-
-
-@cache
-def _any(words: tuple[str, ...], whole: bool) -> str:
-    """A pattern of any of these words in any case, the longest first.
-
-    It starts with a set of characters, for which the regular expression engine skips quickly through the rest.
-    """
-    firsts = _by_first(words)
-    either = {first: "".join({first, first.upper()}) for first in firsts}
-    before = "(?<![A-Za-z0-9].)" if whole else ""
-    rests = "|".join(f"(?<=[{either[first]}])(?i:{'|'.join(rest)})" for first, rest in firsts.items())
-    return f"[{''.join(either.values())}]{before}(?:{rests})"
-
-
-def _by_first(words: Iterable[str]) -> dict[str, list[str]]:
-    """Patterns of what follows the first letter of each word, the longest first."""
-    firsts: dict[str, list[str]] = {}
-    for word in sorted(words, key=len, reverse=True):
-        firsts.setdefault(word[0], []).append(re.escape(word[1:]))
-    return firsts
+        return compiled(self.pattern if self.own else any_of(self.words) + self.pattern)
 
 
 def _either(words: Iterable[str]) -> str:
     """A pattern of any of these words as they are, that looks at a first letter once."""
-    branches = (f"{first}(?:{'|'.join(rest)})" for first, rest in _by_first(words).items())
+    branches = (f"{first}(?:{'|'.join(rest)})" for first, rest in by_first(words).items())
     return f"(?:{'|'.join(branches)})"
 
 
@@ -135,18 +111,18 @@ _NICK = r"(@?[A-Za-z0-9_][A-Za-z0-9_.\-]{2,39})"
 
 # In order of sureness.
 RULES = (
-    Rule("API_KEY", ("bearer", "basic"), r"[ :]{1,2}([A-Za-z0-9_.\-+/=]{16,2000})", _mixed, token=16, reach=2100),
+    Rule("API_KEY", ("bearer", "authorization: basic"), r"[ :]{1,2}([A-Za-z0-9_.\-+/=]{16,2000})", _mixed, token=16, reach=2100),
     Rule("API_KEY", (*_joined("api", "key"), *_joined("access", "key"), "secret", "token", "密钥"), rf"(?:[ _\-]?[Kk]ey)?+{_IS}[\"']?([A-Za-z0-9_\-]{{16,255}})", _mixed, token=16, reach=400),
-    Rule("PASSWORD", ("password", "passwd", "passcode", "pwd", "密码", "口令"), rf"{_SAYS}[\"']?([^\s\"'，。；]{{4,64}})", _password),
-    Rule("PASSWORD", ("pin",), r"(?: code| number)?[ \t]{0,2}(?:is|:|=)[ \t]{0,2}(\d{4,8})(?!\d)", whole=True, digits=4),
-    Rule("PASSPORT_NUMBER", ("passport", "护照"), rf"{_IS}([A-Za-z]{{0,2}}[0-9][A-Za-z0-9]{{5,8}})(?![A-Za-z0-9])", _some_digits, digits=3),
+    Rule("PASSWORD", ("password", "passwd", "passcode", "pwd", "密码", "口令"), rf"{_SAYS}[\"']?([^\s\0\"'，。；]{{4,64}})", _password),
+    Rule("PASSWORD", ("pin",), r"(?: code| number)?[ \t]{0,2}(?:is|:|=)[ \t]{0,2}(\d{4,8})(?!\d)", digits=4),
+    Rule("PASSPORT_NUMBER", ("passport", "护照"), rf"{_IS}((?:[A-Za-z]{{1,2}}[ ]?)?[0-9][A-Za-z0-9]{{5,8}})(?![A-Za-z0-9])", _some_digits, digits=3),
     Rule("DRIVER_ID", ("driver", "drivers", "driving lic", "驾驶证", "驾照"), rf"'?s?'?(?:[ ]?(?i:licen[cs]e|ence|ense|id|permit))?{_IS}({_NUMBERED}(?:[ \-]{_NUMBERED}){{0,4}}+)", _driver, digits=3),
     Rule("LICENSE_PLATE", tuple(_PROVINCES), rf"([{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳])", own=1),
-    Rule("LICENSE_PLATE", ("plate", "plates", "registration", "reg no", "car reg", "vehicle reg", "car tag", "vehicle tag", "license tag", "licence tag", "车牌", "牌照"), rf"s?+{_IS}([A-Z0-9](?:[ \-]?[A-Z0-9]){{3,8}}+)(?![A-Za-z0-9])", _mixed, digits=1),
-    Rule("DATE_TIME", ("born", "birth", "birthday", "birthdate", "birth date", "dob", "d.o.b"), rf"\.?+(?i:[ ](?:is|was|on))?+[ ]?+[:=：]?+[ ]?+(?:on |the )?+((?i:{_DATE}))(?!\d)", whole=True, digits=3),
+    Rule("LICENSE_PLATE", ("plate", "plates", "registration", "reg no", "car reg", "vehicle reg", "car tag", "vehicle tag", "license tag", "licence tag", "车牌", "牌照"), rf"s?+{_IS}([A-Z0-9](?:[ \-]?[A-Z0-9]){{3,8}})(?![A-Za-z0-9])", _mixed, digits=1),
+    Rule("DATE_TIME", ("born", "birth", "birthday", "birthdate", "birth date", "dob", "d.o.b"), rf"\.?+(?i:[ ](?:is|was|on))?+[ ]?+[:=：]?+[ ]?+(?:on |the )?+((?i:{_DATE}))(?!\d)", digits=3),
     Rule("DATE_TIME", ("生日", "出生"), rf"(?:日期|于)?+[ ]?+[:=：是为]?+[ ]?+((?i:{_DATE}))(?!\d)", digits=3),
     Rule("DATE_TIME", ("生",), r"(\d{4}年\d{1,2}月\d{1,2}日)(?=出?生)", digits=6, own=16),
-    Rule("BANK_ROUTING", ("routing", "aba"), r"[^0-9\n]{0,24}+([0-9]{9})(?![0-9])", checks.routing, digits=9, whole=True),
+    Rule("BANK_ROUTING", ("routing", "aba"), r"[^0-9\n]{0,24}+([0-9]{9})(?![0-9])", checks.routing, digits=9),
     Rule("BANK_ROUTING", ("sort code",), rf"{_IS}([0-9]{{2}}[ \-]?[0-9]{{2}}[ \-]?[0-9]{{2}})(?![0-9])", digits=6),
     Rule("BANK_ACCOUNT_NUMBER", ("account", "acct", "a/c", "银行卡", "账号", "账户", "帐号", "卡号"), rf"\.?{_IS}([0-9](?:[ \-_]?[0-9]){{5,19}})(?![0-9])", digits=6),
     Rule("ADDRESS", _STREETS, rf"({_HOUSE}(?:{_UNIT}?(?:,?{_TOWN})?{_ZIP}|{_UNIT}{_CITY}?))", digits=1, own=110),
