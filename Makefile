@@ -66,6 +66,7 @@ deploy: build ## the stack into your AWS account; asks before it changes anythin
 	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
 
 bench: .venv/dev/.benched build ## every figure that the README quotes and training does not measure
+	@tests/e2e/docker-start
 	@PYTHONPATH=functions:layers/serving $(DEV) -m tests.benchmark $(if $(DATA),--data "$(DATA)")
 
 costs: .venv/dev/.made ## what the stack costs a month at AWS's list prices, from times measured here

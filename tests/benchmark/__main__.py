@@ -30,8 +30,14 @@ def main() -> None:
     for line in handler.single(one) + handler.explained(one) + handler.batch(reviews):
         print(line, flush=True)
     os.sched_setaffinity(0, cores)
-    for line in batch.lines(data) + cold_start.lines(runs=11) + gateway.through_sam(one) + gateway.under_load(one):
-        print(line, flush=True)
+    for part in (
+        lambda: batch.lines(data),
+        lambda: cold_start.lines(runs=11),
+        lambda: gateway.through_sam(one),
+        lambda: gateway.under_load(one),
+    ):
+        for line in part():
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
