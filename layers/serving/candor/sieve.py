@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from candor.redact.finder import PARTED, announced
 from candor.redact.normalise import Normal
-from candor.redact.rules import RULES, SHORTEST, STARTS
+from candor.redact.rules import RULES, SHORTEST, STARTS, Rule
 
 Places = NDArray[np.int64]
 
@@ -59,16 +59,15 @@ class Words:
         for part in (*PARTED, _WWW):
             parts.setdefault(int.from_bytes(part[:8], "little"), []).append(part)
         self.parts = [[], *parts.values()]
-        self.phrases = [[phrase for part in each for phrase in _phrases(part)] for each in self.parts]
-        rules = [[RULES[place] for part in each for place, _ in PARTED.get(part, ())] for each in self.parts]
-        self.digits = np.array([min((rule.digits for rule in each), default=0) for each in rules])
-        self.street = np.array([bool(each) and all(rule.own for rule in each) for each in rules])
+        self.pairs = [[pair for part in each for pair in _pairs(part)] for each in self.parts]
+        self.digits = np.array([min((rule.digits for rule, _, _ in each), default=0) for each in self.pairs])
+        self.street = np.array([bool(each) and all(rule.own for rule, _, _ in each) for each in self.pairs])
         self.keys = np.array([0, *parts], dtype=np.uint64)
         self.salt = next(
-            salt for salt in range(1, 10000) if len({*self._buckets(self.keys, salt).tolist()}) == len(rules)
+            salt for salt in range(1, 10000) if len({*self._buckets(self.keys, salt).tolist()}) == len(self.parts)
         )
         self.table = np.zeros(1 << _BITS, dtype=np.int16)
-        self.table[self._buckets(self.keys, self.salt)] = np.arange(len(rules))
+        self.table[self._buckets(self.keys, self.salt)] = np.arange(len(self.parts))
         self.starts = np.zeros(1 << 16, np.bool_)
         """By its first two letters, whether a word may be one of them."""
         self.starts[self.keys[1:] & np.uint64(0xFFFF)] = True
@@ -98,10 +97,10 @@ def _letters_of(eights: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return eights & (((other & (~other + np.uint64(1))) >> np.uint64(7)) - np.uint64(1))
 
 
-def _phrases(part: bytes) -> list[tuple[bytes, int]]:
-    """Whole words of rules with this part in them, in lower case, and where in them it stands."""
-    words = {word.lower().encode() for _, word in PARTED.get(part, [(0, part.decode())])}
-    return [(word, word.index(part)) for word in words]
+def _pairs(part: bytes) -> list[tuple[Rule, bytes, int]]:
+    """Rules with a word that has this part in it, the word in lower case, and where in it the part stands."""
+    words = [(RULES[place], word.lower().encode()) for place, word in PARTED.get(part, ())]
+    return [(rule, word, word.index(part)) for rule, word in words]
 
 
 _words = cache(Words)
@@ -243,19 +242,29 @@ class _Block:
         rows, before = self.row(places), places - self._last[self.digits.searchsorted(places)]
         kept = self.count[rows] >= words.digits[found]
         kept &= ~words.street[found] | ((before < _NEAR) & (self.raw[places] < 97))  # "12 High Street", with a capital
-        parts: dict[int, set[bytes]] = {}
+        held: set[int] = set()
         for row, word, place in zip(rows[kept].tolist(), found[kept].tolist(), places[kept].tolist(), strict=True):
-            if row not in known and self._stands(words.phrases[word], place):
-                parts.setdefault(row, set()).update(words.parts[word])
-        return {row for row, some in parts.items() if _WWW in some or self._finds(row, some)}
+            if row not in known and row not in held and self._holds(words, word, row, place):
+                held.add(row)
+        return held
 
-    def _stands(self, phrases: Sequence[tuple[bytes, int]], place: int) -> bool:
-        """Whether one of the phrases does, around its part that is there; or what is not ASCII and may be read so."""
-        return any(
-            (there := self.blob[place - offset : place - offset + len(phrase)].lower()) == phrase or not there.isascii()
-            for phrase, offset in phrases
-        )
+    def _holds(self, words: Words, word: int, row: int, place: int) -> bool:
+        """Whether a rule does where its word stands; of a text that is not all ASCII, anywhere in it."""
+        count = int(self.count[row])
+        rules = [
+            (rule, offset)
+            for rule, phrase, offset in words.pairs[word]
+            if rule.digits <= count and self._reads(place - offset, phrase)
+        ]
+        text = self.texts[row]
+        if not text.isascii():
+            return _WWW in words.parts[word] or (
+                bool(rules) and any(announced(Normal(text).text, words.parts[word], count))
+            )
+        at = place - int(self.starts[row])
+        return _WWW in words.parts[word] or any(rule.stands(text, at - offset) for rule, offset in rules)
 
-    def _finds(self, row: int, parts: set[bytes]) -> bool:
-        text = self.texts[row] if self.texts[row].isascii() else Normal(self.texts[row]).text
-        return any(announced(text, parts, int(self.count[row])))
+    def _reads(self, begin: int, phrase: bytes) -> bool:
+        """Whether a phrase stands there, or what is not ASCII and may be read so."""
+        there = self.blob[begin : begin + len(phrase)]
+        return there.lower() == phrase or not there.isascii()

@@ -299,6 +299,16 @@ class Digits:
         places = (match.end() for match in re.finditer(rb"[#+]++(?=[0-9])", self.octets))
         return {self.offset(place): place for place in places}
 
+    def before_runs(self, characters: int) -> list[tuple[int, int]]:
+        """Stretches of text, so many characters before each run and to its first digit; those that meet are one."""
+        regions: list[tuple[int, int]] = []
+        for offset in self._firsts:
+            begin = max(0, offset - characters)
+            if regions and begin <= regions[-1][1]:
+                begin = regions.pop()[0]
+            regions.append((begin, offset + 1))
+        return regions
+
     def offset(self, place: int) -> int:
         """Where that digit is in the text."""
         begins, shifts = self._shifts

@@ -16,6 +16,7 @@ from candor.redact.digits import FREEPHONE, HIGH, NORTH_AMERICAN, SHAPES, Digits
 from candor.redact.patterns import Find, any_of, compiled
 
 _PATIENCE = 100  # numbers that turn out to be nothing, and as many bytes of text for one more
+_NEAR = 48  # characters before a number in which its word stands
 _WIDEST = 28  # characters of a telephone number at most
 
 _PHONE_WORDS = (
@@ -102,16 +103,16 @@ class Words(NamedTuple):
     other: set[int]
 
     @classmethod
-    def of(cls, text: str) -> "Words":
-        low = text.lower()
-        return cls(*(_followed(text, low, words) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS)))
+    def of(cls, text: str, digits: Digits) -> "Words":
+        low, regions = text.lower(), digits.before_runs(_NEAR)
+        return cls(*(_followed(text, low, words, regions) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS)))
 
 
-def _followed(text: str, low: str, words: tuple[str, ...]) -> set[int]:
+def _followed(text: str, low: str, words: tuple[str, ...], regions: Sequence[tuple[int, int]]) -> set[int]:
     if not any(word in low for word in words):
         return set()
-    pattern = rf"{any_of(words)}(?![A-Za-z])[^0-9\n]{{0,{_FAR[words]}}}+(?=[0-9])"
-    return {match.end() for match in compiled(pattern).finditer(text)}
+    pattern = compiled(rf"{any_of(words)}[^0-9\n]{{0,{_FAR[words]}}}+(?=[0-9])")
+    return {match.end() for begin, end in regions for match in pattern.finditer(text, begin, end)}
 
 
 class Number(NamedTuple):
@@ -140,7 +141,7 @@ def shaped(text: str, digits: Digits) -> Iterator[Find]:
     """
     if not digits.grouped():
         return
-    words, free, patience = Words.of(text), 0, _PATIENCE + len(text) // _PATIENCE
+    words, free, patience = Words.of(text, digits), 0, _PATIENCE + len(text) // _PATIENCE
     by_length = digits.phones(words.phone | words.person)
     starts = {length: flags(bits).ljust(len(digits.octets), "0") for length, bits in by_length.items() if bits}
     for match in re.finditer("1", flags(reduce(or_, by_length.values(), 0))):

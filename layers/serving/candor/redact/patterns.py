@@ -12,7 +12,7 @@ compiled = lru_cache(maxsize=None)(re.compile)
 
 @cache
 def any_of(words: tuple[str, ...]) -> str:
-    """A pattern of any of these words in any case, the longest first, with no letter or digit before.
+    """A pattern of any of these words in any case, the longest first, with no letter or digit before and no letter after.
 
     It starts with a set of characters, for which the regular expression engine skips quickly through the rest.
     """
@@ -20,7 +20,7 @@ def any_of(words: tuple[str, ...]) -> str:
     for first, rests in firsts.items():
         start = f"(?<=[{first}{first.upper()}])(?<![A-Za-z0-9].)" if first.isascii() else f"(?<={first})"
         branches.append(f"{start}(?i:{'|'.join(rests)})")
-    return f"[{''.join({*firsts, *map(str.upper, firsts)})}](?:{'|'.join(branches)})"
+    return f"[{''.join(sorted({*firsts, *map(str.upper, firsts)}))}](?:{'|'.join(branches)})(?<!(?=[A-Za-z][A-Za-z]).)"
 
 
 def by_first(words: Iterable[str]) -> dict[str, list[str]]:

@@ -37,6 +37,12 @@ class Rule(NamedTuple):
             if self.holds(match[1]):
                 yield self.kind, *match.span(1)
 
+    def stands(self, text: str, begin: int) -> bool:
+        """Whether one of the words that starts there is one that announces something, whatever that is."""
+        if self.own:
+            return self._regex.search(text, max(0, begin - self.own), begin + self.reach) is not None
+        return self._regex.match(text, begin) is not None
+
     @property
     def _regex(self) -> re.Pattern[str]:
         return compiled(self.pattern if self.own else any_of(self.words) + self.pattern)
@@ -116,9 +122,9 @@ RULES = (
     Rule("PASSWORD", ("password", "passwd", "passcode", "pwd", "密码", "口令"), rf"{_SAYS}[\"']?([^\s\0\"'，。；]{{4,64}})", _password),
     Rule("PASSWORD", ("pin",), r"(?: code| number)?[ \t]{0,2}(?:is|:|=)[ \t]{0,2}(\d{4,8})(?!\d)", digits=4),
     Rule("PASSPORT_NUMBER", ("passport", "护照"), rf"{_IS}((?:[A-Za-z]{{1,2}}[ ]?)?[0-9][A-Za-z0-9]{{5,8}})(?![A-Za-z0-9])", _some_digits, digits=3),
-    Rule("DRIVER_ID", ("driver", "drivers", "driving lic", "驾驶证", "驾照"), rf"'?s?'?(?:[ ]?(?i:licen[cs]e|ence|ense|id|permit))?{_IS}({_NUMBERED}(?:[ \-]{_NUMBERED}){{0,4}}+)", _driver, digits=3),
+    Rule("DRIVER_ID", ("driver", "drivers", "driving licence", "driving license", "驾驶证", "驾照"), rf"'?s?'?(?:[ ]?(?i:licen[cs]e|id|permit))?{_IS}({_NUMBERED}(?:[ \-]{_NUMBERED}){{0,4}}+)", _driver, digits=3),
     Rule("LICENSE_PLATE", tuple(_PROVINCES), rf"([{_PROVINCES}][A-HJ-NP-Z][ ·•\-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳])", own=1),
-    Rule("LICENSE_PLATE", ("plate", "plates", "registration", "reg no", "car reg", "vehicle reg", "car tag", "vehicle tag", "license tag", "licence tag", "车牌", "牌照"), rf"s?+{_IS}([A-Z0-9](?:[ \-]?[A-Z0-9]){{3,8}})(?![A-Za-z0-9])", _mixed, digits=1),
+    Rule("LICENSE_PLATE", ("plate", "plates", "registration", "reg no", "car reg", "vehicle reg", "car tag", "vehicle tag", "license tag", "licence tag", "车牌", "牌照"), rf"{_IS}([A-Z0-9](?:[ \-]?[A-Z0-9]){{3,8}})(?![A-Za-z0-9])", _mixed, digits=1),
     Rule("DATE_TIME", ("born", "birth", "birthday", "birthdate", "birth date", "dob", "d.o.b"), rf"\.?+(?i:[ ](?:is|was|on))?+[ ]?+[:=：]?+[ ]?+(?:on |the )?+((?i:{_DATE}))(?!\d)", digits=3),
     Rule("DATE_TIME", ("生日", "出生"), rf"(?:日期|于)?+[ ]?+[:=：是为]?+[ ]?+((?i:{_DATE}))(?!\d)", digits=3),
     Rule("DATE_TIME", ("生",), r"(\d{4}年\d{1,2}月\d{1,2}日)(?=出?生)", digits=6, own=16),
