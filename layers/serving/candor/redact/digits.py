@@ -180,7 +180,7 @@ class Digits:
 
         `announced`: where in the text a digit follows a word for them, so that a run may be one whatever its shape.
         """
-        first = reduce(or_, (1 << self._firsts[offset] for offset in announced if offset in self._firsts), 0)
+        first = self._runs_at(announced)
         sized, zero, one, free = self._windows, self._places(b"0"), self._places(b"1"), self._places(b"23456789")
         abroad = self._places(b"+") << 1, zero & zero >> 1
         mobile = one & self._places(b"3456789") >> 1
@@ -298,6 +298,14 @@ class Digits:
         """The places of the runs' first digits, by where those are in the text."""
         places = (match.end() for match in re.finditer(rb"[#+]++(?=[0-9])", self.octets))
         return {self.offset(place): place for place in places}
+
+    def _runs_at(self, offsets: Iterable[int]) -> int:
+        """Where a run's first digit is one of those in the text."""
+        found = bytearray(b"0") * len(self.octets)
+        for offset in offsets:
+            if offset in self._firsts:
+                found[self._firsts[offset]] = ord("1")
+        return _bits(bytes(found))
 
     def before_runs(self, characters: int) -> list[tuple[int, int]]:
         """Stretches of text, so many characters before each run and to its first digit; those that meet are one."""
