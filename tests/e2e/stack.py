@@ -1,6 +1,7 @@
 """The stack as the end-to-end tests see it: how its parts are built, its sample events, its handler's answers."""
 
 import hashlib
+import ipaddress
 import json
 import os
 import subprocess
@@ -67,6 +68,13 @@ def events() -> dict[str, Event]:
     """The sample events of API Gateway, by file name."""
     loaded = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "events").glob("*.json"))}
     return {name: event for name, event in loaded.items() if "httpMethod" in event}
+
+
+def bridge() -> str:
+    """This machine, as containers see it: the first address of their network, which a new engine leaves out."""
+    (network,) = json.loads(run("docker", "network", "inspect", "bridge"))
+    (config,) = network["IPAM"]["Config"]
+    return config.get("Gateway") or str(next(ipaddress.ip_network(config["Subnet"]).hosts()))
 
 
 def answers(batch: list[Event], path: list[Path], bundle: Path, *flags: str) -> list[dict[str, Any]]:

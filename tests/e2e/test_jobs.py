@@ -21,7 +21,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.bucket import INBOX, RESULTS, contents, created
-from tests.e2e.stack import ROOT, SAM, VARIABLES, environment, run
+from tests.e2e.stack import ROOT, SAM, VARIABLES, bridge, environment, run
 from tests.functions.test_canary import CANARY
 from tests.samples import FILE, samples
 from tests.workflow import FailedError, Workflow
@@ -60,12 +60,11 @@ def test_sam_local_invoke_takes_a_real_file_to_real_results(
 ) -> None:
     client, port = account
     client.put_object(Bucket=INBOX, Key=FILE.name, Body=FILE.read_bytes())
-    bridge = json.loads(run("docker", "network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
     template = json.loads(run(sys.executable, "-c", AS_JSON, built / "template.yaml"))
     for resource in template["Resources"].values():  # `sam local` hands on only variables that the template names
         if resource["Type"] == "AWS::Serverless::Function":
             own = resource["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
-            own |= {"AWS_ENDPOINT_URL": f"http://{bridge}:{port}", "RESULTS_BUCKET": RESULTS, "CHUNK_ROWS": "20000"}
+            own |= {"AWS_ENDPOINT_URL": f"http://{bridge()}:{port}", "RESULTS_BUCKET": RESULTS, "CHUNK_ROWS": "20000"}
     (built / "local.json").write_text(json.dumps(template))
     said = []
     for step in ("plan", "score", "finish"):

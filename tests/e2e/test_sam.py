@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.e2e.stack import ROOT, SAM, Event, answers, environment, essence, events, run
+from tests.e2e.stack import ROOT, SAM, Event, answers, bridge, environment, essence, events, run
 from tests.functions.test_canary import CANARY, REQUESTS
 from tests.interrupt import heed
 from tests.test_template import source, translate
@@ -169,12 +169,11 @@ def test_the_hook_in_its_container_asks_the_new_version_and_tells_codedeploy(
 ) -> None:
     monkeypatch.setattr(Account, "wrong", wrong)
     Account.heard.clear()
-    bridge = json.loads(run("docker", "network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
-    with ThreadingHTTPServer((bridge, 0), Account) as account:
+    with ThreadingHTTPServer((bridge(), 0), Account) as account:
         threading.Thread(target=account.serve_forever, daemon=True).start()
         template = yaml_parse((built / "template.yaml").read_text())
         variables = template["Resources"]["PreTrafficFunction"]["Properties"]["Environment"]["Variables"]
-        variables |= {"NEW_VERSION": "ApiFunction", "AWS_ENDPOINT_URL": f"http://{bridge}:{account.server_port}"}
+        variables |= {"NEW_VERSION": "ApiFunction", "AWS_ENDPOINT_URL": f"http://{bridge()}:{account.server_port}"}
         (built / "hook.json").write_text(json.dumps(template))
         options = ["--event", ROOT / "events/pre_traffic.json", "--skip-pull-image"]
         command = [SAM, "local", "invoke", "PreTrafficFunction", "--template", built / "hook.json", *options]
