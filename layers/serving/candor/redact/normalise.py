@@ -80,9 +80,9 @@ class Normal:
         """Those that moved, in order. They are needed only where something was found."""
         pieces: list[Piece] = []
         shift = 0
-        for match in (
-            compiled(_PIECE).finditer(self._written) if self.text != self._written else ()
-        ):  # a mask moves nothing
+        if self.text == self._written:
+            return pieces
+        for match in compiled(_PIECE).finditer(self._written):  # without masks, which move nothing
             found, origin = match[0], match.start()
             for length, width, times in _lengths(found) if len(found) > 1 else ((len(_new(match)), 1, 1),):
                 if length != width:

@@ -65,10 +65,7 @@ def _card(text: str, digits: Digits, place: int, end: int) -> Find:
 
 
 def _resident(text: str, digits: Digits, place: int, end: int) -> Find | None:
-    value = digits.value(place, end)
-    if not checks.province(value):
-        return None
-    begin, after = digits.span(place, end)
+    value, (begin, after) = digits.value(place, end), digits.span(place, end)
     if len(value) == 17:
         x = compiled(_X).match(text, after)
         if not x:
