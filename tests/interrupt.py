@@ -1,8 +1,8 @@
-"""Ctrl-C for processes that tests start."""
+"""Ctrl-C in processes that tests start."""
 
 import signal
 
 
 def heed() -> None:
-    """For Popen's preexec_fn: heed SIGINT even where tests run in the background, and so inherit that it is ignored."""
+    """Restore SIGINT, as Popen's preexec_fn: a process started in the background inherits that it is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 from tests.interrupt import heed
 
@@ -15,15 +16,30 @@ ROOT = Path(__file__).parents[1]
 
 
 class Server:
-    """`python -m events.server` on a free port. What it says goes to a file, which never fills as a pipe does."""
+    """`candor serve` on a free port. Its output goes to a file, which never fills as a pipe does.
+
+    A context manager: the process ends with the block, whatever happens in it.
+    """
 
     def __init__(self, *options, **variables):
-        command = [sys.executable, "-m", "events.server", *(options or ("--port", "0"))]
-        # Lambda's path comes from the template, and nothing of it from this test.
-        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "BUNDLE_PATH")}
+        command = [sys.executable, "-m", "candor", "serve", *(options or ("--port", "0"))]
+        # The functions' path and their environment come from the template, and nothing of them from this test.
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("BUNDLE_PATH", "BUNDLE_DIGEST")
+        }
+        environment |= {"PYTHONPATH": str(ROOT / "layers/serving")} | variables
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         pipes = {"stdout": self.output, "stderr": subprocess.STDOUT}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment | variables, preexec_fn=heed, **pipes)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=heed, **pipes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(timeout=20)
+        self.output.close()
 
     def said(self):
         self.output.seek(0)
@@ -42,9 +58,7 @@ class Server:
     def wait(self):
         """Its exit status and all that it said."""
         self.process.wait(timeout=20)
-        said = self.said()
-        self.output.close()
-        return self.process.returncode, said
+        return self.process.returncode, self.said()
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)

@@ -1,4 +1,4 @@
-"""The bundle's golden cases, wherever its model runs: the numbers that training wrote down, by label name."""
+"""The bundle's golden cases: every runtime returns the probabilities that training recorded."""
 
 import json
 import os
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candor import bundle
-from candor.classifier import Classifier
+from candor.model import bundle
+from candor.model.classifier import Classifier
 from candor.settings import Settings
+from tests.environments import environment
 
 ROOT = Path(__file__).parents[1]
 EDGE = Path(os.environ.get("EDGE", ROOT / ".venv/edge/bin/python"))
@@ -20,11 +21,11 @@ CLASSIFIER = Classifier.load(Settings.from_environ().bundle)
 GOLDEN = json.loads(CLASSIFIER.bundle.read("golden.json"))
 TEXTS = [case["text"] for case in GOLDEN["cases"]]
 
-# Run by another Python, with another interpreter of TensorFlow Lite: prints which, and what it makes of the texts.
+# Run by another Python with another TensorFlow Lite runtime: prints its name, and the features and probabilities.
 ELSEWHERE = """
 import json, sys
 from pathlib import Path
-from candor.classifier import Classifier
+from candor.model.classifier import Classifier
 classifier = Classifier.load(Path(sys.argv[1]))
 texts = json.load(sys.stdin)
 alone = [classifier.predict([text])[0].probabilities for text in texts]
@@ -35,8 +36,8 @@ json.dump({"runtime": runtime, "alone": alone, "block": block, "ids": ids}, sys.
 """
 
 
-def close(found, expected, tolerance):
-    return all(found[label] == pytest.approx(p, abs=tolerance) for label, p in expected.items())
+def close(actual, expected, tolerance):
+    return all(actual[label] == pytest.approx(p, abs=tolerance) for label, p in expected.items())
 
 
 def test_golden_cases_hold_alone_and_in_a_block():
@@ -48,13 +49,14 @@ def test_golden_cases_hold_alone_and_in_a_block():
 
 
 def test_golden_cases_hold_in_keras():
-    """Training asked the Keras model, too, and refuses to export one that disagrees."""
+    """Training compares the exported model with the Keras model, and exports none that differs."""
     for case in GOLDEN["cases"]:
         assert max(case["keras"], key=case["keras"].get) == case["label"]
         assert close(case["keras"], case["probabilities"], 0.01)
 
 
-def test_a_person_knows_the_label_of_some_cases_of_each_label():
+def test_golden_cases_have_obvious_labels():
+    """Each label has at least five cases whose label a person knows."""
     known = [case["label"] for case in GOLDEN["cases"] if case["known"]]
     assert all(known.count(label) >= 5 for label in CLASSIFIER.bundle.labels)
     by_text = {case["text"]: case["label"] for case in GOLDEN["cases"]}
@@ -62,21 +64,19 @@ def test_a_person_knows_the_label_of_some_cases_of_each_label():
     assert by_text["I loved every minute of it! Great cast, great music, and a perfect ending."] == "positive"
 
 
-def test_golden_cases_hold_in_tflite_runtime_on_python_3_11():
+def test_golden_cases_hold_in_tflite_runtime():
+    if "EDGE" not in os.environ:
+        environment("edge")
     if not EDGE.exists():
-        reason = (
-            f"{EDGE} is missing, so nothing ran under tflite-runtime: put python3.11 on the PATH and run `make test`"
-        )
+        reason = f"{EDGE} is missing, so nothing ran under tflite-runtime: put python3.11 on the PATH"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {"PYTHONPATH": str(ROOT / "layers/serving"), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [EDGE, "-c", ELSEWHERE, CLASSIFIER.bundle.path]
-    done = subprocess.run(
-        command, input=json.dumps(TEXTS), env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, input=json.dumps(TEXTS), env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["runtime"] == "tflite_runtime"
-    for text, alone, block, ids in zip(TEXTS, found["alone"], found["block"], found["ids"], strict=True):
+    elsewhere = json.loads(done.stdout)
+    assert elsewhere["runtime"] == "tflite_runtime"
+    for text, alone, block, ids in zip(TEXTS, elsewhere["alone"], elsewhere["block"], elsewhere["ids"], strict=True):
         here = CLASSIFIER.predict([text])[0].probabilities
         assert close(alone, here, 1e-5)
         assert close(block, here, 1e-5)
@@ -88,20 +88,20 @@ texts = st.text(max_size=80) | st.sampled_from([*TEXTS, "", "a", "\0", "\ud800",
 
 @given(st.lists(texts, min_size=1, max_size=12))
 @settings(deadline=None, max_examples=150)
-def test_a_text_has_the_same_probabilities_alone_and_anywhere_in_any_block(block):
+def test_predict_same_alone_and_in_any_block(block):
     together = CLASSIFIER.probabilities(block)
     for row, (text, beside) in enumerate(zip(block, CLASSIFIER.predict(block), strict=True)):
         assert together[row] == pytest.approx(CLASSIFIER.probabilities([text])[0], abs=1e-6)
         assert CLASSIFIER.predict([text]) == [beside]
 
 
-def test_blocks_larger_than_a_pass_keep_their_order():
+def test_predict_700_texts_keep_their_order():
     block = [TEXTS[i % len(TEXTS)] for i in range(700)]
-    found = [prediction.probabilities for prediction in CLASSIFIER.predict(block)]
-    assert found == [CLASSIFIER.predict([text])[0].probabilities for text in block]
+    together = [prediction.probabilities for prediction in CLASSIFIER.predict(block)]
+    assert together == [CLASSIFIER.predict([text])[0].probabilities for text in block]
 
 
-def test_the_bundle_fits_its_bound_and_says_where_its_texts_come_from():
+def test_bundle_is_small_and_cites_its_data():
     files = list(CLASSIFIER.bundle.path.iterdir())
     assert sum(file.stat().st_size for file in files) <= 8_000_000
     card = CLASSIFIER.bundle.read("card.md").decode()
@@ -110,7 +110,7 @@ def test_the_bundle_fits_its_bound_and_says_where_its_texts_come_from():
     assert CLASSIFIER.bundle.model["data"]["citation"] in card
 
 
-def test_a_swapped_label_order_would_be_noticed(tmp_path):
+def test_golden_cases_notice_swapped_labels(tmp_path):
     copy = tmp_path / "bundle"
     shutil.copytree(CLASSIFIER.bundle.path, copy)
     described = json.loads((copy / "model.json").read_bytes())

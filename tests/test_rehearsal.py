@@ -1,4 +1,4 @@
-"""The deployment, as far as it can be rehearsed without an AWS account: the translated stack, created in moto."""
+"""The deployment, rehearsed without an AWS account: the translated stack, created in moto."""
 
 import io
 import json
@@ -15,43 +15,49 @@ from moto.cloudformation.parsing import resource_class_from_type
 from tests.test_template import LAYERS, ROOT, Template, source, translate
 
 REGION = "eu-central-1"
-# What moto's CloudFormation does not make; these are held by the checks of test_template alone.
+# Types that moto's CloudFormation does not support. Only the checks of test_template cover them.
 NOT_IN_MOTO = {
     "AWS::ApiGateway::Account", "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::Stage", "AWS::ApiGateway::UsagePlan",
     "AWS::ApiGateway::UsagePlanKey", "AWS::CloudWatch::Alarm", "AWS::CodeDeploy::Application",
     "AWS::CodeDeploy::DeploymentGroup", "AWS::Lambda::Alias", "AWS::S3::BucketPolicy", "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
 }  # fmt: skip
-# What it makes, but not as ours are: for an alias, and of methods that are all called ANY.
-NOT_SO_IN_MOTO = {"AWS::Lambda::Permission", "AWS::ApiGateway::Deployment"}
+# Types that it supports, but not as the stack uses them: for an alias, and for methods that are all ANY.
+DIFFERENT_IN_MOTO = {"AWS::Lambda::Permission", "AWS::ApiGateway::Deployment"}
 
 
 def artifacts() -> dict[str, bytes]:
-    """What `sam package` would upload, in name."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as file:
+    """Return placeholders, by key, of the objects that `sam package` would upload."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
         file.writestr("app.py", "")
     machine = (ROOT / "functions/batch.asl.json").read_bytes()
-    return {"functions-1": packed.getvalue(), "batch-1": machine, **{f"{name}-1": packed.getvalue() for name in LAYERS}}
+    return {
+        "functions-1": archive.getvalue(),
+        "batch-1": machine,
+        **{f"{name}-1": archive.getvalue() for name in LAYERS},
+    }
 
 
-def possible(stack: Template) -> Template:
-    left_out = NOT_IN_MOTO | NOT_SO_IN_MOTO
-    kept = {name: made for name, made in stack["Resources"].items() if made["Type"] not in left_out}
+def supported(stack: Template) -> Template:
+    """Return the part of the stack that moto can create."""
+    left_out = NOT_IN_MOTO | DIFFERENT_IN_MOTO
+    kept = {name: resource for name, resource in stack["Resources"].items() if resource["Type"] not in left_out}
     parameters = {**stack["Parameters"]}
     parameters["AlarmEmail"] = {**parameters["AlarmEmail"], "Default": "operator@example.com"}
-    made = {**stack, "Resources": kept, "Parameters": parameters, "Outputs": {}}
-    versions = {name for name, its in kept.items() if its["Type"] == "AWS::Lambda::Version"}  # moto's have no id
-    named: Template = by_name(made, stack["Resources"].keys() - kept.keys() | versions)
+    smaller = {**stack, "Resources": kept, "Parameters": parameters, "Outputs": {}}
+    # moto's function versions have no id to refer to.
+    versions = {name for name, resource in kept.items() if resource["Type"] == "AWS::Lambda::Version"}
+    named: Template = by_name(smaller, stack["Resources"].keys() - kept.keys() | versions)
     return named
 
 
 def by_name(value: Any, gone: set[str]) -> Any:
-    """What refers to a resource that is left out names it instead."""
+    """Replace each reference to a resource that is left out by the resource's name."""
     if isinstance(value, list):
         return [by_name(each, gone) for each in value]
     if isinstance(value, str):
-        return re.sub(r"\$\{(\w+)\}", lambda found: found[1] if found[1] in gone else found[0], value)
+        return re.sub(r"\$\{(\w+)\}", lambda match: match[1] if match[1] in gone else match[0], value)
     if not isinstance(value, dict):
         return value
     target = value.get("Ref") or value.get("Fn::GetAtt")
@@ -60,9 +66,9 @@ def by_name(value: Any, gone: set[str]) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:Tried to parse")
-def test_all_that_moto_can_make_of_the_stack_is_made() -> None:
+def test_stack_is_created_in_moto() -> None:
     stack = translate(source())
-    wanted = possible(stack)
+    wanted = supported(stack)
     with mock_aws():
         s3 = boto3.client("s3", region_name=REGION)
         s3.create_bucket(Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -70,12 +76,12 @@ def test_all_that_moto_can_make_of_the_stack_is_made() -> None:
             s3.put_object(Bucket="artifacts", Key=name, Body=content)
         client = boto3.client("cloudformation", region_name=REGION)
         client.create_stack(StackName="candor", TemplateBody=json.dumps(wanted), Capabilities=["CAPABILITY_IAM"])
-        (made,) = client.describe_stacks(StackName="candor")["Stacks"]
-        assert made["StackStatus"] == "CREATE_COMPLETE"
+        (created,) = client.describe_stacks(StackName="candor")["Stacks"]
+        assert created["StackStatus"] == "CREATE_COMPLETE"
         pages = client.get_paginator("list_stack_resources").paginate(StackName="candor")
-        found = {each["LogicalResourceId"] for page in pages for each in page["StackResourceSummaries"]}
-        assert found == wanted["Resources"].keys()
-        assert len(found) >= 32
+        resources = {summary["LogicalResourceId"] for page in pages for summary in page["StackResourceSummaries"]}
+        assert resources == wanted["Resources"].keys()
+        assert len(resources) >= 32
         functions = boto3.client("lambda", region_name=REGION).list_functions()["Functions"]
         assert {function["Handler"].partition(".")[0] for function in functions} == {
             path.parent.name for path in (ROOT / "functions").glob("*/app.py")
@@ -84,15 +90,14 @@ def test_all_that_moto_can_make_of_the_stack_is_made() -> None:
         client.delete_stack(StackName="candor")
 
 
-def test_the_list_of_what_moto_lacks_is_short_and_true() -> None:
-    kinds = {made["Type"] for made in translate(source())["Resources"].values()}
-    lacking = {kind for kind in kinds if resource_class_from_type(kind) is None}
-    assert lacking == NOT_IN_MOTO
+def test_list_of_unsupported_types_is_current() -> None:
+    types = {resource["Type"] for resource in translate(source())["Resources"].values()}
+    assert {name for name in types if resource_class_from_type(name) is None} == NOT_IN_MOTO
 
 
-def test_every_function_has_a_handler_and_a_sample_event() -> None:
+def test_functions_have_handler_and_sample_event() -> None:
     resources = source()["Resources"].values()
-    functions = [made["Properties"] for made in resources if made["Type"] == "AWS::Serverless::Function"]
+    functions = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::Serverless::Function"]
     for function in functions:
         module, _, name = function["Handler"].rpartition(".")
         path = ROOT / "functions" / Path(*module.split(".")).with_suffix(".py")

@@ -1,4 +1,4 @@
-"""Policy of the deployed stack, asserted on template.yaml as AWS SAM translates it; linters pass most such faults."""
+"""Policies of the deployed stack, asserted on template.yaml as AWS SAM translates it. Linters miss most such faults."""
 
 import copy
 import hashlib
@@ -15,15 +15,20 @@ from samtranslator.yaml_helper import yaml_parse
 
 from api.app import ROUTES
 from api.problems import CODES
-from tests.workflow import DEFINITION
+from candor.cli.torture.workflow import DEFINITION
+from candor.limits import CHUNK_ROWS, MAX_BODY_BYTES
+from candor.operate.drift import ALARM
 
 ROOT = Path(__file__).parents[1]
+MEASURED = "".join(
+    (ROOT / path).read_text() for path in ("layers/serving/candor/operate/observe.py", "functions/api/app.py")
+)
 LAYERS = ["RuntimeLayer", "ServingLayer", "ModelLayer"]
 Template = dict[str, Any]
 
 
 def source() -> Template:
-    """template.yaml as `sam package` leaves it: each folder replaced by an address that names its content."""
+    """Return template.yaml as `sam package` writes it, with each folder replaced by the address of its content."""
     template: Template = yaml_parse((ROOT / "template.yaml").read_text())
     template["Globals"]["Function"]["CodeUri"] = "s3://artifacts/functions-1"
     template["Resources"]["BatchStateMachine"]["Properties"]["DefinitionUri"] = "s3://artifacts/batch-1"
@@ -33,7 +38,7 @@ def source() -> Template:
 
 
 def translate(template: Template) -> Template:
-    """The CloudFormation template that SAM makes of `template`, which stays as it is."""
+    """Return the CloudFormation template that SAM makes of a copy of `template`."""
     session = boto3.Session(region_name="eu-central-1")
     translator = Translator({}, Parser(), boto_session=session)
     result: Template = translator.translate(copy.deepcopy(template), {})
@@ -41,11 +46,11 @@ def translate(template: Template) -> Template:
 
 
 def of_type(template: Template, kind: str) -> dict[str, Any]:
-    return {name: made for name, made in template["Resources"].items() if made["Type"] == kind}
+    return {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}
 
 
 def version(template: Template, function: str = "ApiFunction") -> str:
-    """The logical id of the function version that the alias `live` points to."""
+    """Return the logical id of the function version that the alias `live` points to."""
     alias = of_type(translate(template), "AWS::Lambda::Alias")[f"{function}Aliaslive"]
     name: str = alias["Properties"]["FunctionVersion"]["Fn::GetAtt"][0]
     return name
@@ -62,11 +67,11 @@ def stack() -> Template:
     return translate(source())
 
 
-def test_the_pinned_bundle_digest_is_that_of_the_committed_bundle() -> None:
+def test_bundle_digest_is_that_of_the_bundle() -> None:
     manifest = ROOT / "layers/model/bundle/manifest.json"
     pinned = source()["Globals"]["Function"]["Environment"]["Variables"]["BUNDLE_DIGEST"]
     assert pinned == hashlib.sha256(manifest.read_bytes()).hexdigest(), (
-        "template.yaml's BUNDLE_DIGEST is not the sha256 of layers/model/bundle/manifest.json: `make train` writes both"
+        "template.yaml's BUNDLE_DIGEST is not the sha256 of layers/model/bundle/manifest.json: `candor use` writes it"
     )
 
 
@@ -74,7 +79,7 @@ FUNCTIONS = ["ApiFunction", "BatchPlanFunction", "BatchScoreFunction", "BatchFin
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_alias_is_live_and_points_to_a_version(function: str, stack: Template) -> None:
+def test_alias_live_points_to_a_version(function: str, stack: Template) -> None:
     assert set(of_type(stack, "AWS::Lambda::Function")) == {*FUNCTIONS, "PreTrafficFunction"}
     alias = of_type(stack, "AWS::Lambda::Alias")[f"{function}Aliaslive"]
     assert alias["Properties"]["Name"] == "live"
@@ -84,7 +89,7 @@ def test_the_alias_is_live_and_points_to_a_version(function: str, stack: Templat
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_change_of_one_layer_alone_reaches_the_alias(layer: str, function: str) -> None:
+def test_change_of_one_layer_reaches_the_alias(layer: str, function: str) -> None:
     before, after = source(), source()
     after["Resources"][layer]["Properties"]["ContentUri"] = f"s3://artifacts/{layer}-2"
     layers = [set(of_type(translate(each), "AWS::Lambda::LayerVersion")) for each in (before, after)]
@@ -95,7 +100,8 @@ def test_a_change_of_one_layer_alone_reaches_the_alias(layer: str, function: str
     assert version(before, function) != version(after, function)
 
 
-def test_a_new_bundle_would_miss_the_alias_without_either_setting() -> None:
+def test_new_bundle_needs_both_publish_settings() -> None:
+    """Without either setting a new bundle would not reach the alias."""
     without_all = source()
     del without_all["Resources"]["ApiFunction"]["Properties"]["AutoPublishAliasAllProperties"]
     assert version(without_all) == version(with_new_bundle(without_all))
@@ -104,7 +110,7 @@ def test_a_new_bundle_would_miss_the_alias_without_either_setting() -> None:
     assert version(without_publish) == version(with_new_bundle(without_publish))
 
 
-def test_a_new_bundle_digest_alone_makes_a_new_version() -> None:
+def test_new_bundle_digest_makes_a_new_version() -> None:
     changed = source()
     changed["Globals"]["Function"]["Environment"]["Variables"]["BUNDLE_DIGEST"] = "f" * 64
     assert version(changed) != version(source())
@@ -112,25 +118,26 @@ def test_a_new_bundle_digest_alone_makes_a_new_version() -> None:
 
 def paths(stack: Template) -> dict[str, Any]:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
-    found: dict[str, Any] = api["Properties"]["Body"]["paths"]
-    return found
+    by_path: dict[str, Any] = api["Properties"]["Body"]["paths"]
+    return by_path
 
 
-def test_the_api_has_the_handlers_routes_and_no_other(stack: Template) -> None:
+def test_api_routes_are_the_handlers_routes(stack: Template) -> None:
     assert set(paths(stack)) == set(ROUTES)
     for path, methods in paths(stack).items():
         preflight = {"options"} if "OPTIONS" in ROUTES[path] else set()
         assert set(methods) == {"x-amazon-apigateway-any-method"} | preflight
 
 
-def test_a_key_is_required_under_v1_but_for_preflight_and_nowhere_else(stack: Template) -> None:
+def test_api_key_is_required_under_v1_only(stack: Template) -> None:
+    """A key is required under /v1, except for preflight requests, and nowhere else."""
     for path, methods in paths(stack).items():
-        for method, made in methods.items():
-            keyed = {"api_key": []} in made.get("security", [])
+        for method, operation in methods.items():
+            keyed = {"api_key": []} in operation.get("security", [])
             assert keyed == (path.startswith("/v1/") and method != "options"), (path, method)
 
 
-def test_each_plan_has_throttle_quota_a_key_and_this_stage(stack: Template) -> None:
+def test_usage_plans_have_throttle_quota_and_key(stack: Template) -> None:
     plans, links = of_type(stack, "AWS::ApiGateway::UsagePlan"), of_type(stack, "AWS::ApiGateway::UsagePlanKey")
     assert (
         {link["Properties"]["UsagePlanId"]["Ref"] for link in links.values()} == plans.keys() == {"FreePlan", "ProPlan"}
@@ -149,26 +156,26 @@ def test_each_plan_has_throttle_quota_a_key_and_this_stage(stack: Template) -> N
         assert plan["Properties"]["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": "ApiStage"}}]
 
 
-def gateway_answers(stack: Template) -> dict[str, Any]:
+def gateway_responses(stack: Template) -> dict[str, Any]:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
-    found: dict[str, Any] = api["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
-    return found
+    responses: dict[str, Any] = api["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
+    return responses
 
 
-def test_the_gateways_own_answers_are_problems_of_our_list(stack: Template) -> None:
-    for name, made in gateway_answers(stack).items():
-        body = json.loads(made["responseTemplates"]["application/json"])
+def test_gateway_responses_are_listed_problems(stack: Template) -> None:
+    for name, response in gateway_responses(stack).items():
+        body = json.loads(response["responseTemplates"]["application/json"])
         status, title = CODES[body["code"]]
-        assert int(made["statusCode"]) == body["status"] == status, name
+        assert int(response["statusCode"]) == body["status"] == status, name
         assert body.keys() >= {"type", "title", "status", "detail", "code", "request_id"}
         assert body["title"] == title
-        assert made["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
-        assert ("gatewayresponse.header.Retry-After" in made["responseParameters"]) == (status == 429)
+        assert response["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert ("gatewayresponse.header.Retry-After" in response["responseParameters"]) == (status == 429)
     wanted = {"INVALID_API_KEY", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE"}
-    assert set(gateway_answers(stack)) >= wanted
+    assert set(gateway_responses(stack)) >= wanted
 
 
-def test_the_access_log_holds_no_body_query_or_address(stack: Template) -> None:
+def test_access_log_has_no_body_query_or_address(stack: Template) -> None:
     (stage,) = of_type(stack, "AWS::ApiGateway::Stage").values()
     logged = set(re.findall(r"\$context\.([\w.]+)", stage["Properties"]["AccessLogSetting"]["Format"]))
     assert logged == {
@@ -177,7 +184,7 @@ def test_the_access_log_holds_no_body_query_or_address(stack: Template) -> None:
     }  # fmt: skip
 
 
-def test_each_route_calls_the_alias_and_nothing_else(stack: Template) -> None:
+def test_api_routes_invoke_the_alias(stack: Template) -> None:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
     alias = "ApiFunctionAliaslive"
     assert alias in of_type(stack, "AWS::Lambda::Alias")
@@ -188,7 +195,7 @@ def test_each_route_calls_the_alias_and_nothing_else(stack: Template) -> None:
             assert f"/functions/${{{alias}}}/invocations" in integration["uri"]["Fn::Sub"]
 
 
-def test_only_this_api_may_call_the_function(stack: Template) -> None:
+def test_api_function_is_invoked_by_this_api_only(stack: Template) -> None:
     permissions = of_type(stack, "AWS::Lambda::Permission")
     assert len(permissions) == sum(len(methods) for methods in paths(stack).values())
     for permission in permissions.values():
@@ -198,7 +205,7 @@ def test_only_this_api_may_call_the_function(stack: Template) -> None:
         assert parts["__ApiId__"] == {"Ref": "Api"}
 
 
-def test_the_api_answers_no_foreign_page_and_records_no_body(stack: Template) -> None:
+def test_api_has_no_cors_and_traces_no_body(stack: Template) -> None:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
     assert "access-control-allow-origin" not in str(api).lower()
     (stage,) = of_type(stack, "AWS::ApiGateway::Stage").values()
@@ -214,7 +221,7 @@ READS, LISTS, WRITES = {"s3:GetObject"}, {"s3:ListBucket"}, {"s3:PutObject"}
 DECRYPTS, ENCRYPTS = ({"kms:Decrypt"}, {"Key"}), ({"kms:Decrypt", "kms:GenerateDataKey"}, {"Key"})
 INBOX = ({"s3:GetObject", "s3:GetObjectVersion"}, {"InboxBucket/*"})
 BOTH = (LISTS, {"InboxBucket", "ResultsBucket"})
-# What each role may do, to what. `*` only where AWS knows no narrower resource.
+# Actions and resources that each role may use. `*` only where AWS has no narrower resource.
 MAY = {
     "ApiRole": [(WRITES_LOGS, {"ApiLogs"}), (TRACES, {"*"}), DECRYPTS],
     "BatchPlanRole": [
@@ -261,19 +268,19 @@ GATEWAY_LOGS = {
     "logs:PutLogEvents",
     "logs:GetLogEvents", "logs:FilterLogEvents",
 }  # fmt: skip
-# Each action that some role grants, and what would fail without it: a call in our code, or a service's own need.
+# Every granted action, and the code or the setting that needs it.
 USES = {
-    "logs:CreateLogStream": ("template.yaml", "LoggingConfig:"),  # Lambda's, for each container
+    "logs:CreateLogStream": ("template.yaml", "LoggingConfig:"),  # by Lambda, for each container
     "logs:PutLogEvents": ("template.yaml", "LoggingConfig:"),
     "xray:PutTraceSegments": ("template.yaml", "Tracing: Active"),
     "xray:PutTelemetryRecords": ("template.yaml", "Tracing: Active"),
-    "xray:GetSamplingRules": ("template.yaml", "Tracing: {Enabled: true}"),  # of the state machine
+    "xray:GetSamplingRules": ("template.yaml", "Tracing: {Enabled: true}"),  # by the state machine
     "xray:GetSamplingTargets": ("template.yaml", "Tracing: {Enabled: true}"),
     "kms:Decrypt": ("template.yaml", "KmsKeyArn: !GetAtt Key.Arn"),
     "kms:GenerateDataKey": ("layers/serving/candor/storage.py", "client.put_object("),
     "s3:GetObject": ("layers/serving/candor/storage.py", "client.get_object("),
     "s3:GetObjectVersion": ("layers/serving/candor/storage.py", '{"VersionId": version}'),
-    "s3:ListBucket": ("layers/serving/candor/storage.py", '_MISSING = {"404"'),  # else what is missing is a 403
+    "s3:ListBucket": ("layers/serving/candor/storage.py", '_MISSING = {"404"'),  # without it a missing object is a 403
     "s3:PutObject": ("layers/serving/candor/storage.py", "client.put_object("),
     "lambda:InvokeFunction": ("functions/pre_traffic/app.py", 'client("lambda").invoke('),
     "states:StartExecution": ("functions/batch.asl.json", '"Mode": "DISTRIBUTED"'),
@@ -281,7 +288,7 @@ USES = {
         "functions/pre_traffic/app.py",
         "put_lifecycle_event_hook_execution_status(",
     ),
-    "lambda:GetAlias": ("template.yaml", "Type: Canary10Percent10Minutes"),  # CodeDeploy's, to shift traffic
+    "lambda:GetAlias": ("template.yaml", "Type: Canary10Percent10Minutes"),  # by CodeDeploy, to shift traffic
     "lambda:UpdateAlias": ("template.yaml", "Type: Canary10Percent10Minutes"),
     "lambda:GetProvisionedConcurrencyConfig": ("template.yaml", "Type: Canary10Percent10Minutes"),
     "cloudwatch:DescribeAlarms": ("template.yaml", "Alarms: [!Ref ApiErrorsAlarm"),
@@ -294,7 +301,7 @@ def several(value: Any) -> list[Any]:
 
 
 def resource(value: Any) -> str:
-    """A policy's resource, in short: the logical id, and the path within it."""
+    """Return a policy's resource in short: its logical id and the path within it."""
     if isinstance(value, str):
         return value
     ((kind, name),) = value.items()
@@ -304,7 +311,8 @@ def resource(value: Any) -> str:
 
 
 @pytest.mark.parametrize("name", MAY)
-def test_a_role_may_do_what_its_function_does_and_nothing_else(name: str, stack: Template) -> None:
+def test_role_has_least_privilege(name: str, stack: Template) -> None:
+    """Each role may do what its function does, and nothing else."""
     role = of_type(stack, "AWS::IAM::Role")[name]["Properties"]
     assert "ManagedPolicyArns" not in role
     granted = [
@@ -315,7 +323,7 @@ def test_a_role_may_do_what_its_function_does_and_nothing_else(name: str, stack:
     assert sorted(map(str, map(ordered, granted))) == sorted(map(str, map(ordered, MAY[name])))
 
 
-def test_every_action_that_is_granted_is_one_that_something_needs(stack: Template) -> None:
+def test_every_granted_action_is_needed(stack: Template) -> None:
     granted = {
         action
         for role in of_type(stack, "AWS::IAM::Role").values()
@@ -328,7 +336,7 @@ def test_every_action_that_is_granted_is_one_that_something_needs(stack: Templat
         assert call in (ROOT / path).read_text(), f"{action} is granted, but {path} no longer has {call}"
 
 
-def test_the_gateways_role_writes_logs_of_this_account_and_nothing_else(stack: Template) -> None:
+def test_gateway_role_only_writes_logs(stack: Template) -> None:
     role = of_type(stack, "AWS::IAM::Role")["GatewayRole"]["Properties"]
     ((statement,),) = [policy["PolicyDocument"]["Statement"] for policy in role["Policies"]]
     assert set(statement["Action"]) == GATEWAY_LOGS
@@ -340,7 +348,7 @@ def ordered(grant: tuple[set[str], set[str]]) -> tuple[list[str], list[str]]:
     return sorted(grant[0]), sorted(grant[1])
 
 
-def test_each_role_is_trusted_to_one_service_and_there_is_no_other(stack: Template) -> None:
+def test_each_role_is_trusted_to_one_service(stack: Template) -> None:
     roles = of_type(stack, "AWS::IAM::Role")
     assert set(roles) == set(MAY) | {"GatewayRole"}
     for name, role in roles.items():
@@ -357,7 +365,8 @@ def test_each_role_is_trusted_to_one_service_and_there_is_no_other(stack: Templa
 KEY = {"Fn::GetAtt": ["Key", "Arn"]}
 
 
-def test_one_key_that_rotates_encrypts_logs_and_environments_and_no_stranger_may_use_it(stack: Template) -> None:
+def test_one_rotating_key_encrypts_everything(stack: Template) -> None:
+    """One key encrypts logs and environments, and no service may use it for another account."""
     (key,) = of_type(stack, "AWS::KMS::Key").values()
     assert key["Properties"]["EnableKeyRotation"] is True
     for group in of_type(stack, "AWS::Logs::LogGroup").values():
@@ -369,11 +378,11 @@ def test_one_key_that_rotates_encrypts_logs_and_environments_and_no_stranger_may
     assert account["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
     assert len(services) == 2
     for statement in services:
-        assert statement["Condition"], "a service may use the key for another account"
+        assert statement["Condition"], "a service could use the key for another account"
         assert "kms:*" not in several(statement["Action"])
 
 
-def test_secrets_are_not_shown(stack: Template) -> None:
+def test_secrets_are_hidden(stack: Template) -> None:
     assert source()["Parameters"]["RedactionKey"]["NoEcho"] is True
     assert "RedactionKey" not in str(stack["Outputs"])
 
@@ -381,24 +390,24 @@ def test_secrets_are_not_shown(stack: Template) -> None:
 BUCKETS = {"InboxBucket", "ResultsBucket"}
 
 
-def test_buckets_are_private_encrypted_versioned_and_forget(stack: Template) -> None:
+def test_buckets_are_private_encrypted_and_expire(stack: Template) -> None:
     buckets = of_type(stack, "AWS::S3::Bucket")
     assert set(buckets) == BUCKETS
     for bucket in buckets.values():
-        made = bucket["Properties"]
-        assert set(made["PublicAccessBlockConfiguration"].values()) == {True}
-        assert len(made["PublicAccessBlockConfiguration"]) == 4
-        assert made["VersioningConfiguration"] == {"Status": "Enabled"}
-        (encryption,) = made["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        properties = bucket["Properties"]
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert len(properties["PublicAccessBlockConfiguration"]) == 4
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
         assert encryption["BucketKeyEnabled"] is True
-        assert made["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-        (rule,) = made["LifecycleConfiguration"]["Rules"]
+        assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        (rule,) = properties["LifecycleConfiguration"]["Rules"]
         assert rule["Status"] == "Enabled"
         assert {"ExpirationInDays", "NoncurrentVersionExpiration"} <= set(rule)
 
 
-def test_buckets_and_queues_are_reached_by_tls_alone(stack: Template) -> None:
+def test_buckets_queues_and_topics_require_tls(stack: Template) -> None:
     policies = of_type(stack, "AWS::S3::BucketPolicy").values()
     assert {policy["Properties"]["Bucket"]["Ref"] for policy in policies} == BUCKETS
     queues, topics = (of_type(stack, kind).values() for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"))
@@ -410,10 +419,11 @@ def test_buckets_and_queues_are_reached_by_tls_alone(stack: Template) -> None:
         assert refusal["Principal"] == "*"
         assert refusal["Action"] in ("s3:*", "sqs:*", "sns:Publish")
         if refusal["Action"] == "s3:*":
-            assert len(refusal["Resource"]) == 2, "the bucket and what is in it"
+            assert len(refusal["Resource"]) == 2, "the bucket and its objects"
 
 
-def test_only_the_inbox_starts_jobs_and_results_lie_elsewhere(stack: Template) -> None:
+def test_only_the_inbox_starts_jobs(stack: Template) -> None:
+    """Results go to another bucket, so that no job starts on its own output."""
     buckets = of_type(stack, "AWS::S3::Bucket")
     telling = {name for name, bucket in buckets.items() if "NotificationConfiguration" in bucket["Properties"]}
     assert telling == {"InboxBucket"}
@@ -422,11 +432,11 @@ def test_only_the_inbox_starts_jobs_and_results_lie_elsewhere(stack: Template) -
     assert (pattern["source"], pattern["detail-type"]) == (["aws.s3"], ["Object Created"])
     assert pattern["detail"]["bucket"]["name"] == [{"Ref": "InboxBucket"}]
     for name in FUNCTIONS[1:]:
-        made = stack["Resources"][name]["Properties"]["Environment"]["Variables"]
-        assert made["RESULTS_BUCKET"] == {"Ref": "ResultsBucket"}
+        variables = stack["Resources"][name]["Properties"]["Environment"]["Variables"]
+        assert variables["RESULTS_BUCKET"] == {"Ref": "ResultsBucket"}
 
 
-def test_an_event_that_cannot_start_a_job_is_tried_again_and_then_kept(stack: Template) -> None:
+def test_inbox_event_is_retried_then_dead_lettered(stack: Template) -> None:
     (rule,) = of_type(stack, "AWS::Events::Rule").values()
     (target,) = rule["Properties"]["Targets"]
     assert target["Arn"] == {"Ref": "BatchStateMachine"}
@@ -440,23 +450,24 @@ def test_an_event_that_cannot_start_a_job_is_tried_again_and_then_kept(stack: Te
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_the_state_machine_runs_the_live_functions_by_its_own_name(stack: Template) -> None:
-    made = stack["Resources"]["BatchStateMachine"]["Properties"]
-    assert made["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-batch"}
-    names = {"PlanFunction": 1, "ScoreFunction": 2, "FinishFunction": 3}
-    given = {name: {"Ref": f"{FUNCTIONS[place]}Aliaslive"} for name, place in names.items()}
-    assert made["DefinitionSubstitutions"] == given | {"Partition": {"Ref": "AWS::Partition"}}
+def test_state_machine_invokes_the_aliases(stack: Template) -> None:
+    properties = stack["Resources"]["BatchStateMachine"]["Properties"]
+    assert properties["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-batch"}
+    indices = {"PlanFunction": 1, "ScoreFunction": 2, "FinishFunction": 3}
+    aliases = {name: {"Ref": f"{FUNCTIONS[index]}Aliaslive"} for name, index in indices.items()}
+    assert properties["DefinitionSubstitutions"] == aliases | {"Partition": {"Ref": "AWS::Partition"}}
     used = set(re.findall(r"\$\{(\w+)\}", (ROOT / "functions/batch.asl.json").read_text()))
-    assert used == set(made["DefinitionSubstitutions"])
+    assert used == set(properties["DefinitionSubstitutions"])
 
 
 def tasks() -> dict[str, dict[str, Any]]:
-    found = {name: state for name, state in DEFINITION["States"].items() if state["Type"] in ("Task", "Map")}
-    return found | DEFINITION["States"]["Score"]["ItemProcessor"]["States"]
+    outer = {name: state for name, state in DEFINITION["States"].items() if state["Type"] in ("Task", "Map")}
+    return outer | DEFINITION["States"]["Score"]["ItemProcessor"]["States"]
 
 
 @pytest.mark.parametrize("name", tasks())
-def test_every_step_is_retried_with_jitter_for_what_passes_and_caught_for_what_does_not(name: str) -> None:
+def test_step_retries_transient_errors_only(name: str) -> None:
+    """Transient errors are retried with jitter, all others are caught."""
     state = tasks()[name]
     assert all(rule["JitterStrategy"] == "FULL" and rule["BackoffRate"] == 2 for rule in state["Retry"])
     retried = {error for rule in state["Retry"] for error in rule["ErrorEquals"]}
@@ -472,7 +483,7 @@ def test_every_step_is_retried_with_jitter_for_what_passes_and_caught_for_what_d
         assert "States.ALL" in state["Catch"][-1]["ErrorEquals"]
 
 
-def test_the_map_is_distributed_bounded_and_tolerates_a_little() -> None:
+def test_map_is_distributed_and_bounded() -> None:
     state = DEFINITION["States"]["Score"]
     assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
     assert 0 < state["MaxConcurrency"] <= 1000
@@ -484,18 +495,18 @@ def test_the_map_is_distributed_bounded_and_tolerates_a_little() -> None:
     assert timeouts["BatchPlanFunction"] <= tasks()["Plan"]["TimeoutSeconds"]
 
 
-def test_each_function_is_as_the_layers_were_built_for(stack: Template) -> None:
+def test_functions_match_their_layers(stack: Template) -> None:
     layers = of_type(stack, "AWS::Lambda::LayerVersion")
     for function in of_type(stack, "AWS::Lambda::Function").values():
-        made = function["Properties"]
-        assert made["Runtime"] == "python3.13"
-        assert [layer["Ref"] for layer in made["Layers"]] == list(layers)
+        properties = function["Properties"]
+        assert properties["Runtime"] == "python3.13"
+        assert [layer["Ref"] for layer in properties["Layers"]] == list(layers)
         for layer in layers.values():
-            assert layer["Properties"]["CompatibleRuntimes"] == [made["Runtime"]]
-            assert layer["Properties"]["CompatibleArchitectures"] == made["Architectures"]
+            assert layer["Properties"]["CompatibleRuntimes"] == [properties["Runtime"]]
+            assert layer["Properties"]["CompatibleArchitectures"] == properties["Architectures"]
 
 
-def test_functions_log_where_lines_expire_and_record_no_answers(stack: Template) -> None:
+def test_function_logs_expire_and_have_no_events(stack: Template) -> None:
     groups = of_type(stack, "AWS::Logs::LogGroup")
     assert all("RetentionInDays" in group["Properties"] for group in groups.values())
     for function in of_type(stack, "AWS::Lambda::Function").values():
@@ -506,28 +517,29 @@ def test_functions_log_where_lines_expire_and_record_no_answers(stack: Template)
         assert variables["BUNDLE_PATH"] == "/opt/bundle"
 
 
-GOLDEN_ALARMS = ["ApiErrorsAlarm", "FunctionErrorsAlarm", "SlowAlarm", "IntegrityAlarm"]
+ROLLBACK_ALARMS = ["ApiErrorsAlarm", "FunctionErrorsAlarm", "SlowAlarm", "IntegrityAlarm"]
 
 
-def test_a_new_version_is_checked_gets_a_tenth_of_the_traffic_and_is_taken_back_by_alarms(stack: Template) -> None:
+def test_rollout_is_checked_gradual_and_reversible(stack: Template) -> None:
+    """A new version is checked, gets a tenth of the traffic first, and alarms roll it back."""
     (group,) = of_type(stack, "AWS::CodeDeploy::DeploymentGroup").values()
-    made = group["Properties"]
-    assert [alarm["Name"]["Ref"] for alarm in made["AlarmConfiguration"]["Alarms"]] == GOLDEN_ALARMS
-    assert made["AlarmConfiguration"]["Enabled"] is True
-    assert made["AutoRollbackConfiguration"]["Enabled"] is True
-    assert set(made["AutoRollbackConfiguration"]["Events"]) >= {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"}
-    assert "Canary10Percent10Minutes" in str(made["DeploymentConfigName"])
-    assert made["ServiceRoleArn"] == {"Fn::GetAtt": ["RolloutRole", "Arn"]}
+    properties = group["Properties"]
+    assert [alarm["Name"]["Ref"] for alarm in properties["AlarmConfiguration"]["Alarms"]] == ROLLBACK_ALARMS
+    assert properties["AlarmConfiguration"]["Enabled"] is True
+    assert properties["AutoRollbackConfiguration"]["Enabled"] is True
+    assert set(properties["AutoRollbackConfiguration"]["Events"]) >= {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"}
+    assert "Canary10Percent10Minutes" in str(properties["DeploymentConfigName"])
+    assert properties["ServiceRoleArn"] == {"Fn::GetAtt": ["RolloutRole", "Arn"]}
     policy = stack["Resources"]["ApiFunctionAliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
     assert policy["BeforeAllowTrafficHook"] == {"Ref": "PreTrafficFunction"}
-    asked = stack["Resources"]["PreTrafficFunction"]["Properties"]["Environment"]["Variables"]["NEW_VERSION"]
-    assert asked == {"Ref": version(source())}
+    checked = stack["Resources"]["PreTrafficFunction"]["Properties"]["Environment"]["Variables"]["NEW_VERSION"]
+    assert checked == {"Ref": version(source())}
     function = stack["Resources"]["ApiFunction"]["Properties"]
     assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     assert not [alias for alias in of_type(stack, "AWS::Lambda::Alias").values() if "Provisioned" in str(alias)]
 
 
-# What each alarm watches, and from where on.
+# Namespace, metric and threshold of each alarm.
 WATCHED = {
     "ApiErrorsAlarm": ("AWS/ApiGateway", "5XXError", 0.01), "FunctionErrorsAlarm": ("AWS/Lambda", "Errors", 0),
     "SlowAlarm": ("AWS/Lambda", "Duration", {"Ref": "SlowMilliseconds"}),
@@ -537,25 +549,25 @@ WATCHED = {
 }  # fmt: skip
 
 
-def test_each_alarm_watches_what_is_measured_and_tells_the_topic(stack: Template) -> None:
+def test_alarms_watch_metrics_and_notify_the_topic(stack: Template) -> None:
     alarms = {name: alarm["Properties"] for name, alarm in of_type(stack, "AWS::CloudWatch::Alarm").items()}
-    found = {name: (its["Namespace"], its["MetricName"], its["Threshold"]) for name, its in alarms.items()}
-    assert found == WATCHED
-    measured = (ROOT / "layers/serving/candor/observe.py").read_text() + (ROOT / "functions/api/app.py").read_text()
-    for its in alarms.values():
-        assert its["AlarmActions"] == [{"Ref": "AlarmTopic"}]
-        assert its["TreatMissingData"] == "notBreaching"
-        assert its["ComparisonOperator"] == "GreaterThanThreshold"
-        if its["Namespace"] == "Candor":
-            assert f'"{its["MetricName"]}"' in measured
-            assert its["Dimensions"] == [{"Name": "service", "Value": "candor"}]
+    watched = {name: (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) for name, alarm in alarms.items()}
+    assert watched == WATCHED
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+        assert alarm["TreatMissingData"] == "notBreaching"
+        assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+        if alarm["Namespace"] == "Candor":
+            assert f'"{alarm["MetricName"]}"' in MEASURED
+            assert alarm["Dimensions"] == [{"Name": "service", "Value": "candor"}]
     (stage,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
     assert (
         stage["Properties"]["Name"] == alarms["ApiErrorsAlarm"]["Dimensions"][0]["Value"] == {"Ref": "AWS::StackName"}
     )
 
 
-def test_alarms_are_sent_to_the_address_that_was_given_and_told_by_nobody_else(stack: Template) -> None:
+def test_alarm_topic_takes_alarms_only(stack: Template) -> None:
+    """Alarms go to the given address, and nobody else may publish them."""
     (subscription,) = of_type(stack, "AWS::SNS::Subscription").values()
     assert subscription["Condition"] == "SendAlarms"
     assert subscription["Properties"]["TopicArn"] == {"Ref": "AlarmTopic"}
@@ -564,7 +576,7 @@ def test_alarms_are_sent_to_the_address_that_was_given_and_told_by_nobody_else(s
     assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-def test_executions_can_be_reserved_for_the_api_and_kept_from_batches(stack: Template) -> None:
+def test_concurrency_can_be_reserved(stack: Template) -> None:
     for name, parameter in (("ApiFunction", "ApiConcurrency"), ("BatchScoreFunction", "BatchConcurrency")):
         condition = f"Reserve{parameter.removesuffix('Concurrency')}"
         reserved = stack["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
@@ -572,21 +584,29 @@ def test_executions_can_be_reserved_for_the_api_and_kept_from_batches(stack: Tem
         assert stack["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]}
 
 
-def test_every_panel_shows_what_is_measured(stack: Template) -> None:
+def test_dashboard_shows_measured_metrics(stack: Template) -> None:
     (dashboard,) = of_type(stack, "AWS::CloudWatch::Dashboard").values()
     widgets = json.loads(dashboard["Properties"]["DashboardBody"]["Fn::Sub"])["widgets"]
     shown = {metric[1] for widget in widgets for metric in widget["properties"]["metrics"]}
-    measured = (ROOT / "layers/serving/candor/observe.py").read_text() + (ROOT / "functions/api/app.py").read_text()
     families = {name.partition(".")[0] for name in shown}
     assert families >= {
         "Predictions", "Tokens", "Latency", "Decided", "Confidence", "Drift", "Redactions", "ColdStarts",
         "ClientErrors", "ServerErrors", "IntegrityFailures", "RowsScored", "RowsFailed",
     }  # fmt: skip
     for name in families - {"RowsScored", "RowsFailed"}:
-        assert re.search(rf'"{name}[".]', measured), name
+        assert re.search(rf'"{name}[".]', MEASURED), name
 
 
-def test_every_parameter_explains_itself_and_has_a_default() -> None:
+def test_parameters_have_description_and_default() -> None:
     for name, parameter in source()["Parameters"].items():
         assert {"Default", "Description"} <= set(parameter), name
         assert {"AllowedValues", "AllowedPattern", "MinValue"} & set(parameter), name
+
+
+def test_limits_match_those_of_the_code(stack: Template) -> None:
+    """The template cannot import candor.limits, so its numbers are compared with it."""
+    too_large = gateway_responses(stack)["REQUEST_TOO_LARGE"]["responseTemplates"]["application/json"]
+    assert json.loads(too_large)["limit"] == MAX_BODY_BYTES
+    assert f"{MAX_BODY_BYTES:,} bytes" in too_large
+    assert source()["Parameters"]["BatchChunkRows"]["Default"] == CHUNK_ROWS
+    assert stack["Resources"]["DriftAlarm"]["Properties"]["Threshold"] == ALARM

@@ -1,4 +1,4 @@
-"""Single faults of template.yaml, each of which a named check of ours notices; linters pass half of such faults."""
+"""Single faults of template.yaml, each noticed by a named check of test_template. Linters miss half of them."""
 
 import copy
 import inspect
@@ -14,64 +14,64 @@ Change = Callable[[Any], None]
 
 
 def at(*path: Any, to: Any = None, drop: bool = False) -> Change:
-    """Sets, or takes away, what stands at a path below Resources (or from the top, where the path starts with "/")."""
+    """Return a change that sets or deletes the value at a path below Resources, or from the top if it starts with "/"."""
 
     def change(template: Template) -> None:
         *inner, last = path[1:] if path[0] == "/" else ("Resources", *path)
-        place: Any = template
+        parent: Any = template
         for step in inner:
-            place = place[step]
+            parent = parent[step]
         if drop:
-            assert last in place or isinstance(last, int), f"{path} is not there, so this mutant changes nothing"
-            del place[last]
+            assert last in parent or isinstance(last, int), f"{path} does not exist, so this mutant changes nothing"
+            del parent[last]
         else:
-            place[last] = to
+            parent[last] = to
 
     return change
 
 
-def properties(name: str, *path: Any, **how: Any) -> Change:
-    return at(name, "Properties", *path, **how)
+def properties(name: str, *path: Any, **change: Any) -> Change:
+    """Change a property of a resource."""
+    return at(name, "Properties", *path, **change)
 
 
-def statement(role: str, policy: int, place: int, **how: Any) -> Change:
-    return properties(role, "Policies", policy, "PolicyDocument", "Statement", place, **how)
+def action(role: str, policy: int, statement: int, to: Any) -> Change:
+    """Change the actions of a role's statement."""
+    return properties(role, "Policies", policy, "PolicyDocument", "Statement", statement, "Action", to=to)
 
 
-def action(role: str, policy: int, place: int, to: Any) -> Change:
-    return properties(role, "Policies", policy, "PolicyDocument", "Statement", place, "Action", to=to)
-
-
-def resource(role: str, policy: int, place: int, to: Any) -> Change:
-    return properties(role, "Policies", policy, "PolicyDocument", "Statement", place, "Resource", to=to)
+def resource(role: str, policy: int, statement: int, to: Any) -> Change:
+    """Change the resources of a role's statement."""
+    return properties(role, "Policies", policy, "PolicyDocument", "Statement", statement, "Resource", to=to)
 
 
 def event(name: str, key: str, to: Any) -> Change:
+    """Change a property of a route."""
     return properties("ApiFunction", "Events", name, "Properties", key, to=to)
 
 
 def no_keys(template: Template) -> None:
-    """SAM refuses a template that only has one without the other."""
+    """Require no API keys. SAM rejects a template that has only the default or only the exceptions."""
     del template["Resources"]["Api"]["Properties"]["Auth"]
-    for made in template["Resources"]["ApiFunction"]["Properties"]["Events"].values():
-        made["Properties"].pop("Auth", None)
+    for route in template["Resources"]["ApiFunction"]["Properties"]["Events"].values():
+        route["Properties"].pop("Auth", None)
 
 
-LEAST = checks.test_a_role_may_do_what_its_function_does_and_nothing_else
-KEYED = checks.test_a_key_is_required_under_v1_but_for_preflight_and_nowhere_else
-PLANS = checks.test_each_plan_has_throttle_quota_a_key_and_this_stage
-TLS = checks.test_buckets_and_queues_are_reached_by_tls_alone
-BUCKETS = checks.test_buckets_are_private_encrypted_versioned_and_forget
-ONE_KEY = checks.test_one_key_that_rotates_encrypts_logs_and_environments_and_no_stranger_may_use_it
-LOGS = checks.test_functions_log_where_lines_expire_and_record_no_answers
-RECORDS = checks.test_the_api_answers_no_foreign_page_and_records_no_body
-ROLLOUT = checks.test_a_new_version_is_checked_gets_a_tenth_of_the_traffic_and_is_taken_back_by_alarms
-ALARMS = checks.test_each_alarm_watches_what_is_measured_and_tells_the_topic
-RULE = checks.test_an_event_that_cannot_start_a_job_is_tried_again_and_then_kept
-LOOP = checks.test_only_the_inbox_starts_jobs_and_results_lie_elsewhere
-STEPS = checks.test_every_step_is_retried_with_jitter_for_what_passes_and_caught_for_what_does_not
-MAP = checks.test_the_map_is_distributed_bounded_and_tolerates_a_little
-TRUST = checks.test_each_role_is_trusted_to_one_service_and_there_is_no_other
+LEAST = checks.test_role_has_least_privilege
+KEYED = checks.test_api_key_is_required_under_v1_only
+PLANS = checks.test_usage_plans_have_throttle_quota_and_key
+TLS = checks.test_buckets_queues_and_topics_require_tls
+BUCKETS = checks.test_buckets_are_private_encrypted_and_expire
+ONE_KEY = checks.test_one_rotating_key_encrypts_everything
+LOGS = checks.test_function_logs_expire_and_have_no_events
+RECORDS = checks.test_api_has_no_cors_and_traces_no_body
+ROLLOUT = checks.test_rollout_is_checked_gradual_and_reversible
+ALARMS = checks.test_alarms_watch_metrics_and_notify_the_topic
+RULE = checks.test_inbox_event_is_retried_then_dead_lettered
+LOOP = checks.test_only_the_inbox_starts_jobs
+STEPS = checks.test_step_retries_transient_errors_only
+MAP = checks.test_map_is_distributed_and_bounded
+TRUST = checks.test_each_role_is_trusted_to_one_service
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 ENVIRONMENT = ("/", "Globals", "Function", "Environment", "Variables")
 
@@ -80,7 +80,7 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "one route needs no key": (event("Predict", "Auth", {"ApiKeyRequired": False}), KEYED, ()),
     "the page needs a key": (event("Page", "Auth", {"ApiKeyRequired": True}), KEYED, ()),
     "a route is gone": (properties("ApiFunction", "Events", "Redact", drop=True),
-                        checks.test_the_api_has_the_handlers_routes_and_no_other, ()),
+                        checks.test_api_routes_are_the_handlers_routes, ()),
     "a plan has no throttle": (properties("FreePlan", "Throttle", drop=True), PLANS, ()),
     "a plan has no quota": (properties("ProPlan", "Quota", drop=True), PLANS, ()),
     "a plan has no key": (at("FreePlanKey", drop=True), PLANS, ()),
@@ -89,25 +89,25 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "any origin may call": (properties("Api", "Cors", to="'*'"), RECORDS, ()),
     "the access log holds addresses": (
         properties("Api", "AccessLogSetting", "Format", to='{"ip":"$context.identity.sourceIp"}'),
-        checks.test_the_access_log_holds_no_body_query_or_address, ()),
+        checks.test_access_log_has_no_body_query_or_address, ()),
     "429 has no Retry-After": (
         properties("Api", "GatewayResponses", "THROTTLED", "ResponseParameters", "Headers", "Retry-After", drop=True),
-        checks.test_the_gateways_own_answers_are_problems_of_our_list, ()),
+        checks.test_gateway_responses_are_listed_problems, ()),
     "events are logged": (at(*ENVIRONMENT, "POWERTOOLS_LOGGER_LOG_EVENT", to="true"), LOGS, ()),
     "no traces": (at("/", "Globals", "Function", "Tracing", drop=True), LOGS, ()),
     "logs are kept for ever": (properties("ApiLogs", "RetentionInDays", drop=True), LOGS, ()),
     "a function logs to a group of Lambda's making": (properties("BatchScoreFunction", "LoggingConfig", drop=True), LOGS, ()),
     "the bundle is not pinned": (at(*ENVIRONMENT, "BUNDLE_DIGEST", to=""),
-                                 checks.test_the_pinned_bundle_digest_is_that_of_the_committed_bundle, ()),
+                                 checks.test_bundle_digest_is_that_of_the_bundle, ()),
     "a new model misses the alias": (
         properties("ApiFunction", "AutoPublishAliasAllProperties", drop=True),
-        checks.test_a_change_of_one_layer_alone_reaches_the_alias, ("ModelLayer", "ApiFunction")),
+        checks.test_change_of_one_layer_reaches_the_alias, ("ModelLayer", "ApiFunction")),
     "no alias": (properties("BatchPlanFunction", "AutoPublishAlias", drop=True),
-                 checks.test_the_alias_is_live_and_points_to_a_version, ("BatchPlanFunction",)),
+                 checks.test_alias_live_points_to_a_version, ("BatchPlanFunction",)),
     "AdministratorAccess": (properties("ApiRole", "ManagedPolicyArns", to=[ADMIN]), LEAST, ("ApiRole",)),
     "AdministratorAccess for the gateway": (
         properties("GatewayRole", "ManagedPolicyArns", to=[ADMIN]),
-        checks.test_the_gateways_role_writes_logs_of_this_account_and_nothing_else, ()),
+        checks.test_gateway_role_only_writes_logs, ()),
     "a wildcard action": (action("BatchPlanRole", 1, 0, "s3:*"), LEAST, ("BatchPlanRole",)),
     "a wildcard resource": (resource("BatchScoreRole", 1, 2, "*"), LEAST, ("BatchScoreRole",)),
     "a role may read every log group": (resource("ApiRole", 0, 0, "*"), LEAST, ("ApiRole",)),
@@ -118,7 +118,7 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "the roll-out may change any alias": (resource("RolloutRole", 0, 0, "*"), LEAST, ("RolloutRole",)),
     "an action that nothing needs": (
         action("ApiRole", 1, 0, ["kms:Decrypt", "kms:Encrypt"]),
-        checks.test_every_action_that_is_granted_is_one_that_something_needs, ()),
+        checks.test_every_granted_action_is_needed, ()),
     "a function shares another's role": (
         properties("BatchScoreFunction", "Role", to={"Fn::GetAtt": ["BatchPlanRole", "Arn"]}), TRUST, ()),
     "SAM's own role": (properties("BatchScoreFunction", "Role", drop=True), TRUST, ()),
@@ -130,7 +130,7 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "logs are not encrypted": (properties("BatchLogs", "KmsKeyId", drop=True), ONE_KEY, ()),
     "environments are not encrypted": (at("/", "Globals", "Function", "KmsKeyArn", drop=True), ONE_KEY, ()),
     "alarms are not encrypted": (properties("AlarmTopic", "KmsMasterKeyId", drop=True), ONE_KEY, ()),
-    "the secret is shown": (at("/", "Parameters", "RedactionKey", "NoEcho", to=False), checks.test_secrets_are_not_shown, ()),
+    "the secret is shown": (at("/", "Parameters", "RedactionKey", "NoEcho", to=False), checks.test_secrets_are_hidden, ()),
     "a bucket is not encrypted": (properties("InboxBucket", "BucketEncryption", drop=True), BUCKETS, ()),
     "a bucket may be public": (
         properties("ResultsBucket", "PublicAccessBlockConfiguration", "BlockPublicPolicy", to=False), BUCKETS, ()),
@@ -155,7 +155,7 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "dead letters are not encrypted": (properties("InboxDeadLetters", "KmsMasterKeyId", drop=True), RULE, ()),
     "the state machine runs unpublished functions": (
         properties("BatchStateMachine", "DefinitionSubstitutions", "ScoreFunction", to={"Fn::GetAtt": ["BatchScoreFunction", "Arn"]}),
-        checks.test_the_state_machine_runs_the_live_functions_by_its_own_name, ()),
+        checks.test_state_machine_invokes_the_aliases, ()),
     "all traffic at once": (properties("ApiFunction", "DeploymentPreference", "Type", to="AllAtOnce"), ROLLOUT, ()),
     "no canary": (properties("ApiFunction", "DeploymentPreference", drop=True), ROLLOUT, ()),
     "no alarm takes a roll-out back": (properties("ApiFunction", "DeploymentPreference", "Alarms", drop=True), ROLLOUT, ()),
@@ -170,19 +170,19 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "an alarm rings when nobody calls": (properties("DriftAlarm", "TreatMissingData", to="breaching"), ALARMS, ()),
     "anybody may raise alarms": (
         properties("AlarmTopicPolicy", "PolicyDocument", "Statement", 0, "Condition", drop=True),
-        checks.test_alarms_are_sent_to_the_address_that_was_given_and_told_by_nobody_else, ()),
+        checks.test_alarm_topic_takes_alarms_only, ()),
     "a batch can take all executions": (
         properties("BatchScoreFunction", "ReservedConcurrentExecutions", drop=True),
-        checks.test_executions_can_be_reserved_for_the_api_and_kept_from_batches, ()),
+        checks.test_concurrency_can_be_reserved, ()),
     "layers are for another processor": (
         properties("RuntimeLayer", "CompatibleArchitectures", to=["arm64"]),
-        checks.test_each_function_is_as_the_layers_were_built_for, ()),
+        checks.test_functions_match_their_layers, ()),
     "a parameter without a default": (
         at("/", "Parameters", "AlarmEmail", "Default", drop=True),
-        checks.test_every_parameter_explains_itself_and_has_a_default, ()),
+        checks.test_parameters_have_description_and_default, ()),
 }  # fmt: skip
 
-# Of functions/batch.asl.json, whose top is `States`.
+# Faults of functions/batch.asl.json, whose top is `States`.
 STEP_MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "a step is not tried again": (at("/", "States", "Plan", "Retry", drop=True), STEPS, ("Plan",)),
     "all tries come at once": (
@@ -198,19 +198,19 @@ STEP_MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
 
 
 def run(check: Callable[..., None], arguments: tuple[Any, ...], template: Template) -> None:
-    """A check, with what it asks for by name."""
+    """Run a check with the arguments that it names."""
     stack = {"stack": translate(template)} if "stack" in inspect.signature(check).parameters else {}
     positional = [name for name in inspect.signature(check).parameters if name != "stack"]
     check(**dict(zip(positional, arguments, strict=True)), **stack)
 
 
-def test_there_are_enough_mutants_and_each_has_its_check() -> None:
+def test_mutants_are_many_and_have_checks() -> None:
     assert len(MUTANTS) + len(STEP_MUTANTS) >= 70
     assert {check.__name__ for _, check, _ in (MUTANTS | STEP_MUTANTS).values()} <= set(vars(checks))
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_fault_of_the_template_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_template_fault_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     change, check, arguments = MUTANTS[name]
     run(check, arguments, source())
     mutant = source()
@@ -222,7 +222,7 @@ def test_a_fault_of_the_template_is_noticed(name: str, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", STEP_MUTANTS)
-def test_a_fault_of_the_state_machine_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_machine_fault_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     change, check, arguments = STEP_MUTANTS[name]
     run(check, arguments, source())
     mutant = copy.deepcopy(checks.DEFINITION)

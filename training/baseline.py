@@ -1,6 +1,6 @@
-"""The article's own network, trained beside ours so that each report shows what the widening buys.
+"""Train the baseline of each report: the usual introductory network (embedding, mean, two Dense layers).
 
-A vocabulary of 10,000 words, 256 words a text, an embedding of 16, their mean, Dense 16 ReLU, output.
+It has a vocabulary of 10,000 words, 256 words a text, an embedding of 16, their mean, Dense 16 ReLU and an output.
 """
 
 from collections.abc import Sequence
@@ -10,38 +10,49 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.fit import Floats, History
+from .fit import Floats, History
 
-VOCABULARY, LENGTH, WIDTH, BATCH = 10_000, 256, 16, 512
-EPOCHS, PATIENCE = 40, 3
+VOCABULARY, LENGTH, EMBEDDING_DIM, BATCH_SIZE = 10_000, 256, 16, 512
+MAX_EPOCHS, PATIENCE = 40, 3
+
+Labelled = tuple[Sequence[str], NDArray[np.int64]]
+"""n texts and their label indices [n]."""
 
 
 class Baseline:
-    def __init__(self, texts: Sequence[str], labels: int) -> None:
-        """Learns the vocabulary from the training texts."""
-        self._ids = keras.layers.TextVectorization(VOCABULARY, output_sequence_length=LENGTH)
-        self._ids.adapt(_encodable(texts), batch_size=BATCH)
+    """A network of embedding, mean and two Dense layers, with its vocabulary.
+
+    Args:
+        texts: Training texts, from which the vocabulary is learnt.
+        n_labels: Number of labels, K.
+    """
+
+    def __init__(self, texts: Sequence[str], n_labels: int) -> None:
+        self._vectorizer = keras.layers.TextVectorization(VOCABULARY, output_sequence_length=LENGTH)
+        self._vectorizer.adapt(_encodable(texts), batch_size=BATCH_SIZE)
         self._network = keras.Sequential(
             [
-                keras.layers.Embedding(VOCABULARY, WIDTH),
+                keras.layers.Embedding(VOCABULARY, EMBEDDING_DIM),
                 keras.layers.GlobalAveragePooling1D(),
                 keras.layers.Dense(16, activation="relu"),
-                keras.layers.Dense(labels, activation="softmax"),
+                keras.layers.Dense(n_labels, activation="softmax"),
             ]
         )
         self._network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
-    def fit(
-        self, training: tuple[Sequence[str], NDArray[np.int64]], validation: tuple[Sequence[str], NDArray[np.int64]]
-    ) -> History:
-        """Trains until the validation loss has not fallen for three epochs, and keeps the best. A row an epoch."""
-        (texts, targets), (held_texts, held_targets) = training, validation
+    def fit(self, training: Labelled, validation: Labelled) -> History:
+        """Train until the validation loss has not fallen for three epochs, and keep the best epoch's weights.
+
+        Returns:
+            The losses and accuracies of all epochs.
+        """
+        (texts, targets), (held_out_texts, held_out_targets) = training, validation
         history = self._network.fit(
             self._vectorise(texts),
             targets,
-            validation_data=(self._vectorise(held_texts), held_targets),
-            batch_size=BATCH,
-            epochs=EPOCHS,
+            validation_data=(self._vectorise(held_out_texts), held_out_targets),
+            batch_size=BATCH_SIZE,
+            epochs=MAX_EPOCHS,
             verbose=0,
             callbacks=[keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True), _Progress()],
         ).history
@@ -51,18 +62,19 @@ class Baseline:
         ]
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
-        """Probabilities [n, K]."""
-        found = self._network.predict(self._vectorise(texts), batch_size=BATCH, verbose=0).astype(np.float64)
-        return found / found.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+        """Return probabilities [n, K] of n texts."""
+        outputs = self._network.predict(self._vectorise(texts), batch_size=BATCH_SIZE, verbose=0).astype(np.float64)
+        return outputs / outputs.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
     def _vectorise(self, texts: Sequence[str]) -> NDArray[np.int64]:
         encoded = _encodable(texts)
-        return np.concatenate([self._ids(encoded[start : start + BATCH]) for start in range(0, len(encoded), BATCH)])
+        starts = range(0, len(encoded), BATCH_SIZE)
+        return np.concatenate([self._vectorizer(encoded[start : start + BATCH_SIZE]) for start in starts])
 
 
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: object = None) -> None:
-        self.bar = tqdm(total=EPOCHS, desc="the article's network", unit="epoch", leave=False, disable=None)
+        self.bar = tqdm(total=MAX_EPOCHS, desc="baseline", unit="epoch", leave=False, disable=None)
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:
         self.bar.update()
@@ -72,5 +84,5 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _encodable(texts: Sequence[str]) -> list[str]:
-    """TensorFlow's strings are UTF-8, which has no lone surrogates."""
+    """Return texts without lone surrogates, which TensorFlow's strings, UTF-8, cannot hold."""
     return [text.replace("<br />", " ").encode("utf-8", "replace").decode() for text in texts]

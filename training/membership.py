@@ -1,9 +1,9 @@
-"""Whether one can tell from the model's answers which texts it was trained on: membership inference.
+"""Attack the model by membership inference: tell from its answers which texts it was trained on.
 
 Two attacks, each given the true label: by the loss alone (Yeom et al. 2018, "Privacy Risk in Machine Learning"), and by
 the loss less that of a reference model which has seen neither (Watson et al. 2022, "On the Importance of Difficulty
-Calibration in Membership Inference Attacks"). 0.5 is chance; the rate of true positives where next to no outsider is
-taken for a member is the measure of Carlini et al. 2022, "Membership Inference Attacks From First Principles".
+Calibration in Membership Inference Attacks"). An AUC of 0.5 is chance. The true positive rate at a very low false
+positive rate is the measure of Carlini et al. 2022, "Membership Inference Attacks From First Principles".
 """
 
 from typing import Any
@@ -11,37 +11,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FALSE_POSITIVES = 0.001
+FALSE_POSITIVE_RATE = 0.001
 RESAMPLES = 200
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 def losses(probabilities: Floats, targets: Ints) -> Floats:
-    """Nats [n] of probabilities [n, K] for targets [n]."""
-    found: Floats = -np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12))
-    return found
+    """Return the log losses [n] in nats of probabilities [n, K] for targets [n].
+
+    Example:
+        >>> losses(np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([0, 1])).round(2).tolist()
+        [0.69, 0.22]
+    """
+    nll: Floats = -np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12))
+    return nll
 
 
 def audit(members: Floats, others: Floats, seed: int) -> dict[str, Any]:
-    """How well scores [n] tell members, who have higher ones, from others: AUC, and true positives at 0.1 % false.
+    """Measure how well a score tells members from others.
 
-    Each with an interval of 95 %, by the bootstrap.
+    Args:
+        members: [n] scores of texts that were trained on; higher ones are expected.
+        others: [m] scores of texts that were not.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        `auc` and `true_positives` (the rate at 0.1 % false positives), each with `value` and the 95 % interval of the
+        bootstrap, `low` and `high`.
     """
     random = np.random.default_rng(seed)
-    drawn = np.array(
+    resampled = np.array(
         [measures(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(RESAMPLES)]
     )
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
     return {
-        name: {"value": round(value, 4), "low": round(float(low[place]), 4), "high": round(float(high[place]), 4)}
-        for place, (name, value) in enumerate(zip(("auc", "true_positives"), measures(members, others), strict=True))
+        name: {"value": round(value, 4), "low": round(float(low[index]), 4), "high": round(float(high[index]), 4)}
+        for index, (name, value) in enumerate(zip(("auc", "true_positives"), measures(members, others), strict=True))
     }
 
 
 def measures(members: Floats, others: Floats) -> tuple[float, float]:
-    """Area under the ROC curve, ties counted half (Mann and Whitney 1947), and the rate of true positives."""
+    """Return the area under the ROC curve, ties counted half (Mann and Whitney 1947), and the true positive rate.
+
+    Example:
+        >>> measures(np.array([2.0, 3.0]), np.array([0.0, 1.0]))
+        (1.0, 1.0)
+    """
     ordered = np.sort(others)
     below, upto = np.searchsorted(ordered, members), np.searchsorted(ordered, members, side="right")
-    threshold = np.quantile(others, 1 - FALSE_POSITIVES, method="higher")
+    threshold = np.quantile(others, 1 - FALSE_POSITIVE_RATE, method="higher")
     return float((below + upto).mean() / (2 * len(others))), float((members > threshold).mean())

@@ -1,8 +1,8 @@
-"""What the numbers look like: a few pictures of our network beside the article's, for the report and the README.
+"""Draw Candor's network and the baseline, for the report and the README.
 
-Drawn with Matplotlib's Agg canvas and without pyplot, so there is no display, no global state and no user style:
-the same numbers give the same bytes. Colours are Okabe and Ito's (2008), told apart by colour-blind readers;
-the networks differ in line style too.
+Matplotlib's Agg canvas without pyplot needs no display, has no global state and ignores the user's style: the same
+numbers give the same bytes. Colours are Okabe and Ito's (2008), which colour-blind readers can tell apart; the networks
+differ in line style, too.
 """
 
 import warnings
@@ -29,11 +29,11 @@ Bools = npt.NDArray[np.bool_]
 History = Mapping[str, Sequence[Mapping[str, float]]]
 Curve = Callable[[Floats, Bools], tuple[Floats, Floats]]
 
-NAMES = {"ours": "Candor", "baseline": "Article's network"}
+NAMES = {"ours": "Candor", "baseline": "Baseline"}
 COLOURS = {"ours": "#0072B2", "baseline": "#D55E00"}
 ABOVE = {"ours": 4, "baseline": 3}
 LINES = {"ours": "-", "baseline": (0, (5, 2))}
-RIGHT, WRONG, INK, GREY = "#009E73", "#CC79A7", "#222222", "#767676"
+CORRECT, WRONG, INK, GREY = "#009E73", "#CC79A7", "#222222", "#767676"
 
 # DejaVu Sans comes with Matplotlib; the others draw labels in Chinese, Japanese and Korean where a machine has them.
 FONTS = ("Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei")
@@ -61,33 +61,44 @@ STYLE = {
     "legend.fontsize": 9,
     "lines.linewidth": 2,
 }
-PALETTE = 192  # colours a picture keeps
-MANY = 8  # labels beyond which a matrix has no room for numbers
+PALETTE = 192
+"""Colours of a picture."""
+MAX_NUMBERED = 8
+"""Labels beyond which a confusion matrix has no room for numbers."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One split as scored by the networks to compare.
-
-    probabilities: "ours" and, if there is one, "baseline", each (n, K) float64; targets (n,) index labels;
-    reports: what `evaluate` says of each network; split: its name in a sentence, such as "official test split".
-    """
+    """One split as scored by the networks to compare."""
 
     probabilities: Mapping[str, Floats]
+    """[n, K] by network: "ours" and, if there is one, "baseline"."""
     targets: Ints
+    """[n] label indices."""
     labels: tuple[str, ...]
+    """K names."""
     reports: Mapping[str, Mapping[str, Any]]
+    """By network the result of candor.model.metrics.evaluate."""
     split: str
+    """Its name in a sentence, such as "official test split"."""
 
     @property
     def caption(self) -> str:
+        """The line below a picture: how many texts of which split."""
         return f"n = {len(self.targets):,} texts, {self.split}"
 
 
 def draw(folder: Path, history: History, trained: str, scores: Scores) -> list[Path]:
-    """Writes every picture as PNG into the folder, which exists, and returns their paths.
+    """Write all pictures but those of calibration as PNG.
 
-    trained says on what, below the learning curve, such as "n = 22,500 texts to train on, 2,500 to validate".
+    Args:
+        folder: An existing folder.
+        history: The epochs of each network.
+        trained: The line below the learning curve, such as "n = 22,500 texts to train on, 2,500 to validate".
+        scores: The split to draw.
+
+    Returns:
+        The pictures' paths.
     """
     pictures: dict[str, Callable[[Path], None]] = {
         "overview": lambda path: overview(path, scores),
@@ -103,7 +114,7 @@ def draw(folder: Path, history: History, trained: str, scores: Scores) -> list[P
 
 
 def learning_curve(path: Path, history: History, trained: str) -> None:
-    """Loss and accuracy by epoch. history: by network, a row an epoch of epoch, (val_)loss in nats, (val_)accuracy."""
+    """Draw loss (nats) and accuracy by epoch."""
 
     def fill(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
@@ -116,7 +127,7 @@ def learning_curve(path: Path, history: History, trained: str) -> None:
 
 
 def roc(path: Path, scores: Scores) -> None:
-    """True against false positives at every threshold, whole and the upper left corner enlarged."""
+    """Draw the ROC curve, whole and its upper left corner enlarged."""
 
     def fill(figure: Figure) -> None:
         whole, corner = figure.subplots(1, 2)
@@ -129,7 +140,7 @@ def roc(path: Path, scores: Scores) -> None:
 
 
 def precision_recall(path: Path, scores: Scores) -> None:
-    """Precision against recall at every threshold, whole and the upper right corner enlarged."""
+    """Draw precision against recall, whole and the upper right corner enlarged."""
 
     def fill(figure: Figure) -> None:
         whole, corner = figure.subplots(1, 2)
@@ -142,7 +153,7 @@ def precision_recall(path: Path, scores: Scores) -> None:
 
 
 def score_histogram(path: Path, scores: Scores) -> None:
-    """How sure each network is, where it is right and where it is wrong."""
+    """Draw histograms of the confidence of correct and of wrong predictions."""
 
     def fill(figure: Figure) -> None:
         for axes, network in zip(_row(figure, scores), scores.probabilities, strict=True):
@@ -150,11 +161,11 @@ def score_histogram(path: Path, scores: Scores) -> None:
             axes.set_title(NAMES[network], color=COLOURS[network])
             axes.label_outer()
 
-    _save(path, (8, 4), "How sure the networks are, when right and when wrong", scores.caption, fill)
+    _save(path, (8, 4), "Confidence of correct and of wrong predictions", scores.caption, fill)
 
 
 def confusion_matrix(path: Path, scores: Scores) -> None:
-    """Texts by true and predicted label; the shade is the share of the true label."""
+    """Draw the number of texts by true and predicted label, shaded by the share of the true label."""
 
     def fill(figure: Figure) -> None:
         for axes, network in zip(_row(figure, scores), scores.probabilities, strict=True):
@@ -163,11 +174,11 @@ def confusion_matrix(path: Path, scores: Scores) -> None:
             axes.label_outer()
 
     caption = f"Shade: share of the true label. {scores.caption}"
-    _save(path, (8, 4.4), "What was predicted for each true label", caption, fill)
+    _save(path, (8, 4.4), "Confusion matrix", caption, fill)
 
 
 def overview(path: Path, scores: Scores) -> None:
-    """Four panels for the README: ROC, histogram, confusion matrix, and accuracy with its 95 % intervals."""
+    """Draw four panels for the README: accuracy with 95 % intervals, ROC curve, histogram and confusion matrix."""
 
     def fill(figure: Figure) -> None:
         (first, second), (third, fourth) = figure.subplots(2, 2)
@@ -177,62 +188,93 @@ def overview(path: Path, scores: Scores) -> None:
         _confusion(fourth, scores, "ours")
         first.set_title("Accuracy, with 95 % intervals")
         second.set_title(_titled("ROC curve", scores))
-        third.set_title("How sure Candor is")
-        fourth.set_title("What Candor predicted")
+        third.set_title("Confidence of Candor")
+        fourth.set_title("Confusion matrix of Candor")
 
-    _save(path, (8, 6.9), "Candor beside the article's network", scores.caption, fill)
+    _save(path, (8, 6.9), "Candor and the baseline", scores.caption, fill)
 
 
-def trusted(folder: Path, decisions: Mapping[str, Any], split: str, caption: str) -> list[Path]:
-    """Calibration before and after, and accuracy against coverage, of train.trust's figures for one split."""
+def draw_calibration(folder: Path, decisions: Mapping[str, Any], split: str, caption: str) -> list[Path]:
+    """Write pictures of calibration before and after temperature scaling, and of accuracy against coverage.
+
+    Args:
+        folder: An existing folder.
+        decisions: The result of train.calibrate.
+        split: The split to draw, "validation" or "test".
+        caption: The line below each picture.
+
+    Returns:
+        The pictures' paths.
+    """
 
     def reliability(figure: Figure) -> None:
         for axes, when in zip(figure.subplots(1, 2, sharey=True), ("before", "after"), strict=True):
-            found = decisions[split][when]
-            sure, right, n = (np.array([row[key] for row in found["bins"]]) for key in ("probability", "accuracy", "n"))
+            measured = decisions[split][when]
+            columns = ([row[key] for row in measured["bins"]] for key in ("probability", "accuracy", "n"))
+            confidence, accuracy, n = map(np.array, columns)
             axes.plot([0, 1], [0, 1], ":", color=GREY, linewidth=1.2, label="Perfect")
             size = 10 + 400 * n / n.sum()
-            axes.scatter(sure, right, s=size, color=COLOURS["ours"], alpha=0.8, label="Texts of a bin, area by number")
-            axes.plot(sure, right, color=COLOURS["ours"], linewidth=1)
-            least = min(sure.min(), right.min()) - 0.05
-            axes.set(xlim=(least, 1.02), ylim=(least, 1.02), xlabel="Probability of the predicted label (%)")
-            axes.set_title(f"{when.title()}: calibration error {100 * found['ece']['value']:.1f} %")
+            axes.scatter(
+                confidence, accuracy, s=size, color=COLOURS["ours"], alpha=0.8, label="Texts of a bin, area by number"
+            )
+            axes.plot(confidence, accuracy, color=COLOURS["ours"], linewidth=1)
+            lowest = min(confidence.min(), accuracy.min()) - 0.05
+            axes.set(xlim=(lowest, 1.02), ylim=(lowest, 1.02), xlabel="Probability of the predicted label (%)")
+            axes.set_title(f"{when.title()}: calibration error {100 * measured['ece']['value']:.1f} %")
             _percent(axes.xaxis, axes.yaxis)
             axes.label_outer()
-        figure.axes[0].set_ylabel("How often it is right (%)")
+        figure.axes[0].set_ylabel("Accuracy (%)")
         figure.axes[1].legend(loc="lower right")
 
-    def covered(figure: Figure) -> None:
+    def coverage(figure: Figure) -> None:
         axes = figure.subplots()
         rows = decisions[split]["coverage"]
-        share, right = (np.array([row[key] for row in rows]) for key in ("coverage", "accuracy"))
-        axes.plot(share, right, "o-", color=COLOURS["ours"])
+        axes.plot(
+            *(np.array([row[key] for row in rows]) for key in ("coverage", "accuracy")), "o-", color=COLOURS["ours"]
+        )
         for row in rows:
             words = f"{100 * row['accuracy']:.1f} % from {row['min_confidence']:.2f}"
             axes.annotate(words, (row["coverage"], row["accuracy"]), (6, 6), textcoords="offset points", size=8.5)
-        axes.set(xlabel="Share of texts decided, the surest first (%)", ylabel="Accuracy of what is decided (%)")
+        axes.set(xlabel="Coverage: share of texts decided (%)", ylabel="Accuracy of decided texts (%)")
         axes.margins(0.12)
         _percent(axes.xaxis, axes.yaxis)
 
-    _save(folder / "reliability.png", (8, 4.4), "Calibration, before and after the temperature", caption, reliability)
-    _save(folder / "coverage.png", (8, 4.4), "What deciding less often buys", caption, covered)
+    _save(
+        folder / "reliability.png", (8, 4.4), "Calibration before and after temperature scaling", caption, reliability
+    )
+    _save(folder / "coverage.png", (8, 4.4), "Accuracy and coverage", caption, coverage)
     return [folder / "reliability.png", folder / "coverage.png"]
 
 
 def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    """False and true positive rates, from (0, 0) to (1, 1), a point for each distinct score, highest first."""
-    true, false = _passed(scores, positive)
+    """Return false and true positive rates, from (0, 0) to (1, 1), a point for each distinct score, highest first.
+
+    Args:
+        scores: [n] scores.
+        positive: [n] which rows are positive.
+
+    Example:
+        >>> false, true = roc_curve(np.array([0.1, 0.9]), np.array([False, True]))
+        >>> false.tolist(), true.tolist()
+        ([0.0, 0.0, 1.0], [0.0, 1.0, 1.0])
+    """
+    true, false = _counts_above(scores, positive)
     return false / np.maximum((~positive).sum(), 1), true / np.maximum(positive.sum(), 1)
 
 
 def precision_recall_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    """Recall and precision, a point for each distinct score, highest first; begins at recall 0 with precision 1."""
-    true, false = _passed(scores, positive)
+    """Return recall and precision, from (0, 1), a point for each distinct score, highest first.
+
+    Args:
+        scores: [n] scores.
+        positive: [n] which rows are positive.
+    """
+    true, false = _counts_above(scores, positive)
     return true / np.maximum(positive.sum(), 1), np.concatenate([[1.0], true[1:] / (true + false)[1:]])
 
 
-def _passed(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    """Positives and negatives at or above each distinct score, highest first; begins with none."""
+def _counts_above(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
+    """Count positives and negatives at or above each distinct score, highest first, after a first count of none."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     true = np.cumsum(positive[order], dtype=np.float64)[last]
@@ -268,14 +310,14 @@ def _precision_recall(axes: Axes, scores: Scores) -> None:
 
 
 def _f1(scores: Scores, network: str) -> float:
-    """Of the label that the curve is about: the second of two, else the mean."""
+    """Return the F1 of what the curve shows: the second of two labels, else the mean of all."""
     report = scores.reports[network]
-    about = report["by_label"][scores.labels[1]] if len(scores.labels) == 2 else report
-    return float(about["f1"]["value"])
+    shown = report["by_label"][scores.labels[1]] if len(scores.labels) == 2 else report
+    return float(shown["f1"]["value"])
 
 
 def _curves(axes: Axes, scores: Scores, curve: Curve, metric: str, value: Callable[[str], float]) -> None:
-    """A curve for each network; for K > 2 the mean over labels, above our own network's curve for each label."""
+    """Draw a curve for each network; for K > 2 the mean over labels, above Candor's curve for each label."""
     ranked = range(len(scores.labels)) if len(scores.labels) > 2 else (1,)
     for network, probabilities in scores.probabilities.items():
         lines = [curve(probabilities[:, k], scores.targets == k) for k in ranked]
@@ -291,12 +333,12 @@ def _curves(axes: Axes, scores: Scores, curve: Curve, metric: str, value: Callab
 
 
 def _average(lines: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
-    """One curve as it is; of several the mean height over 1,001 places."""
+    """Return one curve as it is; of several the mean height at 1,001 points."""
     if len(lines) == 1:
         return lines[0]
-    places = np.linspace(0, 1, 1001)
-    heights = np.mean([np.interp(places, *line) for line in lines], axis=0)
-    return np.append(0.0, places), np.append(lines[0][1][0], heights)  # where all curves begin
+    points = np.linspace(0, 1, 1001)
+    heights = np.mean([np.interp(points, *line) for line in lines], axis=0)
+    return np.append(0.0, points), np.append(lines[0][1][0], heights)  # where all curves begin
 
 
 def _percent(*shares: Axis) -> None:
@@ -305,22 +347,22 @@ def _percent(*shares: Axis) -> None:
 
 
 def _enlarge(axes: Axes, across: tuple[float, float], up: tuple[float, float], title: str) -> None:
-    """Shows a part of the axes; the legend stays with the whole, beside it."""
+    """Show a part of the axes, without the legend, which the whole beside it has."""
     axes.set(xlim=across, ylim=up, title=title)
     axes.legend_ = None
 
 
 def _histogram(axes: Axes, scores: Scores, network: str) -> None:
     probabilities = scores.probabilities[network]
-    right = probabilities.argmax(axis=1) == scores.targets
+    correct = probabilities.argmax(axis=1) == scores.targets
     bins = np.linspace(1 / len(scores.labels), 1, 26)
-    sure = probabilities.max(axis=1).clip(bins[0], 1)  # rounding may leave it a hair outside
-    for group, name, colour, line in ((right, "Right", RIGHT, "-"), (~right, "Wrong", WRONG, "--")):
-        heights = np.histogram(sure[group], bins)[0]
+    confidence = probabilities.max(axis=1).clip(bins[0], 1)  # rounding may leave it a hair outside
+    for group, name, colour, line in ((correct, "Correct", CORRECT, "-"), (~correct, "Wrong", WRONG, "--")):
+        heights = np.histogram(confidence[group], bins)[0]
         style: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 2, "baseline": None}
         axes.stairs(heights, bins, label=f"{name}: {group.sum():,}", **style)
     axes.set(xlabel="Probability of the predicted label (%)", ylabel="Texts (log scale)", xlim=(bins[0], 1))
-    axes.set(yscale="log", ylim=(0.7, 1.5 * len(sure)))
+    axes.set(yscale="log", ylim=(0.7, 1.5 * len(confidence)))
     _percent(axes.xaxis)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.legend(loc="upper left")
@@ -336,7 +378,7 @@ def _confusion(axes: Axes, scores: Scores, network: str) -> None:
     axes.set_xticks(range(len(names)), names, rotation=0 if few else 90, size=10 if few else 8)
     axes.set_yticks(range(len(names)), names, size=10 if few else 8)
     axes.set(xlabel="Predicted label", ylabel="True label")
-    if len(names) <= MANY:
+    if len(names) <= MAX_NUMBERED:
         _numbers(axes, counts, shares)
 
 
@@ -351,13 +393,13 @@ def _numbers(axes: Axes, counts: Ints, shares: Floats) -> None:
 
 def _accuracy(axes: Axes, scores: Scores) -> None:
     networks = list(scores.probabilities)
-    for place, network in enumerate(networks):
+    for height, network in enumerate(networks):
         report = scores.reports[network]["accuracy"]
         value, low, high = (100 * report[key] for key in ("value", "low", "high"))
         error = [[max(value - low, 0)], [max(high - value, 0)]]  # a percentile interval need not hold the value
-        axes.errorbar(value, place, xerr=error, fmt="o", markersize=8, capsize=5, color=COLOURS[network])
+        axes.errorbar(value, height, xerr=error, fmt="o", markersize=8, capsize=5, color=COLOURS[network])
         text = f"{value:.1f} % ({low:.1f} to {high:.1f})"
-        axes.annotate(text, (value, place), (0, 11), textcoords="offset points", ha="center", size=9)
+        axes.annotate(text, (value, height), (0, 11), textcoords="offset points", ha="center", size=9)
     axes.set_yticks(range(len(networks)), [NAMES[network].replace(" ", "\n") for network in networks])
     axes.set(ylim=(len(networks) - 0.4, -0.6), xlabel="Accuracy (%)")
     axes.margins(x=0.5)

@@ -1,6 +1,6 @@
-"""The features that weigh most for each label, as words and pairs of words that a person can read.
+"""List the features that weigh most for each label, as words and pairs of words that a person can read.
 
-Only those that at least 50 training texts hold, so that no single writer's words are published.
+Only features of at least 50 training texts are listed, so that no single writer's words are published.
 """
 
 from collections import Counter
@@ -11,34 +11,49 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from candor.features import Featuriser
-from training.model import WideAndDeep
+from candor.text.features import Featuriser
 
-LEAST_TEXTS = 50
-SHOWN = 20  # a label
+from .model import WideAndDeep
+
+MIN_DF = 50
+"""Minimum number of training texts that hold a listed n-gram."""
+TOP = 20
+"""N-grams listed for each label."""
 
 
-def strongest(network: WideAndDeep, texts: Sequence[str], labels: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """By label its heaviest n-grams, each with its weight (logit less the mean of the others') and number of texts."""
-    words, pairs = counted(texts, network.featuriser)
+def strongest_ngrams(
+    network: WideAndDeep, texts: Sequence[str], labels: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the heaviest n-grams of each label.
+
+    Args:
+        network: The trained network.
+        texts: The texts that it was trained on.
+        labels: K labels.
+
+    Returns:
+        For each label, by descending weight: `ngram`, `weight` (its logit less the mean of the other labels') and
+        `texts`, the number of texts that hold it.
+    """
+    words, pairs = document_counts(texts, network.featuriser)
     wide = [np.asarray(table * scale) for table, scale in zip(network.wide, network.scales, strict=True)]
     grams = [" ".join(gram) for gram in pairs]
     ids = network.featuriser(list(words)).unigrams, network.featuriser(grams).bigrams
-    weights = np.concatenate([table[index] for table, index in zip(wide, ids, strict=True)])
+    weights = np.concatenate([table[rows] for table, rows in zip(wide, ids, strict=True)])
     names, counts = [*words, *grams], [*words.values(), *pairs.values()]
-    return {label: _heaviest(_contrast(weights, place), names, counts) for place, label in enumerate(labels)}
+    return {label: _heaviest(_contrast(weights, index), names, counts) for index, label in enumerate(labels)}
 
 
-def counted(texts: Sequence[str], featuriser: Featuriser) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
-    """How many texts hold each word, and each two neighbours, that enough of them do."""
+def document_counts(texts: Sequence[str], featuriser: Featuriser) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+    """Count the texts that hold each word and each pair of neighbours; those in too few texts are left out."""
     tokens = [_tokens(text, featuriser) for text in tqdm(texts, "counting words", leave=False, disable=None)]
-    words = _enough(Counter(word for each in tokens for word in set(each)))
+    words = _frequent(Counter(word for each in tokens for word in set(each)))
     pairs = Counter(pair for each in tokens for pair in set(pairwise(each)) if pair[0] in words and pair[1] in words)
-    return words, _enough(pairs)
+    return words, _frequent(pairs)
 
 
-def _enough(counts: Counter[Any]) -> dict[Any, int]:
-    return {gram: count for gram, count in counts.items() if count >= LEAST_TEXTS}
+def _frequent(counts: Counter[Any]) -> dict[Any, int]:
+    return {gram: count for gram, count in counts.items() if count >= MIN_DF}
 
 
 def _tokens(text: str, featuriser: Featuriser) -> list[str]:
@@ -49,7 +64,7 @@ def _tokens(text: str, featuriser: Featuriser) -> list[str]:
 
 
 def _contrast(weights: np.ndarray, label: int) -> np.ndarray:
-    """[n] of weights [n, K - 1] of the labels after the first, whose own are 0."""
+    """Return [n] a label's weights less the others' mean, from weights [n, K - 1]; the first label's are 0."""
     full = np.pad(weights, ((0, 0), (1, 0)))
     others = (full.sum(axis=1) - full[:, label]) / (full.shape[1] - 1)
     contrast: np.ndarray = full[:, label] - others
@@ -57,7 +72,7 @@ def _contrast(weights: np.ndarray, label: int) -> np.ndarray:
 
 
 def _heaviest(weights: np.ndarray, names: Sequence[str], counts: Sequence[int]) -> list[dict[str, Any]]:
-    order = np.argsort(-weights, kind="stable")[:SHOWN]
+    order = np.argsort(-weights, kind="stable")[:TOP]
     return [
         {"ngram": names[i], "weight": round(float(weights[i]), 4), "texts": int(counts[i])}
         for i in order

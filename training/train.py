@@ -1,11 +1,6 @@
-"""The article's steps: preprocessing, model definition, loss, optimiser, iterations, evaluation, deployment.
+"""Train a model: fit it on labelled texts, export it, evaluate it beside a baseline, and install its bundle."""
 
-python -m training.train --data aclImdb_v1.tar.gz
-"""
-
-import argparse
 import json
-import os
 import resource
 import sys
 import time
@@ -14,87 +9,83 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports what it may not find; its errors still raise
-
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from candor.classifier import BLOCK, Prediction, model_inputs, softmax
-from candor.drift import baseline
-from candor.features import Featuriser
-from candor.interpreter import Signature
+from candor.model import metrics
+from candor.model.classifier import BLOCK, Prediction, model_inputs, softmax
+from candor.model.install import install, pin
+from candor.model.interpreter import Signature
+from candor.operate.drift import reference_distribution
 from candor.redact import redact
-from training import deploy, evaluate, fit
-from training.baseline import Baseline
-from training.corpus import Corpus
-from training.data import DataError, Dataset, copies, load, split
-from training.export import to_tflite
-from training.membership import audit, losses
-from training.model import WideAndDeep
-from training.pictures import Scores, draw, trusted
-from training.strongest import strongest
+from candor.resources import BUNDLE, INSTALLED, TEMPLATE
+from candor.text.features import Featuriser
 
-ROOT = Path(__file__).parents[1]
-BUNDLE = ROOT / "layers/model/bundle"
-TARGET = 0.97  # accuracy that is asked of decided texts
-GOLDEN = Path(__file__).parent / "golden"
-PICTURES = ROOT / "training/report"
+from . import bundle_files, fit, summary
+from .baseline import Baseline
+from .corpus import Corpus
+from .data import Dataset, find_copies, split
+from .export import to_tflite
+from .membership import audit, losses
+from .model import WideAndDeep
+from .pictures import Scores, draw, draw_calibration
+from .strongest import strongest_ngrams
+
+TARGET_ACCURACY = 0.97
+"""Accuracy of decided texts that the default confidence threshold is chosen for."""
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Probabilities = Mapping[str, Mapping[str, Floats]]
+"""[n, K] by split and network, "ours" or "baseline"."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """0; 2 for data or settings that cannot be used, which one line on stderr explains; 130 when interrupted."""
-    options = parse(arguments)
-    try:
-        train(options)
-    except (DataError, deploy.ExportError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\ntrain: stopped; {options.bundle} is as it was", file=sys.stderr)
-        return 130
-    return 0
+@dataclass(frozen=True)
+class Options:
+    """What the command line chooses."""
+
+    name: str
+    """The model's name."""
+    golden: Sequence[tuple[str, str]]
+    """Texts and their labels, which the model must get right."""
+    seed: int
+    bundle: Path
+    """The folder that the bundle goes to."""
+    report: Path
+    """The folder that figures and pictures go to."""
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="train", description="Labelled texts in, a model bundle out.")
-    parser.add_argument(
-        "--data", type=Path, help="archive or folder of IMDB reviews, .csv or .jsonl; none: download IMDB"
-    )
-    parser.add_argument("--text-column", default="text", help="its name in a CSV or JSONL file")
-    parser.add_argument("--label-column", default="label", help="its name in a CSV or JSONL file")
-    parser.add_argument("--name", help="the model's name; none: from the data's")
-    parser.add_argument(
-        "--golden", type=Path, help="JSONL of texts whose label you know, which the model must get right"
-    )
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bundle", type=Path, default=BUNDLE, help="folder that the bundle goes to")
-    parser.add_argument("--report", type=Path, default=PICTURES, help="folder that figures and pictures go to")
-    return parser.parse_args(arguments)
+def redacted(texts: Sequence[str]) -> list[str]:
+    """Return texts as the model sees them, without personal data."""
+    return [redact(text).text for text in tqdm(texts, desc="redacting", unit=" texts", leave=False, disable=None)]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Some texts, in every form that a step needs."""
+    """Redacted texts in every form that a step needs."""
 
     texts: list[str]
     targets: Ints
+    """[n] label indices."""
     corpus: Corpus
 
     @classmethod
     def of(cls, texts: Sequence[str], targets: Ints, featuriser: Featuriser, index: Ints | None = None) -> "Split":
-        chosen = [redact(text).text for text in (texts if index is None else [texts[i] for i in index])]
+        """Redact texts and compute their features; `index`: of these only."""
+        chosen = redacted(texts if index is None else [texts[i] for i in index])
         return cls(chosen, targets if index is None else targets[index], Corpus.of(chosen, featuriser))
 
-    def labelled(self, labels: int) -> fit.Labelled:
-        return fit.Labelled(self.corpus, np.eye(labels)[self.targets])
+    def labelled(self, n_labels: int) -> fit.LabelledCorpus:
+        """Return the features with one-hot labels."""
+        return fit.LabelledCorpus(self.corpus, np.eye(n_labels)[self.targets])
 
 
 @dataclass(frozen=True)
 class Prepared:
+    """A data set split, redacted and featurised."""
+
     dataset: Dataset
     featuriser: Featuriser
     training: Split
@@ -104,246 +95,290 @@ class Prepared:
 
     @property
     def held_out(self) -> Mapping[str, Split]:
+        """The splits to evaluate on, the last of which is the one to report."""
         return {"validation": self.validation, **({"test": self.test} if self.test else {})}
 
+    @property
+    def n_labels(self) -> int:
+        """Number of labels, K."""
+        return len(self.dataset.labels)
 
-def train(options: argparse.Namespace) -> None:
-    """All steps. Raises DataError or ExportError, and leaves the old bundle as it was when it does."""
+
+def train(dataset: Dataset, options: Options) -> None:
+    """Train a model on a data set, write its bundle and report, and print both in short.
+
+    Raises:
+        ExportError: The exported model is not the trained one, or gets a golden case wrong. The old bundle is kept.
+        InstallError: The bundle does not answer its golden cases. The old bundle is kept.
+    """
     start = time.monotonic()
+    tf.get_logger().setLevel("ERROR")  # it warns of retracing, which ends with the last, smaller batch
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    prepared = preprocess(options)
-    labels = prepared.dataset.labels
-    recipe = fit.Recipe()
-    step(2, "model definition", f"embedding, mean, Dense 16 ReLU, plus a wide part; {len(labels)} labels")
-    step(3, "loss", "cross-entropy, with L2 on the wide weights")
-    step(4, "optimiser", f"Adam, rate {recipe.wide_rate} (wide) and {recipe.deep_rate} (deep)")
-    step(5, "iterations", f"batches of {recipe.batch} texts, then the article's network")
-    network, history = iterate(prepared, recipe, options.seed)
-    baseline, baseline_history = article(prepared)
-    step(6, "evaluation", ", ".join(f"{len(held.texts):,} {name} texts" for name, held in prepared.held_out.items()))
-    deployed = export(network, prepared)
-    found = {
-        name: {"ours": deployed(held.corpus), "baseline": baseline.probabilities(held.texts)}
-        for name, held in prepared.held_out.items()
+    prepared = prepare(dataset, options.seed)
+    config = fit.TrainingConfig()
+    print(f"\n{summary.EPOCH_HEADER}", flush=True)
+    network, history = train_network(prepared, config, options.seed)
+    baseline, baseline_history = train_baseline(prepared)
+    exported = calibrate_and_export(network, prepared)
+    probabilities = {
+        name: {"ours": exported(held_out.corpus), "baseline": baseline.probabilities(held_out.texts)}
+        for name, held_out in prepared.held_out.items()
     }
-    metrics = judge(prepared, found, options.seed)
-    metrics["decisions"] = trust(prepared, deployed, found, options.seed)
-    metrics["membership"] = membership(prepared, deployed, recipe, options.seed)
-    metrics["strongest"] = strongest(network, prepared.training.texts, prepared.dataset.labels)
-    metrics["parity"] = deploy.parity(*compare(network, deployed, prepared))
-    step(7, "deployment", str(options.bundle))
-    digest = install(options, prepared, network, deployed, recipe, metrics)
-    report(options.report, prepared, {"ours": history, "baseline": baseline_history}, found, metrics, digest, start)
+    with tqdm(total=5, desc="evaluating", unit=" steps", leave=False, disable=None) as steps:
+        measured = evaluate_splits(prepared, probabilities, options.seed)
+        steps.update()
+        measured["decisions"] = calibrate(prepared, exported, probabilities, options.seed)
+        steps.update()
+        measured["membership"] = audit_membership(prepared, exported, config, options.seed)
+        steps.update()
+        measured["strongest"] = strongest_ngrams(network, prepared.training.texts, dataset.labels)
+        steps.update()
+        measured["parity"] = bundle_files.parity(*compare(network, exported, prepared))
+        steps.update()
+    digest = write_bundle(options, prepared, network, exported, config, measured)
+    histories = {"ours": history, "baseline": baseline_history}
+    cost = write_report(options.report, prepared, histories, probabilities, measured, digest, start)
+    print_summary(options, prepared, measured, digest, cost)
 
 
-def step(number: int, name: str, detail: str) -> None:
-    print(f"{number}/7 {name:<17} {detail}", flush=True)
-
-
-def preprocess(options: argparse.Namespace) -> Prepared:
-    step(1, "preprocessing", str(options.data or "the official IMDB archive"))
-    data = load(options.data, options.text_column, options.label_column)
+def prepare(dataset: Dataset, seed: int) -> Prepared:
+    """Hold out a tenth of the labelled texts for validation, redact all texts and compute their features."""
     featuriser = Featuriser()
-    training, validation = split(data.texts, data.targets, seed=options.seed)
+    training, validation = split(dataset.texts, dataset.targets, seed=seed)
     return Prepared(
-        data,
+        dataset,
         featuriser,
-        Split.of(data.texts, data.targets, featuriser, training),
-        Split.of(data.texts, data.targets, featuriser, validation),
-        Split.of(data.test_texts, data.test_targets, featuriser) if data.test_texts else None,
-        Corpus.of([redact(text).text for text in data.unlabelled], featuriser) if data.unlabelled else None,
+        Split.of(dataset.texts, dataset.targets, featuriser, training),
+        Split.of(dataset.texts, dataset.targets, featuriser, validation),
+        Split.of(dataset.test_texts, dataset.test_targets, featuriser) if dataset.test_texts else None,
+        Corpus.of(redacted(dataset.unlabelled), featuriser) if dataset.unlabelled else None,
     )
 
 
-def iterate(prepared: Prepared, recipe: fit.Recipe, seed: int) -> tuple[WideAndDeep, fit.History]:
-    labels = len(prepared.dataset.labels)
-    training, validation = (part.labelled(labels) for part in (prepared.training, prepared.validation))
-    return fit.learn(training, prepared.unlabelled, validation, prepared.featuriser, recipe, seed)
+def train_network(prepared: Prepared, config: fit.TrainingConfig, seed: int) -> tuple[WideAndDeep, fit.History]:
+    """Train Candor's network, and print its epochs."""
+    training, validation = (part.labelled(prepared.n_labels) for part in (prepared.training, prepared.validation))
+    return fit.train_model(
+        training,
+        prepared.unlabelled,
+        validation,
+        prepared.featuriser,
+        config,
+        seed,
+        lambda epoch: print(summary.epoch_row("candor", epoch), flush=True),
+    )
 
 
-def article(prepared: Prepared) -> tuple[Baseline, fit.History]:
+def train_baseline(prepared: Prepared) -> tuple[Baseline, fit.History]:
+    """Train the baseline, and print the epoch that it keeps."""
     training, validation = prepared.training, prepared.validation
-    baseline = Baseline(training.texts, len(prepared.dataset.labels))
-    return baseline, baseline.fit((training.texts, training.targets), (validation.texts, validation.targets))
+    baseline = Baseline(training.texts, prepared.n_labels)
+    history = baseline.fit((training.texts, training.targets), (validation.texts, validation.targets))
+    best = min(history, key=lambda epoch: epoch["val_loss"])
+    print(summary.epoch_row("baseline", best), flush=True)
+    return baseline, history
 
 
-class Deployed:
-    """The exported model, in the interpreter that will serve it, and the temperature that is in its weights."""
+class Exported:
+    """The exported model, run by the interpreter that serves it.
+
+    Args:
+        model: The content of model.tflite.
+        featuriser: The featuriser that makes its inputs.
+        temperature: The temperature that its weights include.
+    """
 
     def __init__(self, model: bytes, featuriser: Featuriser, temperature: float = 1.0) -> None:
         self.model, self.featuriser, self.temperature = model, featuriser, temperature
         self._run = Signature(model)
 
     def logits(self, corpus: Corpus) -> NDArray[np.float32]:
-        """Logits [n, K]."""
+        """Return logits [n, K] for the n texts of a corpus."""
         blocks = np.split(np.arange(len(corpus)), range(BLOCK, len(corpus), BLOCK))
         return np.concatenate(
             [self._run(model_inputs(corpus.take(block), self.featuriser))["logits"] for block in blocks]
         )
 
     def __call__(self, corpus: Corpus) -> Floats:
-        """Probabilities [n, K]."""
+        """Return probabilities [n, K] for the n texts of a corpus."""
         return softmax(self.logits(corpus))
 
 
-def export(network: WideAndDeep, prepared: Prepared) -> Deployed:
-    held = prepared.validation
-    found = fit.temperature(fit.logits(network, held.corpus, prepared.featuriser), held.targets)
-    network.cool(found)
-    return Deployed(to_tflite(network), prepared.featuriser, found)
+def calibrate_and_export(network: WideAndDeep, prepared: Prepared) -> Exported:
+    """Fit the temperature on validation texts, apply it to the network's weights, and export the network."""
+    held_out = prepared.validation
+    logits = fit.predict_logits(network, held_out.corpus, prepared.featuriser)
+    temperature = fit.fit_temperature(logits, held_out.targets)
+    network.apply_temperature(temperature)
+    return Exported(to_tflite(network), prepared.featuriser, temperature)
 
 
-def compare(network: WideAndDeep, deployed: Deployed, prepared: Prepared) -> tuple[Floats, Floats]:
-    """Probabilities of the trained and of the exported model on the test split, or validation where there is none."""
-    held = (prepared.test or prepared.validation).corpus
-    return softmax(fit.logits(network, held, prepared.featuriser)), deployed(held)
+def compare(network: WideAndDeep, exported: Exported, prepared: Prepared) -> tuple[Floats, Floats]:
+    """Return probabilities of the trained and of the exported model for the test, or else the validation split."""
+    corpus = (prepared.test or prepared.validation).corpus
+    return softmax(fit.predict_logits(network, corpus, prepared.featuriser)), exported(corpus)
 
 
-def judge(prepared: Prepared, found: Mapping[str, Mapping[str, Floats]], seed: int) -> dict[str, Any]:
-    """For each held-out split, the metrics of both networks, and what the widening buys."""
-    metrics: dict[str, Any] = {}
-    for name, held in prepared.held_out.items():
-        ours, baseline = found[name]["ours"], found[name]["baseline"]
-        known = (
-            copies(prepared.dataset.texts, prepared.dataset.test_texts)
+def evaluate_splits(prepared: Prepared, probabilities: Probabilities, seed: int) -> dict[str, Any]:
+    """Evaluate both networks on each held-out split, and the gain in accuracy over the baseline."""
+    measured: dict[str, Any] = {}
+    for name, held_out in prepared.held_out.items():
+        ours, baseline = probabilities[name]["ours"], probabilities[name]["baseline"]
+        copies = (
+            find_copies(prepared.dataset.texts, prepared.dataset.test_texts)
             if name == "test"
-            else np.zeros(len(held.texts), bool)
+            else np.zeros(len(held_out.texts), bool)
         )
-        metrics[name] = {
-            network: evaluate.reports(probabilities, held.targets, prepared.dataset.labels, known, seed=seed)
-            for network, probabilities in found[name].items()
+        measured[name] = {
+            network: metrics.reports(each, held_out.targets, prepared.dataset.labels, copies, seed=seed)
+            for network, each in probabilities[name].items()
         }
-        metrics[name]["accuracy_gain"] = evaluate.accuracy_gain(ours, baseline, held.targets, seed=seed)
-    return metrics
+        measured[name]["accuracy_gain"] = metrics.accuracy_gain(ours, baseline, held_out.targets, seed=seed)
+    return measured
 
 
-def trust(
-    prepared: Prepared, deployed: Deployed, found: Mapping[str, Mapping[str, Floats]], seed: int
-) -> dict[str, Any]:
-    """Calibration before and after the temperature, and what deciding less often buys."""
-    validation = found["validation"]["ours"], prepared.validation.targets
-    chosen = evaluate.least_confidence(*validation, accuracy=TARGET)
-    judged: dict[str, Any] = {"temperature": deployed.temperature, "target_accuracy": TARGET, "min_confidence": chosen}
-    for name, held in prepared.held_out.items():
-        before = softmax(deployed.temperature * deployed.logits(held.corpus))
-        after = found[name]["ours"]
-        judged[name] = {
-            "before": evaluate.calibration(before, held.targets, seed=seed),
-            "after": evaluate.calibration(after, held.targets, seed=seed),
-            "coverage": evaluate.coverage(after, held.targets),
+def calibrate(prepared: Prepared, exported: Exported, probabilities: Probabilities, seed: int) -> dict[str, Any]:
+    """Choose the confidence threshold on validation texts, and measure calibration and coverage on each split."""
+    validation = probabilities["validation"]["ours"], prepared.validation.targets
+    decisions: dict[str, Any] = {
+        "temperature": exported.temperature,
+        "target_accuracy": TARGET_ACCURACY,
+        "min_confidence": metrics.confidence_threshold(*validation, accuracy=TARGET_ACCURACY),
+    }
+    for name, held_out in prepared.held_out.items():
+        before = softmax(exported.temperature * exported.logits(held_out.corpus))
+        after = probabilities[name]["ours"]
+        decisions[name] = {
+            "before": metrics.calibration(before, held_out.targets, seed=seed),
+            "after": metrics.calibration(after, held_out.targets, seed=seed),
+            "coverage": metrics.coverage(after, held_out.targets),
         }
-    return judged
+    return decisions
 
 
-def install(
-    options: argparse.Namespace,
+def write_bundle(
+    options: Options,
     prepared: Prepared,
     network: WideAndDeep,
-    deployed: Deployed,
-    recipe: fit.Recipe,
-    metrics: Mapping[str, Any],
+    exported: Exported,
+    config: fit.TrainingConfig,
+    measured: Mapping[str, Any],
 ) -> str:
-    data = prepared.dataset
-    golden = options.golden or (GOLDEN / "imdb.jsonl" if data.test_texts else None)
-    texts = deploy.golden_texts(golden, data.labels)
-    corpus = Corpus.of([redact(text).text for text, _ in texts], prepared.featuriser)
-    full = softmax(fit.logits(network, corpus, prepared.featuriser))
-    cases = deploy.golden_cases(texts, full, deployed(corpus), data.labels)
-    name = options.name or ("imdb-sentiment" if data.test_texts else data.name)
-    known = known_tokens(prepared.training.corpus, prepared.featuriser)
-    settings = prepared.featuriser.to_dict(), recipe.to_dict(), options.seed
-    trained = deploy.Trained(name, data, deployed.model, known, *settings, metrics, typical(prepared, deployed, known))
-    contents = deploy.files(trained, cases)
-    digest = deploy.install(contents, options.bundle)
-    if options.bundle.resolve() == BUNDLE:
-        deploy.pin(ROOT / "template.yaml", digest)
+    """Install the bundle, pin the digest in the template if it is the checkout's own, and return the digest."""
+    data, featuriser = prepared.dataset, prepared.featuriser
+    texts = [*options.golden, *((text, None) for text in bundle_files.ODD_TEXTS)]
+    corpus = Corpus.of(redacted([text for text, _ in texts]), featuriser)
+    trained = softmax(fit.predict_logits(network, corpus, featuriser))
+    golden = bundle_files.golden_cases(texts, trained, exported(corpus), data.labels)
+    known = known_tokens(prepared.training.corpus, featuriser)
+    facts = bundle_files.Trained(
+        name=options.name,
+        dataset=data,
+        model=exported.model,
+        known_tokens=known,
+        featuriser=featuriser.to_dict(),
+        config=config.to_dict(),
+        seed=options.seed,
+        metrics=measured,
+        drift_reference=drift_reference(prepared, exported, known),
+    )
+    digest = install(bundle_files.make_files(facts, golden), options.bundle)
+    if not INSTALLED and options.bundle.resolve() == BUNDLE.resolve():
+        pin(TEMPLATE, digest)
     return digest
 
 
-def typical(prepared: Prepared, deployed: Deployed, known: NDArray[np.bool_]) -> dict[str, Any]:
-    """How predictions of texts like those of training are spread: the validation split's."""
+def drift_reference(prepared: Prepared, exported: Exported, known: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the distribution of predictions for validation texts, which windows of predictions are compared with."""
     corpus, labels = prepared.validation.corpus, prepared.dataset.labels
     rows = np.repeat(np.arange(len(corpus)), corpus.tokens)
-    unseen = np.bincount(rows, ~known[corpus.unigrams.ids], len(corpus)) / np.maximum(corpus.tokens, 1)
-    facts = zip(deployed(corpus), corpus.tokens.tolist(), unseen.tolist(), strict=True)
-    return baseline(
+    oov_rates = np.bincount(rows, ~known[corpus.unigrams.ids], len(corpus)) / np.maximum(corpus.tokens, 1)
+    facts = zip(exported(corpus), corpus.tokens.tolist(), oov_rates.tolist(), strict=True)
+    return reference_distribution(
         [
-            Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), tokens, (), share)
-            for row, tokens, share in facts
+            Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), tokens, (), oov_rate)
+            for row, tokens, oov_rate in facts
         ],
         labels,
     )
 
 
 def known_tokens(corpus: Corpus, featuriser: Featuriser) -> NDArray[np.bool_]:
-    """Which tokens [2**unigram_bits] stand in enough training texts: 10, or fewer where there are few texts."""
-    enough = min(10, max(2, len(corpus) // 1000))
-    return corpus.unigrams.texts_with(1 << featuriser.unigram_bits) >= enough
+    """Return [2**unigram_bits] which tokens at least 10 training texts hold; fewer for fewer than 10,000 texts."""
+    min_df = min(10, max(2, len(corpus) // 1000))
+    return corpus.unigrams.document_frequencies(1 << featuriser.unigram_bits) >= min_df
 
 
-def membership(prepared: Prepared, deployed: Deployed, recipe: fit.Recipe, seed: int) -> dict[str, Any]:
-    """Membership inference on the exported model, against validation texts, which are like those of training.
+def audit_membership(prepared: Prepared, exported: Exported, config: fit.TrainingConfig, seed: int) -> dict[str, Any]:
+    """Attack the exported model by membership inference, with validation texts as others.
 
-    The reference learns from the test split, or from half of the validation texts where there is none: a reference that
-    knew more of the others than of the members would tell the two sources apart, not who was in training.
+    The reference model learns from the test split, or from half of the validation texts if there is none. If it knew
+    more of the others than of the members, it would tell the two sources apart, and not who was in training.
     """
-    featuriser, labels = prepared.featuriser, len(prepared.dataset.labels)
-    held = prepared.validation
-    taught, others = prepared.test, held
+    featuriser, held_out = prepared.featuriser, prepared.validation
+    taught, others = prepared.test, held_out
     if not taught:
         taught, others = (
-            Split.of(held.texts, held.targets, featuriser, np.arange(start, len(held.texts), 2)) for start in (0, 1)
+            Split.of(held_out.texts, held_out.targets, featuriser, np.arange(start, len(held_out.texts), 2))
+            for start in (0, 1)
         )
-    validation = prepared.validation.labelled(labels)
-    reference, _ = fit.learn(taught.labelled(labels), None, validation, featuriser, recipe, seed)
+    labelled = (part.labelled(prepared.n_labels) for part in (taught, held_out))
+    reference, _ = fit.train_model(next(labelled), None, next(labelled), featuriser, config, seed)
     sides = prepared.training, others
-    known = [losses(deployed(side.corpus), side.targets) for side in sides]
-    usual = [losses(softmax(fit.logits(reference, side.corpus, featuriser)), side.targets) for side in sides]
+    nll = [losses(exported(side.corpus), side.targets) for side in sides]
+    reference_nll = [
+        losses(softmax(fit.predict_logits(reference, side.corpus, featuriser)), side.targets) for side in sides
+    ]
     return {
-        "loss": audit(-known[0], -known[1], seed),
-        "calibrated": audit(usual[0] - known[0], usual[1] - known[1], seed),
+        "loss": audit(-nll[0], -nll[1], seed),
+        "calibrated": audit(reference_nll[0] - nll[0], reference_nll[1] - nll[1], seed),
     }
 
 
-def report(
+def write_report(
     folder: Path,
     prepared: Prepared,
     history: Mapping[str, fit.History],
-    found: Mapping[str, Mapping[str, Floats]],
-    metrics: Mapping[str, Any],
+    probabilities: Probabilities,
+    measured: Mapping[str, Any],
     digest: str,
     start: float,
-) -> None:
-    """Figures as JSON and pictures, and the few lines that a person reads first."""
+) -> dict[str, Any]:
+    """Write report.json and the pictures, and return what training cost."""
     folder.mkdir(parents=True, exist_ok=True)
-    name, held = list(prepared.held_out.items())[-1]
-    reports = {network: metrics[name][network]["all"] for network in found[name]}
+    name, held_out = list(prepared.held_out.items())[-1]
+    reports = {network: measured[name][network]["all"] for network in probabilities[name]}
     trained = f"n = {len(prepared.training.texts):,} texts to train on, {len(prepared.validation.texts):,} to validate"
     title = {"test": "official test split", "validation": "validation split"}[name]
-    pictures = draw(
-        folder, history, trained, Scores(found[name], held.targets, prepared.dataset.labels, reports, title)
-    )
-    pictures += trusted(folder, metrics["decisions"], name, f"n = {len(held.texts):,} texts, {title}")
+    scores = Scores(probabilities[name], held_out.targets, prepared.dataset.labels, reports, title)
+    draw(folder, history, trained, scores)
+    draw_calibration(folder, measured["decisions"], name, f"n = {len(held_out.texts):,} texts, {title}")
     cost = {"seconds": round(time.monotonic() - start, 1), "peak_memory_mib": _peak_memory()}
-    content = {"metrics": metrics, "history": history, "bundle": digest, "cost": cost}
+    content = {"metrics": measured, "history": history, "bundle": digest, "cost": cost}
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
-    decisions = metrics["decisions"]
-    for network, words in (("ours", "Candor"), ("baseline", "the article's network")):
-        accuracy = reports[network]["accuracy"]
-        print(f"    accuracy {accuracy['value']:.2%} ({accuracy['low']:.2%} to {accuracy['high']:.2%})  {words}")
-    ece = decisions[name]["after"]["ece"]["value"]
-    print(
-        f"    calibration error {ece:.4f}; decided from {decisions['min_confidence']:.0%} on for {TARGET:.0%} accuracy"
-    )
-    print(f"    {len(pictures)} pictures and report.json in {folder}; bundle {digest[:12]}")
-    print(f"    {cost['seconds']:.0f} seconds, {cost['peak_memory_mib']:,} MiB at most")
+    return cost
+
+
+def print_summary(
+    options: Options, prepared: Prepared, measured: Mapping[str, Any], digest: str, cost: Mapping[str, Any]
+) -> None:
+    """Print the metrics of the last held-out split, where everything went, and the commands that come next."""
+    name, held_out = list(prepared.held_out.items())[-1]
+    ours, baseline = (measured[name][network]["all"] for network in ("ours", "baseline"))
+    decisions = measured["decisions"]
+    print(f"\n{name} split, {len(held_out.texts):,} texts\n{summary.label_table(ours)}\n")
+    print(f"accuracy     {summary.accuracy_with_interval(ours)}")
+    print(f"baseline     {summary.accuracy_with_interval(baseline)}")
+    print(f"calibration  error {decisions[name]['after']['ece']['value']:.4f}")
+    print(f"threshold    decides from {decisions['min_confidence']:.0%} confidence, for {TARGET_ACCURACY:.0%} accuracy")
+    print(f"bundle       {options.bundle} ({digest[:12]})")
+    print(f"report       {options.report}")
+    print(f"cost         {cost['seconds']:.0f} s, {cost['peak_memory_mib']:,} MiB at peak\n")
+    print(summary.next_commands(options.bundle, installable=not INSTALLED))
 
 
 def _peak_memory() -> int:
+    """Return the process's peak memory in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (1024 if sys.platform == "linux" else 1024 * 1024)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,1 +1,1 @@
-"""The HTTPS API: API Gateway's proxy events in, JSON out."""
+"""The HTTPS API: proxy events of API Gateway in, JSON out."""

@@ -1,4 +1,4 @@
-"""The API's handler: routes, one line each, and what every answer has in common."""
+"""The API's handler: one function per route, and what all answers have in common."""
 
 import json
 import os
@@ -17,75 +17,87 @@ from api.documents import Document, document
 from api.problems import Problem
 from api.request import Request
 from candor import limits
-from candor.classifier import Classifier, Prediction
 from candor.errors import CandorError
-from candor.evidence import WARNINGS
-from candor.observe import Watch, measure
+from candor.model.classifier import Classifier, Prediction
+from candor.operate.observe import DriftReporter, measure
 from candor.redact import Entity, redact
 from candor.settings import Settings
+from candor.text.evidence import WARNINGS
 
 if TYPE_CHECKING:
-    from candor.explain import Explainer
+    from candor.model.explain import Explainer
 
 logger = Logger()
 metrics = Metrics()
 
 
 class Answer(NamedTuple):
-    """A body, as JSON unless it is a text already, and what the metrics say of it."""
+    """The answer of a route, and what the metrics need."""
 
     body: dict[str, Any] | str
-    decided: Sequence[tuple[Prediction, str]] = ()
+    """An object to send as JSON, or a text."""
+    decisions: Sequence[tuple[Prediction, str]] = ()
     """Predictions, each with its decision."""
-    masked: int = 0
-    """Personal data that was found."""
+    redactions: int = 0
+    """Number of entities that were found to be personal data."""
     status: int = 200
-    kind: str = "application/json"
+    content_type: str = "application/json"
     headers: Mapping[str, str] = {}
 
 
 def predict(request: Request) -> Answer:
+    """Classify one text: POST /v1/predict."""
     fields = schemas.check(request.json(), schemas.PREDICT)
     model = classifier()
-    judge = Judge(model, fields, 1)
+    build = ResultBuilder(model, fields, 1)
     (prediction,) = model.predict([fields["text"]])
-    said = judge(fields["text"], prediction)
-    return Answer(said | {"model": identity(model)}, [(prediction, said["decision"])], len(said.get("pii", ())))
+    result = build(fields["text"], prediction)
+    body = result | {"model": model_identity(model)}
+    return Answer(body, [(prediction, result["decision"])], len(result.get("pii", ())))
 
 
 def predict_batch(request: Request) -> Answer:
-    """Each document is judged alone, and all good ones predicted in one pass."""
+    """Classify several texts in one pass: POST /v1/predict/batch. An invalid document fails alone."""
     fields = schemas.check(request.json(), schemas.BATCH)
-    model, good, errors = classifier(), [], []
-    judge = Judge(model, fields, len(fields["documents"]))
-    for index, each in enumerate(fields["documents"]):
+    model, valid, errors = classifier(), [], []
+    build = ResultBuilder(model, fields, len(fields["documents"]))
+    for index, value in enumerate(fields["documents"]):
         try:
-            good.append((index, schemas.check(each, schemas.DOCUMENT, f"/documents/{index}")))
+            valid.append((index, schemas.check(value, schemas.DOCUMENT, f"/documents/{index}")))
         except Problem as problem:
-            errors.append({"index": index, **name_of(each), **problem.entry()})
-    predictions = model.predict([document["text"] for _, document in good])
+            errors.append({"index": index, **id_of(value), **problem.entry()})
+    predictions = model.predict([document["text"] for _, document in valid])
     results = [
-        {"index": index, **name_of(document), **judge(document["text"], prediction)}
-        for (index, document), prediction in zip(good, predictions, strict=True)
+        {"index": index, **id_of(document), **build(document["text"], prediction)}
+        for (index, document), prediction in zip(valid, predictions, strict=True)
     ]
-    decided = [(prediction, result["decision"]) for prediction, result in zip(predictions, results, strict=True)]
-    masked = sum(len(result.get("pii", ())) for result in results)
-    return Answer({"results": results, "errors": errors, "model": identity(model)}, decided, masked)
+    decisions = [(prediction, result["decision"]) for prediction, result in zip(predictions, results, strict=True)]
+    redactions = sum(len(result.get("pii", ())) for result in results)
+    return Answer({"results": results, "errors": errors, "model": model_identity(model)}, decisions, redactions)
 
 
-class Judge:
-    """What is said of one text, by the options of a request for so many. Raises Problem for options that don't hold."""
+class ResultBuilder:
+    """Builds one document's result from the request's options.
+
+    Args:
+        model: The model that predicts.
+        fields: The checked fields of the request.
+        count: Number of documents in the request.
+
+    Raises:
+        Problem: An option is invalid for this model or this number of documents.
+    """
 
     def __init__(self, model: Classifier, fields: Mapping[str, Any], count: int) -> None:
         self.explain, self.label, self.redact = fields["explain"], fields["explain_label"], fields["redact"]
-        asked = fields["min_confidence"]
-        self.min_confidence = model.min_confidence if asked is None else asked
+        chosen = fields["min_confidence"]
+        self.min_confidence = model.min_confidence if chosen is None else chosen
         if self.label and self.label not in model.bundle.labels:
-            raise schemas.wrong("/explain_label", f"is no label; labels are: {', '.join(model.bundle.labels)}")
+            raise schemas.invalid("/explain_label", f"must be one of: {', '.join(model.bundle.labels)}")
         if self.explain and count > limits.MAX_EXPLAINED:
             raise Problem(
                 "too_many_documents",
-                f"At most {limits.MAX_EXPLAINED} documents a request can be explained, and {count} were sent. "
+                f"At most {limits.MAX_EXPLAINED} documents per request can be explained; {count} were sent. "
                 "Send several requests, or leave out /explain.",
                 pointer="/documents",
                 limit=limits.MAX_EXPLAINED,
@@ -93,7 +105,8 @@ class Judge:
             )
 
     def __call__(self, text: str, prediction: Prediction) -> dict[str, Any]:
-        said: dict[str, Any] = {
+        """Return the result of one text."""
+        result: dict[str, Any] = {
             "label": prediction.label,
             "decision": prediction.decision(self.min_confidence),
             "probabilities": prediction.probabilities,
@@ -101,49 +114,52 @@ class Judge:
             "warnings": [{"code": code, "detail": WARNINGS[code]} for code in prediction.warnings],
         }
         if self.explain:
-            said["explanation"] = explanation(text, self.label or prediction.label) if prediction.tokens else None
+            result["explanation"] = explanation(text, self.label or prediction.label) if prediction.tokens else None
         if self.redact:
-            said["pii"] = pii(redact(text).entities)
-        return said
+            result["pii"] = located(redact(text).entities)
+        return result
 
 
-def pii(entities: Iterable[Entity]) -> list[dict[str, Any]]:
-    """Types and offsets, never values."""
-    return [{"type": kind, "begin": begin, "end": end} for kind, begin, end in entities]
+def located(entities: Iterable[Entity]) -> list[dict[str, Any]]:
+    """Return types and offsets of entities, never their values."""
+    return [{"type": entity_type, "begin": begin, "end": end} for entity_type, begin, end in entities]
 
 
 def redaction(request: Request) -> Answer:
-    """Personal data found and written over, nothing classified."""
+    """Find and replace personal data, without classifying the text: POST /v1/redact."""
     fields = schemas.check(request.json(), schemas.REDACTION)
     key = os.environ.get("REDACTION_KEY", "")
     if fields["mode"] == "hash" and not key:
-        raise schemas.wrong("/mode", "is not available here: the operator has set no key for it; use replace or mask")
-    done = redact(fields["text"], fields["mode"], fields["mask"], key.encode())
-    return Answer({"text": done.text, "pii": pii(done.entities)}, masked=len(done.entities))
+        raise schemas.invalid("/mode", "needs a key that the operator has not set; use replace or mask")
+    redacted = redact(fields["text"], fields["mode"], fields["mask"], key.encode())
+    body = {"text": redacted.text, "pii": located(redacted.entities)}
+    return Answer(body, redactions=len(redacted.entities))
 
 
 def explanation(text: str, label: str) -> dict[str, Any]:
-    found = explainer()(text, label)
-    values = zip(found.spans, found.values.tolist(), strict=True)
+    """Explain a label: the contribution of each token to its logit."""
+    explained = explainer()(text, label)
+    values = zip(explained.spans, explained.values.tolist(), strict=True)
     return {
         "label": label,
-        "method": found.method,
-        "base_value": found.base,
-        "logit": found.logit,
-        "residual": found.residual,
+        "method": explained.method,
+        "base_value": explained.base,
+        "logit": explained.logit,
+        "residual": explained.residual,
         "attributions": [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in values],
     }
 
 
 @cache
 def explainer() -> "Explainer":
-    from candor.explain import Explainer  # a second set of tensors, which only some requests need
+    """Return the explainer, created when it is first used: only some requests need its second set of tensors."""
+    from candor.model.explain import Explainer
 
     return Explainer(classifier())
 
 
-def name_of(document: Any) -> dict[str, str]:
-    """The caller's id of a document, to be echoed, if there is one that can be."""
+def id_of(document: Any) -> dict[str, str]:
+    """Return the caller's id of a document, for its result or error to repeat, if it has a valid one."""
     try:
         return {"id": schemas.identifier(document["id"], "")} if document["id"] is not None else {}
     except (Problem, TypeError, KeyError, IndexError):
@@ -151,42 +167,48 @@ def name_of(document: Any) -> dict[str, str]:
 
 
 def health(request: Request) -> Answer:
-    return Answer({"status": "ok", "model": identity(classifier())})
+    """Report that the model is loaded: GET /health."""
+    return Answer({"status": "ok", "model": model_identity(classifier())})
 
 
 def model(request: Request) -> Answer:
+    """Describe the model and the limits of requests: GET /v1/model."""
     described = classifier().bundle.model
-    shown = ("created", "labels", "min_confidence", "metrics", "data", "licence")
-    allowed = {
+    published = ("created", "labels", "min_confidence", "metrics", "data", "licence")
+    sizes = {
         "text_bytes": limits.MAX_TEXT_BYTES,
         "documents": limits.MAX_DOCUMENTS,
         "body_bytes": limits.MAX_BODY_BYTES,
     }
-    return Answer(identity(classifier()) | {name: described[name] for name in shown} | {"limits": allowed})
+    return Answer(model_identity(classifier()) | {name: described[name] for name in published} | {"limits": sizes})
 
 
 def model_card(request: Request) -> Answer:
-    return served(request, document(classifier().bundle.read("card.md").decode(), "text/markdown; charset=utf-8"))
+    """Serve the model card: GET /v1/model/card."""
+    card = classifier().bundle.read("card.md").decode()
+    return serve(request, document(card, "text/markdown; charset=utf-8"))
 
 
 def openapi(request: Request) -> Answer:
-    return served(request, documents.openapi())
+    """Serve the OpenAPI document: GET /openapi.json."""
+    return serve(request, documents.openapi())
 
 
 def page(request: Request) -> Answer:
-    return served(request, documents.page())
+    """Serve the page for trying the API: GET /."""
+    return serve(request, documents.page())
 
 
-def served(request: Request, found: Document) -> Answer:
-    """A document, or 304 for a client that has it."""
+def serve(request: Request, served: Document) -> Answer:
+    """Return a document, or 304 to a client that has it."""
     known = {tag.strip().removeprefix("W/") for tag in request.header("if-none-match").split(",")}
-    if known & {found.headers["ETag"], "*"}:
-        return Answer("", status=304, kind=found.kind, headers=found.headers)
-    return Answer(found.content, kind=found.kind, headers=found.headers)
+    if known & {served.headers["ETag"], "*"}:
+        return Answer("", status=304, content_type=served.content_type, headers=served.headers)
+    return Answer(served.content, content_type=served.content_type, headers=served.headers)
 
 
 def preflight(request: Request) -> Answer:
-    """CORS (WHATWG Fetch): what a page of an allowed origin may send."""
+    """Answer a preflight request: what a page of an allowed origin may send (CORS, WHATWG Fetch)."""
     if not allowed_origin(request):
         raise Problem(
             "method_not_allowed", "This origin is not allowed.", {"Allow": ", ".join(methods_of(request.path))}
@@ -200,7 +222,7 @@ def preflight(request: Request) -> Answer:
 
 
 def allowed_origin(request: Request) -> str:
-    """The request's origin, if it is one of ALLOWED_ORIGINS, which are separated by commas."""
+    """Return the request's origin if ALLOWED_ORIGINS (separated by commas) names it, else ""."""
     origin = request.header("origin")
     return origin if origin and origin in os.environ.get("ALLOWED_ORIGINS", "").split(",") else ""
 
@@ -218,31 +240,34 @@ ROUTES: dict[str, dict[str, Callable[[Request], Answer]]] = {
 
 
 def methods_of(path: str) -> list[str]:
-    """The methods of a path that its documentation names."""
+    """Return the documented methods of a path, which leave out OPTIONS."""
     return [method for method in ROUTES[path] if method != "OPTIONS"]
 
 
 @cache
 def classifier() -> Classifier:
-    """Loaded once; a failure is not kept, so a later request tries again. Raises Problem, and logs what is wrong."""
+    """Load the model once. A failure is not cached, so that a later request tries again.
+
+    Raises:
+        Problem: The model cannot be loaded. The log has the reason.
+    """
     settings = Settings.from_environ()
     try:
         return Classifier.load(settings.bundle, settings.bundle_digest)
     except CandorError as error:
         logger.error("model_unavailable", reason=str(error))
-        detail = (
-            "The model is missing or has failed its integrity check. Try again later; the operator's log says more."
-        )
+        detail = "The model is missing or failed its integrity check. Try again later; the operator's log has more."
         raise Problem("model_unavailable", detail) from None
 
 
-def identity(model: Classifier) -> dict[str, str]:
+def model_identity(model: Classifier) -> dict[str, str]:
+    """Return the name, version and digest that identify a model."""
     described = model.bundle.model
     return {"name": described["name"], "version": described["version"], "sha256": model.bundle.digest}
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Lambda's entry point: never raises, never logs what was sent."""
+    """Answer a proxy event: Lambda's entry point. Never raises, and never logs what was sent."""
     start = time.perf_counter()
     request = Request(event)
     request_id = request.id or str(getattr(context, "aws_request_id", ""))
@@ -260,26 +285,28 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 def refusal(problem: Problem, request_id: str) -> Answer:
-    status, kind = int(problem.status), "application/problem+json"
-    return Answer(problem.body(request_id), status=status, kind=kind, headers=problem.headers)
+    """Return the answer that carries a problem."""
+    status, content_type = int(problem.status), "application/problem+json"
+    return Answer(problem.body(request_id), status=status, content_type=content_type, headers=problem.headers)
 
 
 def route(request: Request) -> Callable[[Request], Answer]:
-    """What answers a request. Raises Problem if nothing does."""
-    ways = ROUTES.get(request.path)
-    if ways is None:
-        raise Problem("not_found", f"There is nothing here. Known are: {', '.join(ROUTES)}.")
-    if request.method not in ways:
+    """Return the function that answers a request. Raises Problem for an unknown path or method."""
+    methods = ROUTES.get(request.path)
+    if methods is None:
+        raise Problem("not_found", f"No route has this address. The routes are: {', '.join(ROUTES)}.")
+    if request.method not in methods:
         allowed = ", ".join(methods_of(request.path))
         raise Problem("method_not_allowed", f"Use {allowed}.", {"Allow": allowed})
-    return ways[request.method]
+    return methods[request.method]
 
 
 def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]:
+    """Return the proxy response of an answer, with the headers that all answers have."""
     body = answer.body
     if isinstance(body, dict):
         body = json.dumps(body | {"request_id": request_id}, ensure_ascii=False, separators=(",", ":"))
-    headers = {"Content-Type": answer.kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Type": answer.content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if classifier.cache_info().currsize:
         headers["X-Model-Version"] = classifier().bundle.model["version"]
     if origin := allowed_origin(request):
@@ -294,9 +321,9 @@ def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]
 
 
 def observe(request: Request, request_id: str, answer: Answer, code: str, milliseconds: float) -> None:
-    """One log line and one metrics blob a request, of names and numbers of our own making only."""
+    """Write one log line and one line of metrics, of names and numbers that the code defines."""
     path = request.path if request.path in ROUTES else "other"
-    predictions = [prediction for prediction, _ in answer.decided]
+    predictions = [prediction for prediction, _ in answer.decisions]
     tokens = sum(prediction.tokens for prediction in predictions)
     line = {"request_id": request_id, "route": path, "status": answer.status, "tokens": tokens}
     logger.info("request", extra=line | {"ms": round(milliseconds, 3)} | ({"code": code} if code else {}))
@@ -305,27 +332,25 @@ def observe(request: Request, request_id: str, answer: Answer, code: str, millis
         "ServerErrors": int(answer.status >= 500),
         "IntegrityFailures": int(code == "model_unavailable"),
         **({"ColdStarts": 1} if cold.pop("start", False) else {}),
-        **({"Redactions": answer.masked} if answer.masked else {}),
+        **({"Redactions": answer.redactions} if answer.redactions else {}),
     }
-    measure(metrics, {}, milliseconds, counts, answer.decided)
-    watch(predictions)
+    measure(metrics, {}, milliseconds, counts, answer.decisions)
+    report_drift(predictions)
 
 
 def log_fault(error: Exception) -> None:
-    """The kind of an unforeseen error and where it arose; not its message, which may hold what the caller sent."""
+    """Log the type of an unexpected exception and its source lines. Its message may contain what the caller sent."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]  # noqa: PTH119
-    logger.error("internal_error", error=type(error).__name__, frames=where)
+    lines = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]  # noqa: PTH119
+    logger.error("internal_error", error=type(error).__name__, frames=lines)
 
 
 cold = {"start": True}
-
-
-watch = Watch(lambda: classifier().usual)
+report_drift = DriftReporter(lambda: classifier().drift_reference)
 
 
 def warm() -> None:
-    """Everything that a first request would wait for, but what only some requests need."""
+    """Do before a snapshot what a first request would wait for, apart from what only some requests need."""
     with suppress(Problem):
         for texts in (["A text, to warm up."], ["One of many texts."] * limits.MAX_DOCUMENTS):
             classifier().predict(texts)
@@ -334,7 +359,7 @@ def warm() -> None:
 with suppress(Problem):  # while Lambda initialises, so that the first request need not wait
     classifier()
 
-with suppress(ImportError):  # Lambda's own. A snapshot holds no id, clock or connection of ours; seeds must not repeat.
+with suppress(ImportError):  # only Lambda has it. A snapshot holds no id, clock or connection; seeds must not repeat
     from snapshot_restore_py import register_after_restore, register_before_snapshot
 
     register_before_snapshot(warm)

@@ -1,8 +1,8 @@
-"""The API's contract as an OpenAPI 3.1 document, made from the same fields, codes and limits that the code runs on.
+"""The API's contract as an OpenAPI 3.1 document, made from the fields, codes and limits that the code uses.
 
     python -m api.openapi > openapi.json
 
-Runs when building, never when serving: openapi.json beside it is what is served.
+It runs when the document changes, never when serving: the API serves openapi.json.
 """
 
 import json
@@ -12,9 +12,9 @@ from typing import Any
 
 from api import schemas
 from api.problems import CODES
-from candor import limits
-from candor.evidence import WARNINGS
+from candor import __version__, limits
 from candor.redact import TYPES
+from candor.text.evidence import WARNINGS
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ MODEL = {
 }
 IDENTITY = {"name": "imdb-sentiment", "version": "2026.11.23", "sha256": "0" * 64}
 REQUEST_ID = "4b2e7a0c-6d1f-4c8e-9a35-0f2b7c1d8e64"
-VERDICT = {
+RESULT = {
     "label": "positive",
     "decision": "positive",
     "probabilities": {"negative": 0.16, "positive": 0.84},
@@ -53,14 +53,14 @@ VERDICT = {
 
 
 def build() -> Json:
-    """The whole document."""
+    """Return the document."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Candor",
-            "version": "1",
-            "summary": "A text classifier that answers for itself",
-            "description": "Texts in; labels with calibrated probabilities out. No text is kept or logged.",
+            "version": __version__,
+            "summary": "A text classifier you can answer for",
+            "description": "Texts in, labels with calibrated probabilities out. No text is stored or logged.",
         },
         "servers": [{"url": "/"}],
         "paths": paths(),
@@ -72,18 +72,19 @@ def build() -> Json:
 
 
 def paths() -> Json:
+    """Return the operations by path and method."""
     predict, batch = schemas.schema(schemas.PREDICT), schemas.schema(schemas.BATCH)
     one = {"text": REVIEW, "min_confidence": 0.6}
     many = {"documents": [{"id": "a", "text": REVIEW}, {"text": ""}]}
     error = {"index": 1, "code": "invalid_request", "detail": "/documents/1/text is blank; send at least one word."}
     error["pointer"] = "/documents/1/text"
-    answer = {**VERDICT, "model": IDENTITY, "request_id": REQUEST_ID}
-    answers = {"results": [{"index": 0, "id": "a", **VERDICT}], "errors": [error], "model": IDENTITY}
+    answer = {**RESULT, "model": IDENTITY, "request_id": REQUEST_ID}
+    answers = {"results": [{"index": 0, "id": "a", **RESULT}], "errors": [error], "model": IDENTITY}
     answers["request_id"] = REQUEST_ID
     return {
-        "/v1/predict": {"post": taking(operation("predict", "Classify one text", "Result", answer), predict, one)},
+        "/v1/predict": {"post": with_body(operation("predict", "Classify one text", "Result", answer), predict, one)},
         "/v1/predict/batch": {
-            "post": taking(
+            "post": with_body(
                 operation(
                     "predictBatch", f"Classify up to {limits.MAX_DOCUMENTS} texts in one pass", "Results", answers
                 ),
@@ -92,10 +93,10 @@ def paths() -> Json:
             )
         },
         "/v1/redact": {
-            "post": taking(
+            "post": with_body(
                 operation(
                     "redact",
-                    "Find personal data and write over it; nothing is classified",
+                    "Find and replace personal data, without classifying the text",
                     "Redaction",
                     {
                         "text": "Write to [EMAIL].",
@@ -108,11 +109,17 @@ def paths() -> Json:
                 {"text": "Write to jane@example.com.", "mode": "replace"},
             )
         },
-        "/v1/model": {"get": operation("getModel", "Which model answers, and how good it is", "Model")},
-        "/v1/model/card": {"get": operation("getModelCard", "The model card", kind="text/markdown")},
-        "/health": {"get": operation("getHealth", "Whether the model is there and whole", "Health", keyed=False)},
-        "/openapi.json": {"get": operation("getContract", "This document", "Contract", keyed=False, model=False)},
-        "/": {"get": operation("getPage", "A page to try it on", keyed=False, model=False, kind="text/html")},
+        "/v1/model": {
+            "get": operation("getModel", "Describe the model, its metrics and the limits of requests", "Model")
+        },
+        "/v1/model/card": {"get": operation("getModelCard", "Get the model card", kind="text/markdown")},
+        "/health": {"get": operation("getHealth", "Check that the model is loaded and intact", "Health", keyed=False)},
+        "/openapi.json": {"get": operation("getContract", "Get this document", "Contract", keyed=False, model=False)},
+        "/": {
+            "get": operation(
+                "getPage", "Get a page for trying the API in a browser", keyed=False, model=False, kind="text/html"
+            )
+        },
     }
 
 
@@ -126,7 +133,17 @@ def operation(
     model: bool = True,
     kind: str = "application/json",
 ) -> Json:
-    """One operation that takes no body; an answer without a schema is a text."""
+    """Return an operation that takes no body.
+
+    Args:
+        name: The operation's id.
+        summary: One line about it.
+        schema: Name of the answer's schema; empty: the answer is a text.
+        example: Example of the answer.
+        keyed: The operation needs an API key.
+        model: The operation needs the model, so it can fail with model_unavailable.
+        kind: Media type of the answer.
+    """
     content: Json = {"schema": {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "string"}}
     if example:
         content["example"] = example
@@ -134,24 +151,24 @@ def operation(
     codes = (*ANY, *(KEYED if keyed else ()), *(("model_unavailable",) if model else ()))
     responses = {"200": good, **problems(codes)}
     if not schema or schema == "Contract":
-        responses["304"] = {"description": "You have it already: the ETag that you sent still holds."}
+        responses["304"] = {"description": "Not modified: the ETag that you sent is current."}
     secured: Json = {"security": [{"key": []}]} if keyed else {}
     return {"operationId": name, "summary": summary, **secured, "responses": dict(sorted(responses.items()))}
 
 
-def taking(made: Json, schema: schemas.Schema, example: Json) -> Json:
-    """The same operation with a JSON body."""
+def with_body(operation: Json, schema: schemas.Schema, example: Json) -> Json:
+    """Return the operation with a JSON body, and the problems that a body can have."""
     body = {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
-    responses = {**made["responses"], **problems(BODY)}
-    return {**made, "requestBody": body, "responses": dict(sorted(responses.items()))}
+    responses = {**operation["responses"], **problems(BODY)}
+    return {**operation, "requestBody": body, "responses": dict(sorted(responses.items()))}
 
 
 def problems(codes: Iterable[str]) -> Json:
-    """Responses by status, each with an example for every code it may have."""
+    """Return the responses of error codes by status, each with an example per code."""
     responses: Json = {}
     for code in codes:
         status, title = CODES[code]
-        made = responses.setdefault(
+        response = responses.setdefault(
             str(int(status)),
             {
                 "description": title,
@@ -161,67 +178,72 @@ def problems(codes: Iterable[str]) -> Json:
                 },
             },
         )
-        if title not in made["description"]:
-            made["description"] += f"; {title[0].lower()}{title[1:]}"
-        made["content"]["application/problem+json"]["examples"][code] = {"value": example(code)}
+        if title not in response["description"]:
+            response["description"] += f"; {title[0].lower()}{title[1:]}"
+        response["content"]["application/problem+json"]["examples"][code] = {"value": example(code)}
     return responses
 
 
 def example(code: str) -> Json:
+    """Return an example of the problem with a code."""
     status, title = CODES[code]
-    shown = {"type": "about:blank", "title": title, "status": int(status), "detail": "What was wrong, and the remedy."}
-    return {**shown, "code": code, "request_id": REQUEST_ID}
+    problem = {"type": "about:blank", "title": title, "status": int(status), "detail": "What is wrong, and the remedy."}
+    return {**problem, "code": code, "request_id": REQUEST_ID}
 
 
 def headers(status: int = 200) -> Json:
-    shown: Json = {"X-Request-Id": {"description": "Quote it when you report a fault.", "schema": {"type": "string"}}}
+    """Return the documented headers of responses with a status."""
+    documented: Json = {
+        "X-Request-Id": {"description": "Quote it when you report a problem.", "schema": {"type": "string"}}
+    }
     if status == 405:
-        shown["Allow"] = {"description": "The methods there are.", "schema": {"type": "string"}}
+        documented["Allow"] = {"description": "The methods that the path accepts.", "schema": {"type": "string"}}
     if status == 429:
-        shown["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-    return shown
+        documented["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    return documented
 
 
 def components() -> Json:
+    """Return the schemas that operations refer to."""
     text, number = {"type": "string"}, {"type": "integer", "minimum": 0}
-    verdict = {
+    result = {
         "label": {"type": "string", "description": "The most probable label."},
-        "decision": {"type": "string", "description": "The label, or `uncertain` where it should not be relied on."},
+        "decision": {"type": "string", "description": "The label, or `uncertain` if it should not be relied on."},
         "probabilities": {
             "type": "object",
             "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
-            "description": "By label; they add up to 1.",
+            "description": "Probability by label. They sum to 1.",
         },
-        "tokens": {**number, "description": "How many tokens the model read. Nothing is cut."},
+        "tokens": {**number, "description": "Number of tokens that the model read. Texts are never truncated."},
         "warnings": {
             "type": "array",
             "items": objects({"code": {"type": "string", "enum": sorted(WARNINGS)}, "detail": text}),
         },
     }
-    place = {"index": {**number, "description": "Which document, from 0."}}
+    index = {"index": {**number, "description": "Position of the document in the request, from 0."}}
     pii = {
         "type": "array",
         "items": objects({"type": {"type": "string", "enum": list(TYPES)}, "begin": number, "end": number}),
-        "description": "Where personal data is: offsets in code points of the text as it was sent. Never the values.",
+        "description": "Personal data that was found: offsets in code points of the sent text, never the values.",
     }
-    explained: Json = {
-        "explanation": {"oneOf": [explanation(), {"type": "null"}], "description": "Null without tokens."}
+    optional: Json = {
+        "explanation": {"oneOf": [explanation(), {"type": "null"}], "description": "Null if the text has no tokens."}
     }
-    explained["pii"] = pii
+    optional["pii"] = pii
     model = {"$ref": "#/components/schemas/ModelIdentity"}
-    name = {"id": schemas.IDENTIFIER.schema}
-    fault = {"code": {"type": "string", "enum": sorted(CODES)}, "detail": text}
+    document_id = {"id": schemas.IDENTIFIER.schema}
+    problem = {"code": {"type": "string", "enum": sorted(CODES)}, "detail": text}
     sizes = {
-        "pointer": {**text, "description": "Where in the body, as a JSON pointer."},
+        "pointer": {**text, "description": "Position in the body, as a JSON pointer."},
         "limit": number,
         "actual": number,
     }
     return {
-        "Result": objects({**verdict, "model": model, "request_id": text}, explained),
+        "Result": objects({**result, "model": model, "request_id": text}, optional),
         "Results": objects(
             {
-                "results": {"type": "array", "items": objects({**place, **verdict}, {**name, **explained})},
-                "errors": {"type": "array", "items": objects({**place, **fault}, {**name, **sizes})},
+                "results": {"type": "array", "items": objects({**index, **result}, {**document_id, **optional})},
+                "errors": {"type": "array", "items": objects({**index, **problem}, {**document_id, **sizes})},
                 "model": model,
                 "request_id": text,
             }
@@ -233,7 +255,10 @@ def components() -> Json:
                 **MODEL["properties"],  # type: ignore[dict-item]
                 "created": {"type": "string", "format": "date-time"},
                 "labels": {"type": "array", "items": text},
-                "min_confidence": {"type": "number", "description": "Below it the decision is `uncertain` by default."},
+                "min_confidence": {
+                    "type": "number",
+                    "description": "Probability below which the decision is `uncertain` by default.",
+                },
                 "metrics": {"type": "object"},
                 "data": {"type": "object"},
                 "licence": text,
@@ -245,33 +270,35 @@ def components() -> Json:
         "Contract": {"type": "object", "required": ["openapi", "info", "paths"]},
         "Problem": {
             **objects(
-                {"type": text, "title": text, "status": {"type": "integer"}, **fault, "request_id": text},
+                {"type": text, "title": text, "status": {"type": "integer"}, **problem, "request_id": text},
                 sizes,
             ),
-            "description": "RFC 9457. Never repeats what was sent.",
+            "description": "Problem details (RFC 9457). They never repeat what was sent.",
         },
     }
 
 
 def explanation() -> Json:
-    number, place = {"type": "number"}, {"type": "integer", "minimum": 0}
+    """Return the schema of an explanation."""
+    number, offset = {"type": "number"}, {"type": "integer", "minimum": 0}
     return objects(
         {
             "label": {"type": "string"},
             "method": {"type": "string"},
-            "base_value": {**number, "description": "The logit of a text of this length in which no word is known."},
-            "logit": {**number, "description": "The label's, less the mean of the others'."},
-            "residual": {**number, "description": "Logit less base value less all values."},
+            "base_value": {**number, "description": "Logit of a text of this length with no known word."},
+            "logit": {**number, "description": "Logit of the label minus the mean of the other labels' logits."},
+            "residual": {**number, "description": "Logit minus base value minus the sum of the values."},
             "attributions": {
                 "type": "array",
-                "items": objects({"begin": place, "end": place, "value": number}),
-                "description": "One a token, in order; offsets in code points of the text as it was sent.",
+                "items": objects({"begin": offset, "end": offset, "value": number}),
+                "description": "One per token, in order. Offsets are in code points of the sent text.",
             },
         }
     )
 
 
 def objects(required: Json, optional: Json | None = None) -> Json:
+    """Return the schema of an object with required and optional properties."""
     return {"type": "object", "required": list(required), "properties": {**required, **(optional or {})}}
 
 

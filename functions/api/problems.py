@@ -1,13 +1,13 @@
-"""Errors of the API: RFC 9457 problem details, each with a code for machines and a remedy for people.
+"""Errors of the API as RFC 9457 problem details, each with a code for programs and a remedy for people.
 
-No problem ever repeats what the caller sent.
+No problem repeats what the caller sent.
 """
 
 from http import HTTPStatus
 from typing import Any
 
-# Every code there is, with its status and title; README, OpenAPI document and template.yaml have the same. Those of
-# 403, 429 and 504 are API Gateway's own answers.
+# Status and title of every code. The documentation, the OpenAPI document and template.yaml have the same ones. API
+# Gateway itself answers those of 403, 429 and 504.
 CODES: dict[str, tuple[HTTPStatus, str]] = {
     "invalid_json": (HTTPStatus.BAD_REQUEST, "The body is not valid JSON"),
     "invalid_encoding": (HTTPStatus.BAD_REQUEST, "The body is not UTF-8"),
@@ -30,7 +30,18 @@ CODES: dict[str, tuple[HTTPStatus, str]] = {
 
 
 class Problem(Exception):
-    """A request that gets no result. `members` are added to the body as they are: "limit", "actual", "pointer"."""
+    """A request, or a document of a batch, that gets no result.
+
+    Args:
+        code: One of CODES.
+        detail: What is wrong, and the remedy.
+        headers: Headers of the answer.
+        members: More members of the body, such as "pointer", "limit" and "actual".
+
+    Example:
+        >>> Problem("not_found", "Use /v1/predict.").body("r-1")["status"]
+        404
+    """
 
     def __init__(self, code: str, detail: str, headers: dict[str, str] | None = None, **members: Any) -> None:
         super().__init__(code)
@@ -39,10 +50,11 @@ class Problem(Exception):
         self.headers = headers or {}
 
     def entry(self) -> dict[str, Any]:
-        """As one of a batch's errors."""
+        """Return the problem as one of a batch's errors."""
         return {"code": self.code, "detail": self.detail, **self.members}
 
     def body(self, request_id: str) -> dict[str, Any]:
+        """Return the problem as the body of an answer."""
         return {
             "type": "about:blank",
             "title": self.title,

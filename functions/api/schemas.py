@@ -1,6 +1,6 @@
-"""What requests look like: fields as data, each with its check and its JSON Schema, from which OpenAPI is made.
+"""The API's requests: fields as data, each with its check and its JSON Schema. The OpenAPI document is made from them.
 
-The checks are our own few lines, because a validation library would cost a cold start more than all the rest.
+The checks are a few lines of our own, because a validation library would slow a cold start more than all the rest.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,21 +12,24 @@ from candor.limits import MAX_DOCUMENTS, MAX_EXPLAINED, MAX_ID_LENGTH, MAX_TEXT_
 from candor.redact import MODES
 
 Schema = dict[str, Any]
-MASKS = ("*", "~", "█", "■", "●", "•")  # symbols that no pattern reads
+MASKS = ("*", "~", "█", "■", "●", "•")  # symbols that occur in no pattern of candor.redact
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an object. `check` returns the value to use, or raises Problem."""
+    """One field of an object."""
 
     check: Callable[[Any, str], Any]
+    """Takes the value and its JSON pointer. Returns the value to use, or raises Problem."""
     schema: Schema
+    """JSON Schema of the value."""
     required: bool = False
     default: Any = None
+    """Value to use if the field is missing."""
 
 
 def text(value: Any, pointer: str) -> str:
-    """A text of valid Unicode, not blank, at most MAX_TEXT_BYTES bytes of UTF-8."""
+    """Check a text: valid Unicode, not blank, at most MAX_TEXT_BYTES bytes of UTF-8."""
     string(value, pointer)
     size = len(value.encode())
     if size > MAX_TEXT_BYTES:
@@ -38,46 +41,46 @@ def text(value: Any, pointer: str) -> str:
             actual=size,
         )
     if not value.strip():
-        raise wrong(pointer, "is blank; send at least one word")
+        raise invalid(pointer, "is blank; send at least one word")
     return str(value)
 
 
 def string(value: Any, pointer: str) -> str:
-    """A string of valid Unicode."""
+    """Check a string: valid Unicode."""
     if not isinstance(value, str):
-        raise wrong(pointer, "must be a string")
+        raise invalid(pointer, "must be a string")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise wrong(pointer, "is not valid Unicode: it holds half of a surrogate pair") from None
+        raise invalid(pointer, "is not valid Unicode: it contains half of a surrogate pair") from None
     return value
 
 
 def identifier(value: Any, pointer: str) -> str:
-    """The caller's own name for a document."""
+    """Check the caller's id of a document: at most MAX_ID_LENGTH characters."""
     if len(string(value, pointer)) > MAX_ID_LENGTH:
-        raise wrong(pointer, f"has {len(value)} characters; at most {MAX_ID_LENGTH} are allowed")
+        raise invalid(pointer, f"has {len(value)} characters; at most {MAX_ID_LENGTH} are allowed")
     return str(value)
 
 
-def share(value: Any, pointer: str) -> float:
-    """A number from 0 to 1."""
+def probability(value: Any, pointer: str) -> float:
+    """Check a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise wrong(pointer, "must be a number from 0 to 1")
+        raise invalid(pointer, "must be a number from 0 to 1")
     return float(value)
 
 
 def flag(value: Any, pointer: str) -> bool:
-    """True or false."""
+    """Check a boolean."""
     if not isinstance(value, bool):
-        raise wrong(pointer, "must be true or false")
+        raise invalid(pointer, "must be true or false")
     return value
 
 
 def documents(value: Any, pointer: str) -> list[Any]:
-    """A list of 1 to MAX_DOCUMENTS documents, each still to be checked: a bad one must not cost the others."""
+    """Check a list of 1 to MAX_DOCUMENTS documents. Each document is checked later, because a bad one fails alone."""
     if not isinstance(value, list):
-        raise wrong(pointer, "must be an array")
+        raise invalid(pointer, "must be an array")
     if len(value) > MAX_DOCUMENTS:
         raise Problem(
             "too_many_documents",
@@ -87,8 +90,22 @@ def documents(value: Any, pointer: str) -> list[Any]:
             actual=len(value),
         )
     if not value:
-        raise wrong(pointer, "is empty; send at least one document")
+        raise invalid(pointer, "is empty; send at least one document")
     return value
+
+
+def mode(value: Any, pointer: str) -> str:
+    """Check a mode of redaction."""
+    if string(value, pointer) not in MODES:
+        raise invalid(pointer, f"must be one of: {', '.join(MODES)}")
+    return str(value)
+
+
+def mask(value: Any, pointer: str) -> str:
+    """Check a symbol for masked characters."""
+    if string(value, pointer) not in MASKS:
+        raise invalid(pointer, f"must be one of: {' '.join(MASKS)}")
+    return str(value)
 
 
 TEXT = Field(
@@ -98,17 +115,17 @@ TEXT = Field(
         "minLength": 1,
         "maxLength": MAX_TEXT_BYTES,
         "pattern": r"\S",
-        "description": f"What to classify: not blank, at most {MAX_TEXT_BYTES:,} bytes of UTF-8.",
+        "description": f"The text, not blank, at most {MAX_TEXT_BYTES:,} bytes of UTF-8.",
     },
     required=True,
 )
 MIN_CONFIDENCE = Field(
-    share,
+    probability,
     {
         "type": "number",
         "minimum": 0,
         "maximum": 1,
-        "description": "Below this probability the decision is `uncertain`; without it the model's own is used.",
+        "description": "Probability of the label below which the decision is `uncertain`. Default: the model's own.",
     },
 )
 IDENTIFIER = Field(
@@ -116,7 +133,7 @@ IDENTIFIER = Field(
     {
         "type": "string",
         "maxLength": MAX_ID_LENGTH,
-        "description": "Your own name for the document, echoed in the answer.",
+        "description": "Your id for the document, which its result or error repeats.",
     },
 )
 EXPLAIN = Field(
@@ -124,13 +141,14 @@ EXPLAIN = Field(
     {
         "type": "boolean",
         "default": False,
-        "description": f"Whether to say what each word added; of at most {MAX_EXPLAINED} documents a request.",
+        "description": "Return how much each token contributed to the label. "
+        f"At most {MAX_EXPLAINED} documents per request.",
     },
     default=False,
 )
 EXPLAIN_LABEL = Field(
     string,
-    {"type": "string", "description": "The label to explain; without it the one that was predicted."},
+    {"type": "string", "description": "The label to explain. Default: the predicted label."},
     default="",
 )
 REDACT = Field(
@@ -138,38 +156,26 @@ REDACT = Field(
     {
         "type": "boolean",
         "default": False,
-        "description": "Whether to say where personal data was. The model never sees it, asked or not.",
+        "description": "Return where personal data was found. The model never sees it, with or without this field.",
     },
     default=False,
 )
-
-
-def mode(value: Any, pointer: str) -> str:
-    """One of MODES."""
-    if string(value, pointer) not in MODES:
-        raise wrong(pointer, f"is none of: {', '.join(MODES)}")
-    return str(value)
-
-
-def mask(value: Any, pointer: str) -> str:
-    """One of MASKS."""
-    if string(value, pointer) not in MASKS:
-        raise wrong(pointer, f"is none of: {' '.join(MASKS)}")
-    return str(value)
-
-
 MODE = Field(
     mode,
     {
         "type": "string",
         "enum": list(MODES),
         "default": "replace",
-        "description": "`replace`: the type in brackets; `mask`: a symbol for each character; `hash`: the type and a "
-        "keyed digest, so that equal values have equal ones; `off`: nothing.",
+        "description": "`replace`: the type in brackets. `mask`: one symbol per character. `hash`: the type and a "
+        "keyed digest, equal for equal values. `off`: nothing is replaced.",
     },
     default="replace",
 )
-MASK = Field(mask, {"type": "string", "enum": list(MASKS), "default": "*", "description": "One symbol."}, default="*")
+MASK = Field(
+    mask,
+    {"type": "string", "enum": list(MASKS), "default": "*", "description": "The symbol that `mask` writes."},
+    default="*",
+)
 DOCUMENT = {"id": IDENTIFIER, "text": TEXT}
 OPTIONS = {"min_confidence": MIN_CONFIDENCE, "explain": EXPLAIN, "explain_label": EXPLAIN_LABEL, "redact": REDACT}
 PREDICT = {"text": TEXT, **OPTIONS}
@@ -181,8 +187,8 @@ BATCH = {
             "type": "array",
             "minItems": 1,
             "maxItems": MAX_DOCUMENTS,
-            "items": {},  # each is judged alone: a bad one is one of the answer's errors
-            "description": f"1 to {MAX_DOCUMENTS} documents, each an object of `text` and, if you like, `id`.",
+            "items": {},  # anything: a document that is not valid becomes one of the answer's errors
+            "description": f"1 to {MAX_DOCUMENTS} documents, each an object with `text` and an optional `id`.",
         },
         required=True,
     ),
@@ -191,15 +197,31 @@ BATCH = {
 
 
 def check(value: Any, fields: Mapping[str, Field], pointer: str = "") -> dict[str, Any]:
-    """The fields of an object, with defaults for those left out. Raises Problem for the first that is wrong."""
+    """Check an object against its fields.
+
+    Args:
+        value: The value that should be an object.
+        fields: The object's fields, by name.
+        pointer: JSON pointer of the object.
+
+    Returns:
+        The value of every field, defaults included.
+
+    Raises:
+        Problem: The value is not an object, or one of its fields is unknown, missing or invalid.
+
+    Example:
+        >>> check({"text": "Call me."}, REDACTION)
+        {'text': 'Call me.', 'mode': 'replace', 'mask': '*'}
+    """
     if not isinstance(value, dict):
-        raise wrong(pointer, "must be an object")
+        raise invalid(pointer, "must be an object")
     if unknown := len(value.keys() - fields.keys()):
         names = ", ".join(fields)
-        raise wrong(pointer, f"has {unknown} unknown field{'s' if unknown > 1 else ''}; known are: {names}")
+        raise invalid(pointer, f"has {unknown} unknown field{'s' if unknown > 1 else ''}; allowed fields: {names}")
     for name, field in fields.items():
         if field.required and name not in value:
-            raise wrong(f"{pointer}/{name}", "is missing")
+            raise invalid(f"{pointer}/{name}", "is missing")
     return {
         name: field.check(value[name], f"{pointer}/{name}") if name in value else field.default
         for name, field in fields.items()
@@ -207,7 +229,7 @@ def check(value: Any, fields: Mapping[str, Field], pointer: str = "") -> dict[st
 
 
 def schema(fields: Mapping[str, Field]) -> Schema:
-    """The same as JSON Schema."""
+    """Return the JSON Schema of an object with the given fields."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -216,6 +238,15 @@ def schema(fields: Mapping[str, Field]) -> Schema:
     }
 
 
-def wrong(pointer: str, fault: str) -> Problem:
-    """A wrong field, named by its JSON pointer (RFC 6901), which for the body itself is ""."""
+def invalid(pointer: str, fault: str) -> Problem:
+    """Return the Problem of an invalid field.
+
+    Args:
+        pointer: JSON pointer of the field (RFC 6901); "" is the body itself.
+        fault: The rest of the sentence.
+
+    Example:
+        >>> invalid("/text", "must be a string").detail
+        '/text must be a string.'
+    """
     return Problem("invalid_request", f"{pointer or 'The body'} {fault}.", pointer=pointer)

@@ -1,0 +1,1 @@
+"""The function that plans batch jobs."""

@@ -1,0 +1,1 @@
+"""The function that scores chunks of batch jobs."""

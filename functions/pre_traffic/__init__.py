@@ -1,0 +1,1 @@
+"""The hook that checks a new version of the API before it gets traffic."""

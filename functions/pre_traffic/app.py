@@ -1,4 +1,4 @@
-"""CodeDeploy's hook: asks a new version of the API golden requests, and stops the roll-out if one is answered wrong."""
+"""CodeDeploy's hook before traffic: ask a new version of the API golden requests, and stop the roll-out if it fails."""
 
 import json
 import os
@@ -7,22 +7,22 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from candor import rollout
-from candor.bundle import Bundle
+from candor.model.bundle import Bundle
+from candor.operate.rollout import find_faults
 from candor.settings import Settings
 
 logger = Logger()
 
 
 def handler(event: dict[str, str], context: Any) -> dict[str, str]:
-    """Whatever happens, CodeDeploy is told: it would wait an hour for a hook that says nothing."""
+    """Check the new version and report to CodeDeploy, which waits an hour for a hook that does not report."""
     try:
         settings = Settings.from_environ()
-        found = rollout.faults(ask, Bundle.open(settings.bundle, settings.bundle_digest))
+        faults = find_faults(invoke, Bundle.open(settings.bundle, settings.bundle_digest))
     except Exception as error:
-        found = [f"the check itself failed with {type(error).__name__}"]
-    status = "Failed" if found else "Succeeded"
-    logger.info("pre_traffic", extra={"status": status, "faults": found})
+        faults = [f"the check itself failed with {type(error).__name__}"]
+    status = "Failed" if faults else "Succeeded"
+    logger.info("pre_traffic", extra={"status": status, "faults": faults})
     boto3.client("codedeploy").put_lifecycle_event_hook_execution_status(
         deploymentId=event["DeploymentId"],
         lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
@@ -31,8 +31,8 @@ def handler(event: dict[str, str], context: Any) -> dict[str, str]:
     return {"status": status}
 
 
-def ask(event: dict[str, Any]) -> dict[str, Any]:
-    """The answer of the version that NEW_VERSION names."""
-    said = boto3.client("lambda").invoke(FunctionName=os.environ["NEW_VERSION"], Payload=json.dumps(event))
-    answer: dict[str, Any] = json.loads(said["Payload"].read())
+def invoke(event: dict[str, Any]) -> dict[str, Any]:
+    """Invoke the version that NEW_VERSION names, and return its answer."""
+    response = boto3.client("lambda").invoke(FunctionName=os.environ["NEW_VERSION"], Payload=json.dumps(event))
+    answer: dict[str, Any] = json.loads(response["Payload"].read())
     return answer

@@ -1,4 +1,4 @@
-"""Every figure that the README quotes and training does not measure, each with its bar. Takes a few minutes.
+"""Measure every figure of docs/figures.md that training does not measure, each with its bar. Takes a few minutes.
 
 make bench [DATA=aclImdb_v1.tar.gz]
 """
@@ -7,16 +7,17 @@ import argparse
 import os
 from pathlib import Path
 
-from events.server import LOCAL
+from candor.cli.gateway import LOCAL
 from tests.benchmark import batch, cold_start, drift, gateway, handler, redact, texts
 from training.data import load
 
 
 def main() -> None:
+    """Print the figures, one per line."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--data", type=Path)
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})  # one core, for every figure of a single process
+    os.sched_setaffinity(0, {min(cores)})  # one core for every figure of a single process
     data = load(parser.parse_args().data)
     reviews = data.test_texts[:: len(data.test_texts) // texts.REVIEWS][: texts.REVIEWS]
     bundle = Path(LOCAL["BUNDLE_PATH"])

@@ -1,6 +1,6 @@
-"""Cold start of the built function: process start to first answer, under Lambda's runtime client and AWS's emulator.
+"""Cold start of the built function, from process start to first answer, under Lambda's runtime client and emulator.
 
-Compared with a handler that only imports NumPy and LiteRT from the same layers, so the ratio holds on any machine.
+It is compared with a handler that only imports NumPy and LiteRT from the same layers: the ratio holds on any machine.
 """
 
 import compileall
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from events.server import template, variables
+from candor.cli.gateway import template, variables
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".aws-sam/build"
@@ -34,15 +34,16 @@ def handler(event, context):
 
 
 def emulator() -> Path:
-    """AWS's Runtime Interface Emulator, which comes with aws-sam-cli."""
+    """Return the path of AWS's Runtime Interface Emulator, which comes with aws-sam-cli."""
     machine = "arm64" if platform.machine() == "aarch64" else "x86_64"
-    found = sorted(SAM_HOME.glob(f"lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"))
-    if not found or not (BUILD / "RuntimeLayer").is_dir():
-        sys.exit("cold_start: nothing is built: run `make build` first")
-    return found[0]
+    emulators = sorted(SAM_HOME.glob(f"lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"))
+    if not emulators or not (BUILD / "RuntimeLayer").is_dir():
+        sys.exit("cold_start: nothing is built; run `make build` first")
+    return emulators[0]
 
 
 def free_ports() -> tuple[int, int]:
+    """Return two ports that are free at the moment."""
     with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
@@ -50,7 +51,7 @@ def free_ports() -> tuple[int, int]:
 
 
 def environment(task: Path) -> dict[str, str]:
-    """What Lambda sets: the template's variables, the function's folder and the two layers on the path."""
+    """Return what Lambda sets: the template's variables, and the function's folder and two layers on the path."""
     path = [task, BUILD / "RuntimeLayer/python", BUILD / "ServingLayer/python"]
     return {
         **os.environ,
@@ -64,7 +65,7 @@ def environment(task: Path) -> dict[str, str]:
 
 
 def ask(port: int, body: bytes) -> dict[str, Any]:
-    """The first answer of an emulator that is still starting."""
+    """Ask an emulator that may still be starting, and return its first answer."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_SECONDS)
@@ -80,7 +81,7 @@ def ask(port: int, body: bytes) -> dict[str, Any]:
 
 
 def cold_start(rie: Path, handler: str, task: Path, event: bytes) -> float:
-    """Milliseconds from starting the emulator, which starts Python, to the answer of the first event."""
+    """Return the milliseconds from starting the emulator, which starts Python, to the first answer."""
     public, private = free_ports()
     addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{public}"]
     addresses += ["--runtime-api-address", f"127.0.0.1:{private}", "--log-level", "error"]
@@ -92,17 +93,17 @@ def cold_start(rie: Path, handler: str, task: Path, event: bytes) -> float:
     )
     try:
         answer = ask(public, event)
-        taken = (time.perf_counter() - start) * 1000
+        milliseconds = (time.perf_counter() - start) * 1000
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if answer.get("statusCode") != 200:
         sys.exit(f"cold_start: {handler} answered {answer}")
-    return taken
+    return milliseconds
 
 
 def measure(runs: int) -> tuple[list[float], list[float]]:
-    """Times of our handler and of the floor, interleaved, after one warm-up of each."""
+    """Return interleaved times of our handler and of the floor, after one warm-up of each."""
     handler = template()["Resources"]["ApiFunction"]["Properties"]["Handler"]
     event, rie = (ROOT / "events/predict.json").read_bytes(), emulator()
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +119,7 @@ def measure(runs: int) -> tuple[list[float], list[float]]:
 
 
 def lines(runs: int) -> list[str]:
-    """Medians, and their ratio."""
+    """Return the figures of cold start."""
     ours, floor = (statistics.median(times) for times in measure(runs))
     return [
         f"cold start to first answer: {ours:.0f} ms, {ours / floor:.2f} times NumPy and LiteRT alone (bar 2), "

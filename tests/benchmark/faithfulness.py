@@ -1,8 +1,8 @@
-"""Whether explanations name the words that matter, beside random ones, leave-one-out, LIME and KernelSHAP.
+"""Compare the faithfulness of explanations with random ones, leave-one-out, LIME and KernelSHAP.
 
-ERASER measures (DeYoung et al. 2020), means over bins of 1, 5, 10, 20 and 50 % of a text's tokens: comprehensiveness,
-by how much the label's probability falls without the named words (more is better), and sufficiency, by how much it
-falls with nothing but them (less is better). In an environment of its own: `make faithfulness`.
+ERASER measures (DeYoung et al. 2020), means over bins of 1, 5, 10, 20 and 50 % of a text's tokens. Comprehensiveness is
+the fall of the label's probability without the named words: higher is better. Sufficiency is its fall with nothing but
+them: lower is better. It has an environment of its own: `make faithfulness`.
 """
 
 import argparse
@@ -16,9 +16,9 @@ import shap
 from lime.lime_text import LimeTextExplainer
 from numpy.typing import NDArray
 
-from candor.classifier import Classifier
-from candor.explain import Explainer
-from candor.offsets import spans
+from candor.model.classifier import Classifier
+from candor.model.explain import Explainer
+from candor.text.offsets import spans
 from training.data import load
 
 BINS = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -27,7 +27,7 @@ Values = NDArray[np.float64]
 
 
 class Review:
-    """A text, its tokens' places, and the probability of its label for any choice of them."""
+    """A text, the spans of its tokens, and the probability of its label for any choice of tokens."""
 
     def __init__(self, text: str, classifier: Classifier) -> None:
         self.text, self.classifier, self.calls = text, classifier, 0
@@ -35,7 +35,7 @@ class Review:
         self.label = int(classifier.probabilities([text])[0].argmax())
 
     def __call__(self, kept: NDArray[np.bool_]) -> Values:
-        """Probabilities [n] of the label for choices [n, tokens]."""
+        """Return probabilities [n] of the label for choices [n, tokens]."""
         self.calls += len(kept)
         words = [self.text[begin:end] for begin, end in self.spans]
         texts = [" ".join(word for word, keep in zip(words, row, strict=True) if keep) for row in kept]
@@ -43,24 +43,26 @@ class Review:
 
 
 def ours(review: Review, explainer: Explainer) -> Values:
+    """Explain with Candor."""
     review.calls += 1
-    return explainer(review.text, explainer._labels[review.label]).values
+    return explainer(review.text, review.classifier.bundle.labels[review.label]).values
 
 
 def leave_one_out(review: Review, explainer: Explainer) -> Values:
+    """Explain by the fall of the probability without each token."""
     count = len(review.spans)
-    found = review(np.concatenate([np.ones((1, count), bool), ~np.eye(count, dtype=bool)]))
-    return found[0] - found[1:]
+    p = review(np.concatenate([np.ones((1, count), bool), ~np.eye(count, dtype=bool)]))
+    return p[0] - p[1:]
 
 
 def lime(review: Review, explainer: Explainer) -> Values:
-    """Each token by its place: "0 1 2 …" is the text that LIME perturbs."""
+    """Explain with LIME, which perturbs the text "0 1 2 …" of token indices."""
     count = len(review.spans)
 
     def predict(texts: Sequence[str]) -> Values:
         kept = np.zeros((len(texts), count), bool)
         for row, text in enumerate(texts):
-            kept[row, [int(place) for place in text.split()]] = True
+            kept[row, [int(index) for index in text.split()]] = True
         p = review(kept)
         return np.stack([1 - p, p], axis=1)
 
@@ -68,24 +70,26 @@ def lime(review: Review, explainer: Explainer) -> Values:
         " ".join(map(str, range(count))), predict, labels=(1,), num_features=count, num_samples=SAMPLES
     )
     values = np.zeros(count)
-    for place, value in explained.as_list(1):
-        values[int(place)] = value
+    for index, value in explained.as_list(1):
+        values[int(index)] = value
     return values
 
 
 def kernel_shap(review: Review, explainer: Explainer) -> Values:
+    """Explain with KernelSHAP."""
     count = len(review.spans)
-    made = shap.KernelExplainer(lambda rows: review(rows.astype(bool)), np.zeros((1, count)), silent=True)
-    return np.asarray(made.shap_values(np.ones(count), nsamples=SAMPLES, silent=True), dtype=float).ravel()
+    kernel = shap.KernelExplainer(lambda rows: review(rows.astype(bool)), np.zeros((1, count)), silent=True)
+    return np.asarray(kernel.shap_values(np.ones(count), nsamples=SAMPLES, silent=True), dtype=float).ravel()
 
 
-def anyhow(review: Review, explainer: Explainer) -> Values:
+def random_values(review: Review, explainer: Explainer) -> Values:
+    """Explain with random values."""
     return np.random.default_rng(len(review.text)).random(len(review.spans))
 
 
 METHODS: dict[str, Callable[[Review, Explainer], Values]] = {
     "Candor": ours,
-    "random": anyhow,
+    "random": random_values,
     "leave-one-out": leave_one_out,
     "LIME": lime,
     "KernelSHAP": kernel_shap,
@@ -93,17 +97,18 @@ METHODS: dict[str, Callable[[Review, Explainer], Values]] = {
 
 
 def measures(review: Review, values: Values) -> tuple[float, float]:
-    """Comprehensiveness and sufficiency."""
+    """Return comprehensiveness and sufficiency."""
     count = len(values)
     order = np.argsort(-values, kind="stable")
     named = np.zeros((len(BINS), count), bool)
     for row, share in enumerate(BINS):
         named[row, order[: max(1, round(share * count))]] = True
-    found = review(np.concatenate([np.ones((1, count), bool), ~named, named]))
-    return float((found[0] - found[1 : len(BINS) + 1]).mean()), float((found[0] - found[len(BINS) + 1 :]).mean())
+    p = review(np.concatenate([np.ones((1, count), bool), ~named, named]))
+    return float((p[0] - p[1 : len(BINS) + 1]).mean()), float((p[0] - p[len(BINS) + 1 :]).mean())
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(prog="faithfulness", description=__doc__)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--reviews", type=int, default=500)
@@ -111,21 +116,22 @@ def main() -> None:
     classifier = Classifier.load(Path("layers/model/bundle"))
     explainer = Explainer(classifier)
     chosen = [
-        classifier.read(text).text for text in random.Random(1).sample(load(options.data).test_texts, options.reviews)
+        classifier.prepare(text).text
+        for text in random.Random(1).sample(load(options.data).test_texts, options.reviews)
     ]
-    print(f"{'method':14} comprehensiveness  sufficiency  calls a review  ms a review")
+    print(f"{'method':14} comprehensiveness  sufficiency  calls/review  ms/review")
     for name, method in METHODS.items():
-        found, calls, taken = [], 0, 0.0
+        scores, calls, seconds = [], 0, 0.0
         for text in chosen:
             review = Review(text, classifier)
             start = time.perf_counter()
             values = method(review, explainer)
-            taken += time.perf_counter() - start
+            seconds += time.perf_counter() - start
             calls += review.calls
-            found.append(measures(review, values))
-        more, less = np.mean(found, axis=0)
-        each = len(chosen)
-        print(f"{name:14} {more:17.4f}  {less:11.4f}  {calls / each:14.0f}  {1000 * taken / each:11.2f}", flush=True)
+            scores.append(measures(review, values))
+        comprehensiveness, sufficiency = np.mean(scores, axis=0)
+        per_review = f"{calls / len(chosen):12.0f}  {1000 * seconds / len(chosen):9.2f}"
+        print(f"{name:14} {comprehensiveness:17.4f}  {sufficiency:11.4f}  {per_review}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The API as a client meets it: over HTTP, through `sam local` and under many clients at once."""
+"""The API over HTTP: through `sam local`, and under many clients at once."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 
 @contextmanager
 def start_api(build: Path) -> Iterator[http.client.HTTPConnection]:
-    """A connection to `sam local start-api` with a warm container."""
+    """Start `sam local start-api` with a warm container, and yield a connection to it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -51,6 +51,7 @@ def start_api(build: Path) -> Iterator[http.client.HTTPConnection]:
 
 
 def milliseconds(connection: http.client.HTTPConnection, body: bytes) -> float:
+    """Send one request and return its milliseconds."""
     start = time.perf_counter()
     connection.request("POST", "/v1/predict", body, JSON)
     response = connection.getresponse()
@@ -60,34 +61,30 @@ def milliseconds(connection: http.client.HTTPConnection, body: bytes) -> float:
 
 
 def through_sam(review: str) -> list[str]:
-    """Against the same route returning a constant."""
+    """Compare the latency with that of a function that returns a constant."""
     body = json.dumps({"text": review}).encode()
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "build"
         shutil.copytree(BUILD, other)
         (other / "ApiFunction/api/app.py").write_text(CONSTANT)
         shutil.rmtree(other / "ApiFunction/api/__pycache__")
-        with start_api(BUILD) as ours, start_api(other) as constant:
-            pairs = [(milliseconds(ours, body), milliseconds(constant, body)) for _ in range(CALLS + 10)][10:]
-    mine, floor = ([statistics.quantiles(times, n=100)[at] for at in (49, 98)] for times in zip(*pairs, strict=True))
+        with start_api(BUILD) as api, start_api(other) as constant:
+            pairs = [(milliseconds(api, body), milliseconds(constant, body)) for _ in range(CALLS + 10)][10:]
+    ours, floor = (
+        [statistics.quantiles(times, n=100)[index] for index in (49, 98)] for times in zip(*pairs, strict=True)
+    )
     return [
-        f"through sam local start-api: p50 {mine[0]:.1f} ms, {mine[0] / floor[0]:.2f} times a constant's (bar 1.5); "
-        f"p99 {mine[1]:.1f} ms, {mine[1] / floor[1]:.2f} times (bar 2)"
+        f"through sam local start-api: p50 {ours[0]:.1f} ms, {ours[0] / floor[0]:.2f} times a constant's (bar 1.5); "
+        f"p99 {ours[1]:.1f} ms, {ours[1] / floor[1]:.2f} times (bar 2)"
     ]
 
 
 def under_load(review: str) -> list[str]:
-    """The development server under 64 clients for a minute: faults, and how its memory grows."""
-    server = Server(POWERTOOLS_LOG_LEVEL="ERROR")
-    server.greeting()
-    body, stop, counts = (
-        json.dumps({"text": review}).encode(),
-        time.monotonic() + SECONDS,
-        [[0, 0] for _ in range(CLIENTS)],
-    )
+    """Load the development server with 64 clients for a minute; measure its failures and how its memory grows."""
+    body, counts, memory = json.dumps({"text": review}).encode(), [[0, 0] for _ in range(CLIENTS)], []
 
-    def client(count: list[int]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    def client(port: int, stop: float, count: list[int]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while time.monotonic() < stop:
             try:
                 milliseconds(connection, body)
@@ -96,25 +93,27 @@ def under_load(review: str) -> list[str]:
                 count[1] += 1
         connection.close()
 
-    threads = [threading.Thread(target=client, args=(count,)) for count in counts]
-    for thread in threads:
-        thread.start()
-    memory = []
-    while time.monotonic() < stop:
-        time.sleep(1)
-        memory.append(resident(server.process.pid))
-    for thread in threads:
-        thread.join()
-    server.end()
+    with Server(POWERTOOLS_LOG_LEVEL="ERROR") as server:
+        server.greeting()
+        stop = time.monotonic() + SECONDS
+        threads = [threading.Thread(target=client, args=(server.port, stop, count)) for count in counts]
+        for thread in threads:
+            thread.start()
+        while time.monotonic() < stop:
+            time.sleep(1)
+            memory.append(resident(server.process.pid))
+        for thread in threads:
+            thread.join()
+        server.end()
     early, late = statistics.median(memory[5:15]), statistics.median(memory[-10:])
-    good, bad = (sum(count[at] for count in counts) for at in (0, 1))
+    good, bad = (sum(count[index] for count in counts) for index in (0, 1))
     return [
-        f"development server, {CLIENTS} clients for {SECONDS} s: {good:,} answers, {bad} faults (bar 0), "
+        f"development server, {CLIENTS} clients for {SECONDS} s: {good:,} answers, {bad} failures (bar 0), "
         f"memory {late:.0f} MiB, {late / early:.3f} times the beginning's (bar 1.05)"
     ]
 
 
 def resident(process: int) -> float:
-    """Resident memory, MiB."""
+    """Return a process's resident memory in MiB."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -1,4 +1,4 @@
-"""One request through the handler, in process: event in to response out."""
+"""Latency of the handler in process, from event to response."""
 
 import contextlib
 import io
@@ -8,14 +8,14 @@ import statistics
 import time
 from types import SimpleNamespace
 
-from events.server import event, prepare, template
+from candor.cli.gateway import event, prepare, template
 from tests.benchmark.texts import interleaved
 
 CALLS = 3000
 
 
 def single(review: str) -> list[str]:
-    """p50 and p99 of a prediction for one review."""
+    """Measure p50 and p99 of a prediction for one review."""
     os.environ["POWERTOOLS_METRICS_DISABLED"] = "false"  # as in Lambda
     body = json.dumps({"text": review}).encode()
     request = event("POST", "/v1/predict", [("Content-Type", "application/json")], body)
@@ -36,7 +36,7 @@ def single(review: str) -> list[str]:
 
 
 def batch(reviews: list[str]) -> list[str]:
-    """A batch of 100 reviews against 100 single calls."""
+    """Compare a batch of 100 reviews with 100 single calls."""
     os.environ["POWERTOOLS_METRICS_DISABLED"] = "false"
     headers, context = [("Content-Type", "application/json")], SimpleNamespace(function_name="b", aws_request_id="b")
     documents = [{"text": review} for review in reviews[:100]]
@@ -54,7 +54,7 @@ def batch(reviews: list[str]) -> list[str]:
 
 
 def explained(review: str) -> list[str]:
-    """A prediction with its explanation against one without."""
+    """Compare a prediction with its explanation with a plain one."""
     os.environ["POWERTOOLS_METRICS_DISABLED"] = "false"
     headers, context = [("Content-Type", "application/json")], SimpleNamespace(function_name="b", aws_request_id="b")
     bodies = [json.dumps({"text": review, "explain": explain}).encode() for explain in (True, False)]
@@ -65,4 +65,4 @@ def explained(review: str) -> list[str]:
             lambda: [handler(with_it, context) for _ in range(200)],
             lambda: [handler(plain, context) for _ in range(200)],
         )
-    return [f"handler, the same review explained: {5 * more:.2f} ms, {more / less:.1f} times a plain call (bar 4)"]
+    return [f"handler, explained vs plain prediction: {5 * more:.2f} ms, {more / less:.1f} times (bar 4)"]

@@ -1,8 +1,8 @@
-"""Redaction on planted entities among hard negatives, under evasions, on IMDB's reviews, and its cost.
+"""Redaction of planted entities among hard negatives, under evasions, and of IMDB's reviews; and its cost.
 
     python -m tests.benchmark.redact [--data aclImdb_v1.tar.gz]
 
-The spans are of our own making (seeded), valid by the specifications that candor.redact.checks cites.
+The entities are synthetic (seeded), and valid by the specifications that candor.redact.checks cites.
 """
 
 import argparse
@@ -23,8 +23,8 @@ KINDS = (
     "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", "CN_RESIDENT_ID", "PASSPORT_NUMBER", "LICENSE_PLATE", "IP_ADDRESS", "MAC_ADDRESS",
     "URL", "API_KEY", "AWS_ACCESS_KEY", "BANK_ACCOUNT_NUMBER", "DATE_TIME", "ADDRESS", "USERNAME", "PASSWORD",
 )  # fmt: skip
-# The word that an entity needs beside it, where it needs one: English, Chinese.
-BESIDE = {
+# Context words of the types that need one: English, Chinese.
+CONTEXT = {
     "PASSPORT_NUMBER": ("passport number ", "护照号码"), "LICENSE_PLATE": ("licence plate ", "车牌号"),
     "BANK_ACCOUNT_NUMBER": ("account number ", "银行账号"), "DATE_TIME": ("born on ", "出生日期"),
     "ADDRESS": ("I live at ", "住址："), "PASSWORD": ("password: ", "密码："),
@@ -48,31 +48,37 @@ NEGATIVES = (
 
 
 class Text(NamedTuple):
+    """A text and the span of its planted entity."""
+
     text: str
     kind: str
     begin: int
     end: int
 
 
-def digits(chance: random.Random, count: int) -> str:
-    return "".join(chance.choices(string.digits, k=count))
+def digits(rng: random.Random, count: int) -> str:
+    """Return random digits."""
+    return "".join(rng.choices(string.digits, k=count))
 
 
-def luhn(start: str, length: int, chance: random.Random) -> str:
-    body = start + digits(chance, length - len(start) - 1)
+def luhn(start: str, length: int, rng: random.Random) -> str:
+    """Return a number with a valid Luhn digit."""
+    body = start + digits(rng, length - len(start) - 1)
     return next(body + last for last in string.digits if checks.luhn(body + last))
 
 
 def grouped(value: str, sizes: Sequence[int], gap: str) -> str:
-    parts, place = [], 0
+    """Return a value with a gap after each group of characters."""
+    parts, start = [], 0
     for size in sizes:
-        parts.append(value[place : place + size])
-        place += size
-    return gap.join(part for part in [*parts, value[place:]] if part)
+        parts.append(value[start : start + size])
+        start += size
+    return gap.join(part for part in [*parts, value[start:]] if part)
 
 
-def card(chance: random.Random) -> str:
-    start, length = chance.choice(
+def card(rng: random.Random) -> str:
+    """Return a payment card number (ISO 7812)."""
+    start, length = rng.choice(
         (
             ("4", 16),
             ("51", 16),
@@ -86,25 +92,23 @@ def card(chance: random.Random) -> str:
             ("36", 14),
         )
     )
-    value = luhn(start, length, chance)
-    return grouped(value, (4, 6, 5) if length == 15 else (4, 4, 4, 4), chance.choice(("", " ", "-")))
+    value = luhn(start, length, rng)
+    return grouped(value, (4, 6, 5) if length == 15 else (4, 4, 4, 4), rng.choice(("", " ", "-")))
 
 
-def iban(chance: random.Random) -> str:
-    country, bank = chance.choice(
-        (("DE", 0), ("GB", 4), ("FR", 0), ("NL", 4), ("ES", 0), ("CH", 0), ("PL", 0), ("AT", 0))
-    )
-    body = "".join(chance.choices(string.ascii_uppercase, k=bank)) + digits(
-        chance, checks.IBAN_LENGTHS[country] - 4 - bank
-    )
-    value = next(made for check in range(2, 99) if checks.iban(made := f"{country}{check:02}{body}"))
-    return grouped(value, (4,) * 8, chance.choice(("", " ")))
+def iban(rng: random.Random) -> str:
+    """Return an IBAN (ISO 13616)."""
+    country, bank = rng.choice((("DE", 0), ("GB", 4), ("FR", 0), ("NL", 4), ("ES", 0), ("CH", 0), ("PL", 0), ("AT", 0)))
+    body = "".join(rng.choices(string.ascii_uppercase, k=bank)) + digits(rng, checks.IBAN_LENGTHS[country] - 4 - bank)
+    value = next(number for check in range(2, 99) if checks.iban(number := f"{country}{check:02}{body}"))
+    return grouped(value, (4,) * 8, rng.choice(("", " ")))
 
 
-def resident(chance: random.Random) -> str:
-    day = f"{chance.randint(1940, 2015)}{chance.randint(1, 12):02}{chance.randint(1, 28):02}"
-    body = chance.choice(("110105", "310104", "440305", "510107", "320583")) + day + digits(chance, 3)
-    if chance.random() < 0.1:
+def resident(rng: random.Random) -> str:
+    """Return a Chinese resident ID (GB 11643), one in ten of the old form with 15 digits."""
+    day = f"{rng.randint(1940, 2015)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}"
+    body = rng.choice(("110105", "310104", "440305", "510107", "320583")) + day + digits(rng, 3)
+    if rng.random() < 0.1:
         return body[:6] + body[8:]
     return next(body + last for last in "0123456789X" if checks.resident_id(body + last))
 
@@ -118,13 +122,15 @@ PHONES = (
 )  # fmt: skip
 
 
-def filled(pattern: str, chance: random.Random) -> str:
-    return "".join(chance.choice("123456789") if letter == "d" else letter for letter in pattern)
+def filled(pattern: str, rng: random.Random) -> str:
+    """Replace each d of a pattern by a digit from 1 to 9."""
+    return "".join(rng.choice("123456789") if letter == "d" else letter for letter in pattern)
 
 
-def mobile(chance: random.Random) -> str:
+def mobile(rng: random.Random) -> str:
+    """Return a Chinese mobile number."""
     return filled(
-        chance.choice(
+        rng.choice(
             (
                 "138dddddddd",
                 "159 dddd dddd",
@@ -134,12 +140,13 @@ def mobile(chance: random.Random) -> str:
                 "86-139-dddd-dddd",
             )
         ),
-        chance,
+        rng,
     )
 
 
-def word(chance: random.Random, letters: str, fewest: int, most: int) -> str:
-    return "".join(chance.choices(letters, k=chance.randint(fewest, most)))
+def word(rng: random.Random, letters: str, shortest: int, longest: int) -> str:
+    """Return a random word of the given letters."""
+    return "".join(rng.choices(letters, k=rng.randint(shortest, longest)))
 
 
 LOW, MIXED = string.ascii_lowercase, string.ascii_letters + string.digits
@@ -170,39 +177,35 @@ def planted(
     count: int,
     seed: int,
     kinds: Sequence[str] = KINDS,
-    beside: bool = True,
+    context: bool = True,
     make: Callable[[random.Random], str] | None = None,
 ) -> list[Text]:
-    """Texts with one entity and up to two things that only look like one."""
-    chance = random.Random(seed)
-    made = []
+    """Return texts with one entity and two hard negatives each, which only look like entities."""
+    rng = random.Random(seed)
+    texts = []
     for number in range(count):
         kind = kinds[number % len(kinds)]
-        before, after = chance.choice(CARRIERS)
+        before, after = rng.choice(CARRIERS)
         chinese = before[0] > "\u3000"
-        before = f"{chance.choice(NEGATIVES)}{'，' if chinese else '. '}{before}" + (
-            BESIDE.get(kind, ("", ""))[chinese] if beside else ""
+        before = f"{rng.choice(NEGATIVES)}{'，' if chinese else '. '}{before}" + (
+            CONTEXT.get(kind, ("", ""))[chinese] if context else ""
         )
-        value = (make or MAKERS[kind])(chance)
-        made.append(
-            Text(f"{before}{value}{after} {chance.choice(NEGATIVES)}.", kind, len(before), len(before) + len(value))
+        value = (make or MAKERS[kind])(rng)
+        texts.append(
+            Text(f"{before}{value}{after} {rng.choice(NEGATIVES)}.", kind, len(before), len(before) + len(value))
         )
-    return made
+    return texts
 
 
 DIGITS = str.maketrans(string.digits, "０１２３４５６７８９")
 ARABIC = str.maketrans(string.digits, "٠١٢٣٤٥٦٧٨٩")
 
 
-def between(value: str, what: str) -> str:
-    return what.join(value)
-
-
 EVASIONS: dict[str, Callable[[str], str]] = {
     "full-width digits": lambda value: value.translate(DIGITS),
     "Arabic-Indic digits": lambda value: value.translate(ARABIC),
-    "zero-width": lambda value: between(value, "\u200b"),
-    "soft hyphen": lambda value: between(value, "\u00ad"),
+    "zero-width": lambda value: "\u200b".join(value),
+    "soft hyphen": lambda value: "\u00ad".join(value),
     "no-break spaces": lambda value: value.replace(" ", "\u00a0").replace("-", "\u2011"),
     "underscores": lambda value: f"_{value.replace(' ', '_')}_",
     "URL-encoded": lambda value: quote(value, safe=""),
@@ -213,34 +216,42 @@ EVADING = ("PHONE", "CREDIT_DEBIT_NUMBER", "INTERNATIONAL_BANK_ACCOUNT_NUMBER", 
 
 
 def evaded(texts: Sequence[Text], evasion: str) -> list[Text]:
-    change, made = EVASIONS[evasion], []
+    """Return the texts with their entities changed by an evasion."""
+    change, changed = EVASIONS[evasion], []
     for text, kind, begin, end in texts:
         value = change(text[begin:end])
-        around = value.startswith(("x", "_"))  # what was put around it is no part of it
-        made.append(Text(text[:begin] + value + text[end:], kind, begin + around, begin + len(value) - around))
-    return made
+        around = value.startswith(("x", "_"))  # a character added before and after is not part of the entity
+        changed.append(Text(text[:begin] + value + text[end:], kind, begin + around, begin + len(value) - around))
+    return changed
 
 
 class Score(NamedTuple):
-    found: int
+    """Result of redaction on planted entities."""
+
+    true_positives: int
     planted: int
-    wrong: int
+    false_positives: int
     covered: float
-    """The mean share of an entity's letters and digits that would be masked."""
+    """Mean share of an entity's letters and digits that are masked."""
 
     @property
     def f2(self) -> float:
-        """F-measure that counts recall twice (van Rijsbergen 1979)."""
-        return 5 * self.found / (5 * self.found + 4 * (self.planted - self.found) + self.wrong)
+        """F-measure in which recall counts twice as much as precision (van Rijsbergen 1979)."""
+        hits, misses = self.true_positives, self.planted - self.true_positives
+        return 5 * hits / (5 * hits + 4 * misses + self.false_positives)
 
     @property
     def leaked(self) -> float:
-        return 1 - self.found / self.planted
+        """Share of entities that were not found."""
+        return 1 - self.true_positives / self.planted
 
 
 def score(texts: Sequence[Text]) -> tuple[Score, Counter[str]]:
-    """An entity counts as found if nine tenths of it would be masked, whatever its type; all else that is masked is wrong."""
-    found = wrong = 0
+    """Score redaction on texts with planted entities.
+
+    An entity counts as found if nine tenths of it are masked, as whatever type. A match outside of it is a false positive.
+    """
+    true_positives = false_positives = 0
     shares, missed = [], Counter[str]()
     for text, kind, begin, end in texts:
         masked = set()
@@ -248,21 +259,21 @@ def score(texts: Sequence[Text]) -> tuple[Score, Counter[str]]:
             if each.begin < end and each.end > begin:
                 masked |= set(range(each.begin, each.end))
             else:
-                wrong += 1
-        letters = [place for place in range(begin, end) if text[place].isalnum()]
-        share = sum(place in masked for place in letters) / len(letters)
+                false_positives += 1
+        letters = [index for index in range(begin, end) if text[index].isalnum()]
+        share = sum(index in masked for index in letters) / len(letters)
         shares.append(share)
-        found += share >= 0.9
+        true_positives += share >= 0.9
         missed[kind] += share < 0.9
-    return Score(found, len(texts), wrong, statistics.mean(shares)), missed
+    return Score(true_positives, len(texts), false_positives, statistics.mean(shares)), missed
 
 
 def filled_with(piece: str) -> str:
-    """20,000 bytes of a piece over and over."""
+    """Return 20,000 bytes of a repeated piece."""
     return (piece * (20_000 // len(piece.encode()) + 1)).encode()[:20_000].decode("utf-8", "ignore")
 
 
-# What each rule, pattern and pass has most work with: nearly a match, again and again; and nothing but matches.
+# The worst inputs known for each rule, pattern and pass: near matches again and again, and nothing but matches.
 ADVERSARIES = {
     piece: filled_with(piece)
     for piece in (
@@ -271,25 +282,26 @@ ADVERSARIES = {
         "+123456789012, ", "800(", "004 ", "9.1 ", "1.1.1.999 ", "666-45-6789-", "1111 1111 1111, ", "0011.2233.4455 ", "1:", "1.1.1.1.", "１", "１２ ", "٣", "1\u200b", "GB82", "½",
         # signs
         "@", "a@", "a.", "a@b.", "://", "a://", ".com/a ", "ab:", "[", "%31", "%2531", "%E4%BD%A0", "&amp;", "\0", "\x96", "\u200b", " ", "aé", "ＡＢ",
-        # words, and what nearly follows them
+        # context words, and near matches after them
         "key ", "secret ", "token ", "born on ", "born on 1 January ", "1 A A A A ", "1 A Street ", "St 1 ", "password:", "Dear Mr ", "account number is 12345 ",
         "passport no ", "driver 1a ", "plate A1 ", "tel 123 ", "order 555 1234, ", "ssn ", "name: ", "user name ", "路1", "生日1", "我叫", "京A",
         "-----BEGIN ", "eyJ", "sk-", "sk_live_", "AKIA", "SG.", "secret " + "a1" * 19 + " ",
-        # what they look for
+        # matches
         "路1号", "a@b.co ", "@abc ", "1.2.3.4 ", "::1 ", "00:1B:44:11:3A:B7 ", "ab://abc ", "a.com/a ", "www.a.b ", "call 5551234 ", "13800138000,",
         "+44 20 7946 0018, ", "4111 1111 1111 1111, ", "GB82WEST12345698765432 ", "11010519491231002X ", "ssn 123-45-6789 ", "京A12345", "my name is Bob ",
     )
 } | {"local part": "a" * 19_990 + "@b", "domain": "a@" + "b." * 9999, "key of 19,000": "secret " + "a1" * 9990}  # fmt: skip
-FULL = 1 / 100  # finds a byte, from which on a text is one of finds
+FULL = 1 / 100  # matches per byte from which a text counts as nothing but matches
 
 
 def joined(reviews: Sequence[str], count: int = 100) -> list[str]:
-    """So many texts of 20,000 bytes, of reviews one after the other."""
+    """Return texts of 20,000 bytes, made of reviews one after the other."""
     blob = "\n".join(reviews).encode()
     return [blob[20_000 * number : 20_000 * (number + 1)].decode("utf-8", "ignore") for number in range(count)]
 
 
 def seconds(text: str, runs: int = 5) -> float:
+    """Return the median seconds of find()."""
     times = []
     for _ in range(runs):
         start = time.perf_counter()
@@ -299,6 +311,7 @@ def seconds(text: str, runs: int = 5) -> float:
 
 
 def main() -> None:
+    """Print the figures, one per line."""
     parser = argparse.ArgumentParser(prog="redact", description=__doc__)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--show", action="store_true")
@@ -310,13 +323,14 @@ def main() -> None:
 
 
 def planted_lines() -> list[str]:
+    """Return the figures of planted entities."""
     everything, missed = score(planted(3800, 1))
     ids, _ = score(planted(1000, 2, ["CN_RESIDENT_ID"]))
     mobiles, _ = score(planted(1000, 3, ["PHONE"], make=mobile))
     base = planted(1000, 4, EVADING)
     lines = [
         f"planted entities: F2 {everything.f2:.3f} (bar 0.95), leaked {everything.leaked:.1%} (bar 2 %), "
-        f"{everything.wrong} false of {everything.planted} texts with look-alikes; missed: {dict(+missed)}",
+        f"{everything.false_positives} false positives in {everything.planted} texts with look-alikes; missed: {dict(+missed)}",
         f"Chinese resident IDs found: {1 - ids.leaked:.3f} (bar 0.99), mobiles {1 - mobiles.leaked:.3f} (bar 0.98)",
     ]
     for name in EVASIONS:
@@ -325,14 +339,14 @@ def planted_lines() -> list[str]:
 
 
 def review_lines(reviews: Sequence[str], show: bool = False) -> list[str]:
-    """On reviews: how many finds, and of which type; the wrong ones are for a reader to tell. And the cost."""
-    from candor.classifier import Classifier
-    from events.server import LOCAL
+    """Return the figures of reviews: matches by type, which a reader has to judge, and the cost."""
+    from candor.cli.gateway import LOCAL
+    from candor.model.classifier import Classifier
 
-    kinds = Counter[str]()
+    types = Counter[str]()
     for review in reviews:
         for each in find(review):
-            kinds[each.type] += 1
+            types[each.type] += 1
             if show:
                 around = review[max(0, each.begin - 40) : each.end + 20].replace("\n", " ")
                 print(f"{each.type}\t{review[each.begin : each.end]!r}\t{around!r}")
@@ -351,7 +365,7 @@ def review_lines(reviews: Sequence[str], show: bool = False) -> list[str]:
     start = time.perf_counter()
     for review in sample:
         find(review)
-    taken = time.perf_counter() - start
+    elapsed = time.perf_counter() - start
     labels = [[each.label for each in classifier.predict(reviews, redact=redact)] for redact in (True, False)]
     flipped = sum(one != other for one, other in zip(*labels, strict=True))
     pairs = []
@@ -362,20 +376,20 @@ def review_lines(reviews: Sequence[str], show: bool = False) -> list[str]:
             moments.append(time.perf_counter())
         pairs.append((moments[1] - moments[0], moments[2] - moments[1]))
     redacted, scored = (statistics.median(times) for times in zip(*pairs, strict=True))
-    usual = statistics.median(seconds(review) / len(review.encode()) for review in sample)
+    single = statistics.median(seconds(review) / len(review.encode()) for review in sample)
     long = statistics.median(seconds(text, 3) / len(text.encode()) for text in joined(reviews))
     costs = {name: (seconds(text, 3), len(text.encode()), len(find(text))) for name, text in ADVERSARIES.items()}
-    worst, name = max((cost / size, name) for name, (cost, size, finds) in costs.items() if finds < FULL * size)
-    full = sorted((cost / finds, name) for name, (cost, size, finds) in costs.items() if finds >= FULL * size)
+    worst, name = max((cost / size, name) for name, (cost, size, matches) in costs.items() if matches < FULL * size)
+    full = sorted((cost / matches, name) for name, (cost, size, matches) in costs.items() if matches >= FULL * size)
     return [
-        f"finds in {len(reviews):,} reviews: {dict(kinds)}; labels that redaction changes: {flipped} (bar 0.1 %)",
-        f"a review of 230 words without any: {cost * 1e6:.0f} µs (bar 80), {cost / whole:.0%} of predict",
-        f"a review of any kind: {taken / len(sample) * 1e6:.0f} µs alone, {(redacted - scored) / len(sample) * 1e6:.0f} µs in blocks; "
-        f"predictions a second with it, against without: {scored / redacted:.0%}",
-        f"worst of {len(costs) - len(full)} texts of 20,000 bytes that hold hardly anything ({name!r}), a byte: {worst / long:.1f} times "
-        f"the median of reviews joined to such length (bar 3), {worst / usual:.1f} times that of single ones",
-        f"{len(full)} texts of nothing but finds: {full[0][0] * 1e6:.1f} ({full[0][1]!r}) to {full[-1][0] * 1e6:.1f} µs "
-        f"({full[-1][1]!r}) a find",
+        f"matches in {len(reviews):,} reviews: {dict(types)}; labels that redaction changes: {flipped} (bar 0.1 %)",
+        f"redaction of a review of 230 words without a match: {cost * 1e6:.0f} µs (bar 80), {cost / whole:.0%} of predict",
+        f"redaction of a review: {elapsed / len(sample) * 1e6:.0f} µs alone, {(redacted - scored) / len(sample) * 1e6:.0f} µs in blocks; "
+        f"predictions per second with redaction vs without: {scored / redacted:.0%}",
+        f"cost per byte of the worst of {len(costs) - len(full)} texts of 20,000 bytes with few matches ({name!r}): {worst / long:.1f} times "
+        f"the median of reviews joined to that length (bar 3), {worst / single:.1f} times that of single reviews",
+        f"{len(full)} texts of nothing but matches: {full[0][0] * 1e6:.1f} ({full[0][1]!r}) to {full[-1][0] * 1e6:.1f} µs "
+        f"({full[-1][1]!r}) per match",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Text to numbers and to labels, one core, against the usual ways, on the same reviews in the same run."""
+"""Featuriser and prediction on one core, compared with the usual ways on the same reviews in the same run."""
 
 import random
 import re
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import fasttext
 
-from candor.classifier import BLOCK, Classifier
-from candor.explain import Explainer
-from candor.features import Featuriser
+from candor.model.classifier import BLOCK, Classifier
+from candor.model.explain import Explainer
+from candor.text.features import Featuriser
 from training.data import Dataset
 
 ROUNDS = 7
@@ -21,49 +21,49 @@ WORD = re.compile(r"[a-z0-9']+")
 
 
 def interleaved(*ways: Callable[[], object]) -> list[float]:
-    """Median seconds of each way, over rounds that take turns, so that a busy machine is busy for all of them."""
-    taken: list[list[float]] = [[] for _ in ways]
+    """Return the median seconds of each way. Rounds take turns, so that a busy machine slows all of them."""
+    seconds: list[list[float]] = [[] for _ in ways]
     for _ in range(ROUNDS):
-        for way, times in zip(ways, taken, strict=True):
+        for way, times in zip(ways, seconds, strict=True):
             start = time.perf_counter()
             way()
             times.append(time.perf_counter() - start)
-    return [statistics.median(times) for times in taken]
+    return [statistics.median(times) for times in seconds]
 
 
 def featuriser(reviews: Sequence[str]) -> list[str]:
-    """Against re.findall and a vocabulary of the 10,000 commonest words."""
+    """Compare with re.findall and a vocabulary of the 10,000 most common words."""
     ours = Featuriser()
     counts: dict[str, int] = {}
     for review in reviews:
         for word in WORD.findall(review.lower()):
             counts[word] = counts.get(word, 0) + 1
-    vocabulary = {word: place for place, word in enumerate(sorted(counts, key=lambda word: -counts[word])[:10_000])}
+    vocabulary = {word: index for index, word in enumerate(sorted(counts, key=lambda word: -counts[word])[:10_000])}
 
-    def usual(texts: Sequence[str]) -> list[list[int]]:
+    def baseline(texts: Sequence[str]) -> list[list[int]]:
         return [[vocabulary.get(word, 0) for word in WORD.findall(text.lower())] for text in texts]
 
     blocks = [reviews[start : start + BLOCK] for start in range(0, len(reviews), BLOCK)]
     one = typical(reviews)
-    block, usual_block = interleaved(lambda: [ours(each) for each in blocks], lambda: usual(reviews))
-    single, usual_single = interleaved(
-        lambda: [ours([one]) for _ in range(500)], lambda: [usual([one]) for _ in range(500)]
+    block, baseline_block = interleaved(lambda: [ours(each) for each in blocks], lambda: baseline(reviews))
+    single, baseline_single = interleaved(
+        lambda: [ours([one]) for _ in range(500)], lambda: [baseline([one]) for _ in range(500)]
     )
     return [
-        f"featuriser, blocks of {BLOCK}: {len(reviews) / block:,.0f} reviews/s, {usual_block / block:.1f} times "
+        f"featuriser, blocks of {BLOCK}: {len(reviews) / block:,.0f} reviews/s, {baseline_block / block:.1f} times "
         "re.findall and a dictionary (bar 4)",
         f"featuriser, one review of {len(one.split())} words: {single / 500 * 1e6:.0f} µs, "
-        f"{usual_single / single:.2f} times re.findall and a dictionary (bar 1)",
+        f"{baseline_single / single:.2f} times re.findall and a dictionary (bar 1)",
     ]
 
 
 def typical(reviews: Sequence[str]) -> str:
-    """A review of about 230 words, IMDB's mean."""
+    """Return a review of about 230 words, IMDB's mean."""
     return min(reviews, key=lambda review: abs(len(review.split()) - 230))
 
 
 def prediction(data: Dataset, bundle: Path, reviews: Sequence[str]) -> list[str]:
-    """Features and probabilities from raw text, against fastText's C++ predict on text tokenised beforehand."""
+    """Compare prediction from raw text with fastText's C++ predict on text that was tokenised beforehand."""
     classifier = Classifier.load(bundle)
     tokenised = [" ".join(WORD.findall(review.lower())) for review in reviews]
     peer = fast_text(data)
@@ -78,7 +78,7 @@ def prediction(data: Dataset, bundle: Path, reviews: Sequence[str]) -> list[str]
 
 
 def fast_text(data: Dataset) -> "fasttext.FastText._FastText":
-    """Bigrams and a hidden layer of 10, as in Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification"."""
+    """Train fastText as Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification": bigrams, 10 units."""
     rows = list(zip(data.texts, data.targets, strict=True))
     random.Random(1).shuffle(rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +89,7 @@ def fast_text(data: Dataset) -> "fasttext.FastText._FastText":
 
 
 def explanation(bundle: Path, reviews: Sequence[str]) -> list[str]:
-    """Whether values and base add up to the logit, on every review."""
+    """Measure on every review how far base and values are from the logit."""
     classifier = Classifier.load(bundle)
     explainer, labels = Explainer(classifier), classifier.bundle.labels
     worst = max(abs(explainer(review, labels[-1]).residual) for review in reviews)

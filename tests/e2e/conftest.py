@@ -1,4 +1,4 @@
-"""What the end-to-end tests run on: the stack that `sam build` makes, and a Docker engine with Lambda's base image."""
+"""Fixtures of the end-to-end tests: AWS's tools, the stack that `sam build` makes, and a Docker engine."""
 
 import os
 import subprocess
@@ -7,20 +7,34 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stack import ROOT, SAM, run
+from tests.environments import environment
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `sam build` makes, from clean."""
-    assert SAM.exists(), f"{SAM} is missing: `make build` makes it"
+def sam() -> Path:
+    """Return the AWS SAM command; make its environment first if it is missing."""
+    if "SAM" not in os.environ:
+        environment("sam")
+    return SAM
+
+
+@pytest.fixture(scope="session")
+def checkov() -> Path:
+    """Return the checkov command; make its environment first if it is missing."""
+    return environment("scan") / "bin/checkov"
+
+
+@pytest.fixture(scope="session")
+def built(sam: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that `sam build` makes, from clean."""
     folder = tmp_path_factory.mktemp("sam") / "build"
-    run(SAM, "build", "--build-dir", folder, "--no-cached")
+    run(sam, "build", "--build-dir", folder, "--no-cached")
     return folder
 
 
 @pytest.fixture(scope="session")
 def engine() -> None:
-    """A running Docker engine that has Lambda's base image, or a failure in CI and a skip on a laptop."""
+    """Start a Docker engine that has Lambda's base image. Without one, fail in CI and skip elsewhere."""
     script = ROOT / "tests/e2e/docker-start"
     started = subprocess.run([script], cwd=ROOT, capture_output=True, text=True, check=False)
     if started.returncode == 0:

@@ -1,4 +1,4 @@
-"""The stack as the end-to-end tests see it: how its parts are built, its sample events, its handler's answers."""
+"""Helpers of the end-to-end tests: build parts of the stack, load sample events, ask the handler for answers."""
 
 import hashlib
 import ipaddress
@@ -12,7 +12,7 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
-from events.server import template, variables
+from candor.cli.gateway import template, variables
 
 ROOT = Path(__file__).parents[2]
 SAM = Path(os.environ.get("SAM", ROOT / ".venv/sam/bin/sam"))
@@ -36,13 +36,13 @@ json.dump([handler(event, context) for event in json.load(sys.stdin)], answers)
 
 
 def environment() -> dict[str, str]:
-    """This process's, without the variables of the template, which `sam local` would let these replace."""
+    """Return this process's environment without the template's variables, which `sam local` would let it replace."""
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     return {**kept, "SAM_CLI_TELEMETRY": "0", "PYTHON": sys.executable}
 
 
 def run(*command: str | Path, env: Mapping[str, str] | None = None, stdin: str = "") -> str:
-    """stdout of a command that must succeed; what it said on stderr when it does not."""
+    """Run a command that must succeed, and return its stdout. A failure shows all that it printed."""
     done = subprocess.run(
         command, cwd=ROOT, env=environment() | (env or {}), input=stdin, capture_output=True, text=True, check=False
     )
@@ -51,7 +51,7 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None, stdin: str =
 
 
 def make_layer(name: str, artifacts: Path, architecture: str = "x86_64") -> Path:
-    """Builds one layer with its own Makefile, as `sam build` would."""
+    """Build one layer with its own Makefile, as `sam build` would, and return its folder."""
     folder = ROOT / LAYERS[name]
     variables = {"ARTIFACTS_DIR": str(artifacts / name), "ARCHITECTURE": architecture}
     run("make", "--directory", folder, f"build-{name}", env=variables)
@@ -59,26 +59,26 @@ def make_layer(name: str, artifacts: Path, architecture: str = "x86_64") -> Path
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """sha256 of each file below `folder`, by its path there."""
+    """Return the SHA-256 of each file below `folder`, by its relative path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def events() -> dict[str, Event]:
-    """The sample events of API Gateway, by file name."""
+    """Return the sample events of API Gateway, by file name."""
     loaded = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "events").glob("*.json"))}
     return {name: event for name, event in loaded.items() if "httpMethod" in event}
 
 
 def bridge() -> str:
-    """This machine, as containers see it: the first address of their network, which a new engine leaves out."""
+    """Return this machine's address on the network of containers: the first one, which a new engine does not name."""
     (network,) = json.loads(run("docker", "network", "inspect", "bridge"))
     (config,) = network["IPAM"]["Config"]
     return config.get("Gateway") or str(next(ipaddress.ip_network(config["Subnet"]).hosts()))
 
 
 def answers(batch: list[Event], path: list[Path], bundle: Path, *flags: str) -> list[dict[str, Any]]:
-    """What the template's handler, in a fresh Python with `path`, answers to each event."""
+    """Return the handler's answer to each event, from a fresh Python whose path begins with `path`."""
     handler = TEMPLATE["Resources"]["ApiFunction"]["Properties"]["Handler"]
     code = f"import sys; sys.path[:0] = {[str(folder) for folder in path]}\n{ANSWER}"
     variables = VARIABLES | {"BUNDLE_PATH": str(bundle), "LAMBDA_TASK_ROOT": "/var/task"}
@@ -88,7 +88,7 @@ def answers(batch: list[Event], path: list[Path], bundle: Path, *flags: str) -> 
 
 
 def essence(status: int, body: str) -> tuple[int, Any]:
-    """An answer without what differs from call to call."""
+    """Return an answer without the fields that differ from call to call."""
     content = json.loads(body)
     content.pop("request_id", None)
     return status, content

@@ -1,4 +1,4 @@
-"""Batch scoring from its built artefacts, each function in Lambda's container and a whole job, on moto's server."""
+"""Batch scoring with the built functions, each in Lambda's container and in a whole job, on moto's server."""
 
 import contextlib
 import http.client
@@ -20,11 +20,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.bucket import INBOX, RESULTS, contents, created
+from candor.cli.samples import INPUT, samples
+from candor.cli.torture.bucket import INBOX, RESULTS, contents, created
+from candor.cli.torture.workflow import FailedError, Workflow
 from tests.e2e.stack import ROOT, SAM, VARIABLES, bridge, environment, run
 from tests.functions.test_canary import CANARY
-from tests.samples import FILE, samples
-from tests.workflow import FailedError, Workflow
 
 REGION = "eu-central-1"
 CHUNK_ROWS = 1000
@@ -34,53 +34,52 @@ ARCHIVE = [ROOT / ".data/aclImdb_v1.tar.gz", ROOT.parent / "shared/data/aclImdb_
 
 @pytest.fixture
 def account() -> Iterator[tuple[Any, int]]:
-    """A client of an account of its own, and the port of this machine at which functions find it."""
+    """Start moto's server with an account of its own; return a client and the port on this machine."""
     server = ThreadedMotoServer("0.0.0.0", port=0, verbose=False)  # containers reach it by their bridge
     server.start()
-    port = server.get_host_and_port()[1]
-    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name=REGION)
-    urllib.request.urlopen(
-        f"http://127.0.0.1:{port}/moto-api/reset", data=b""
-    ).close()  # it shares this process's state
-    for name in (INBOX, RESULTS):
-        client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
-    yield client, port
-    client.close()
-    server.stop()
+    try:
+        port = server.get_host_and_port()[1]
+        reset = f"http://127.0.0.1:{port}/moto-api/reset"  # the server shares this process's state
+        urllib.request.urlopen(reset, data=b"").close()
+        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name=REGION)
+        with contextlib.closing(client):
+            for name in (INBOX, RESULTS):
+                client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+            yield client, port
+    finally:
+        server.stop()
 
 
-def test_the_sample_events_are_those_of_the_sample_file_and_the_committed_model() -> None:
+def test_sample_events_are_up_to_date() -> None:
     for name, event in samples().items():
-        kept = json.loads((ROOT / "events" / name).read_text())
-        assert kept == event, f"events/{name} is out of date: `python -m tests.samples` writes it"
+        committed = json.loads((ROOT / "events" / name).read_text())
+        assert committed == event, f"events/{name} is out of date: `candor use` writes it"
 
 
-def test_sam_local_invoke_takes_a_real_file_to_real_results(
-    engine: None, built: Path, account: tuple[Any, int], tmp_path: Path
-) -> None:
+def test_sam_local_invoke_scores_a_file(engine: None, built: Path, account: tuple[Any, int], tmp_path: Path) -> None:
     client, port = account
-    client.put_object(Bucket=INBOX, Key=FILE.name, Body=FILE.read_bytes())
+    client.put_object(Bucket=INBOX, Key=INPUT.name, Body=INPUT.read_bytes())
     template = json.loads(run(sys.executable, "-c", AS_JSON, built / "template.yaml"))
-    for resource in template["Resources"].values():  # `sam local` hands on only variables that the template names
+    for resource in template["Resources"].values():  # `sam local` passes on only variables that the template names
         if resource["Type"] == "AWS::Serverless::Function":
             own = resource["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
             own |= {"AWS_ENDPOINT_URL": f"http://{bridge()}:{port}", "RESULTS_BUCKET": RESULTS, "CHUNK_ROWS": "20000"}
     (built / "local.json").write_text(json.dumps(template))
-    said = []
+    answers = []
     for step in ("plan", "score", "finish"):
         options = ["--event", ROOT / f"events/batch_{step}.json", "--skip-pull-image"]
         function = f"Batch{step.capitalize()}Function"
         command = [SAM, "local", "invoke", function, "--template", built / "local.json", *options]
         out = run(*map(str, command), env={"AWS_DEFAULT_REGION": REGION})
-        said.append(json.loads(out.strip().splitlines()[-1]))
-    assert [each.get("status") for each in said] == ["planned", None, "done"]
-    made = contents(client, "results/")
-    receipt = json.loads(next(body for key, body in made.items() if key.endswith("manifest.json")))
-    assert receipt["counts"] | {"labels": {}, "decisions": {}} == {
+        answers.append(json.loads(out.strip().splitlines()[-1]))
+    assert [answer.get("status") for answer in answers] == ["planned", None, "done"]
+    written = contents(client, "results/")
+    manifest = json.loads(next(body for key, body in written.items() if key.endswith("manifest.json")))
+    assert manifest["counts"] | {"labels": {}, "decisions": {}} == {
         "read": 6, "scored": 5, "failed": 1, "errors": {"blank": 1}, "labels": {}, "decisions": {},
     }  # fmt: skip
-    alone = one_machine(FILE, tmp_path / "out", "20000")
-    assert parts(made) == alone
+    alone = one_machine(INPUT, tmp_path / "out", "20000")
+    assert parts(written) == alone
 
 
 AS_JSON = """
@@ -90,13 +89,14 @@ print(json.dumps(yaml_parse(open(sys.argv[1]).read())))
 """
 
 
-def parts(made: dict[str, bytes]) -> dict[str, bytes]:
-    return {key.rpartition("/")[2]: body for key, body in made.items() if "/part-" in key}
+def parts(objects: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the parts among objects, by file name."""
+    return {key.rpartition("/")[2]: body for key, body in objects.items() if "/part-" in key}
 
 
 def one_machine(path: Path, output: Path, rows: str) -> dict[str, bytes]:
-    """The parts of `make score`."""
-    run(sys.executable, "-m", "events.score", path, output, "--rows", rows, env={"PYTHONPATH": "layers/serving"})
+    """Run `candor score` and return its parts, by file name."""
+    run(sys.executable, "-m", "candor", "score", path, output, "--rows", rows, env={"PYTHONPATH": "layers/serving"})
     return {part.name: part.read_bytes() for part in output.glob("*/part-*")}
 
 
@@ -161,15 +161,15 @@ def free_ports(count: int) -> list[int]:
 
 
 def reviews(count: int) -> list[str]:
-    """Reviews of IMDB where the archive is at hand; else as many, composed of the committed golden sentences."""
+    """Return reviews of IMDB if the archive is on this machine, else as many made of the committed golden sentences."""
     from training.data import load
 
-    chance = random.Random(1)
+    rng = random.Random(1)
     if archive := next(filter(Path.exists, ARCHIVE), None):
-        return chance.sample(load(archive).texts, count)
+        return rng.sample(load(archive).texts, count)
     golden = (ROOT / "training/golden/imdb.jsonl").read_text().splitlines()
     sentences = [json.loads(line)["text"] for line in golden]
-    return [" ".join(chance.choices(sentences, k=chance.randint(5, 40))) for _ in range(count)]
+    return [" ".join(rng.choices(sentences, k=rng.randint(5, 40))) for _ in range(count)]
 
 
 PLANTED = {
@@ -185,21 +185,24 @@ PLANTED = {
 def inbox_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("inbox") / "reviews.jsonl"
     rows = [json.dumps({"id": f"r{i}", "text": text}, ensure_ascii=False) for i, text in enumerate(reviews(5000))]
-    for place, line in PLANTED.items():
-        rows[place] = line
+    for index, line in PLANTED.items():
+        rows[index] = line
     path.write_text("\n".join(rows) + "\n")
     return path
 
 
-def test_a_whole_job_of_5000_reviews_is_that_of_one_machine_to_the_byte(
+def test_job_of_5000_reviews_same_as_on_one_machine(
     built: Path, account: tuple[Any, int], inbox_file: Path, tmp_path: Path
 ) -> None:
+    """The built functions under the emulator give the bytes of `candor score`, and log no text."""
     client, port = account
     put = client.put_object(Bucket=INBOX, Key="in/reviews 1.jsonl", Body=inbox_file.read_bytes())
     log = tmp_path / "log"
-    functions = {step: Emulated(built, step, f"http://127.0.0.1:{port}", log) for step in ("plan", "score", "finish")}
-    try:
-        tasks = {f"{step.capitalize()}Function": function for step, function in functions.items()}
+    with contextlib.ExitStack() as stack:
+        tasks = {}
+        for step in ("plan", "score", "finish"):
+            function = tasks[f"{step.capitalize()}Function"] = Emulated(built, step, f"http://127.0.0.1:{port}", log)
+            stack.callback(function.end)
         workflow = Workflow(tasks, lambda bucket, key: client.get_object(Bucket=bucket, Key=key)["Body"].read())
         event = created("in/reviews 1.jsonl", put)
         execution = workflow.start(event)
@@ -207,17 +210,14 @@ def test_a_whole_job_of_5000_reviews_is_that_of_one_machine_to_the_byte(
         first = contents(client)
         assert workflow.start(event, "execution-2").output["status"] == "done"
         assert contents(client) == first
-    finally:
-        for function in functions.values():
-            function.end()
-    made = contents(client, "results/")
-    receipt = json.loads(next(body for key, body in made.items() if key.endswith("manifest.json")))
-    assert len(receipt["parts"]) == 5
-    assert receipt["counts"]["errors"] == {
+    written = contents(client, "results/")
+    manifest = json.loads(next(body for key, body in written.items() if key.endswith("manifest.json")))
+    assert len(manifest["parts"]) == 5
+    assert manifest["counts"]["errors"] == {
         "invalid_json": 1, "wrong_type": 1, "blank": 1, "missing_text": 1, "text_too_large": 1,
     }  # fmt: skip
-    assert receipt["counts"]["scored"] == 5000 - len(PLANTED)
-    assert parts(made) == one_machine(inbox_file, tmp_path / "out", str(CHUNK_ROWS))
+    assert manifest["counts"]["scored"] == 5000 - len(PLANTED)
+    assert parts(written) == one_machine(inbox_file, tmp_path / "out", str(CHUNK_ROWS))
     words = [json.loads(line)["text"][:40] for line in inbox_file.read_text().splitlines()[:20]]
     assert words
     assert [key for key, body in first.items() if CANARY.encode() in body and not key.startswith("in/")] == []

@@ -1,8 +1,9 @@
-"""The built layers hold what Lambda needs and nothing else, load on Amazon Linux 2023, and are the same each time."""
+"""The built layers: what Lambda needs and nothing else, loadable on Amazon Linux 2023, and reproducible."""
 
 import importlib.util
 import json
 import marshal
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -48,11 +49,11 @@ def native(folder: Path) -> list[Path]:
 
 
 def newest_glibc(library: Path) -> tuple[int, ...]:
-    """The highest GLIBC_ version among the symbols that a native library wants; (0,) when it wants none."""
+    """Return the highest GLIBC_ version among the symbols that a native library needs; (0,) if it needs none."""
     with library.open("rb") as file:
         needs = ELFFile(file).get_section_by_name(".gnu.version_r")
         versioned = needs.iter_versions() if isinstance(needs, GNUVerNeedSection) else ()
-        names = [want.name for _, wants in versioned for want in wants]
+        names = [symbol.name for _, symbols in versioned for symbol in symbols]
     versions = [name.removeprefix("GLIBC_") for name in names if name.startswith("GLIBC_")]
     return max((tuple(map(int, version.split("."))) for version in versions), default=(0,))
 
@@ -79,27 +80,28 @@ def megabytes(folder: Path) -> float:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_built_twice_from_clean_has_the_same_digests(layer: str, built: Path, tmp_path: Path) -> None:
+def test_layer_built_twice_has_the_same_digests(layer: str, built: Path, tmp_path: Path) -> None:
     again = make_layer(layer, tmp_path)
     assert digests(again) == digests(built / layer)
     assert digests(again), "an empty layer equals itself"
 
 
-def test_the_runtime_layer_holds_the_pinned_libraries_and_no_other(built: Path) -> None:
+def test_runtime_layer_has_pinned_libraries_only(built: Path) -> None:
     names = {path.name for path in (built / "RuntimeLayer/python").iterdir()}
     assert {path.name for path in (built / "RuntimeLayer").iterdir()} == {"python"}
     assert {name for name in names if not name.endswith(".dist-info")} - {"__pycache__"} == LIBRARIES
-    requirements = (ROOT / LAYERS["RuntimeLayer"] / "requirements.txt").read_text().splitlines()
-    pinned = {line.split(";")[0].strip().replace("-", "_").replace("==", "-") for line in requirements if "==" in line}
+    requirements = (ROOT / LAYERS["RuntimeLayer"] / "requirements.txt").read_text()
+    pins = re.findall(r"^([\w.-]+)==([\w.]+)", requirements, re.MULTILINE)
+    pinned = {f"{name.replace('-', '_')}-{version}" for name, version in pins}
     assert {name.removesuffix(".dist-info") for name in names if name.endswith(".dist-info")} <= pinned
 
 
-def test_of_litert_only_the_interpreter_is_shipped(built: Path) -> None:
+def test_runtime_layer_has_litert_interpreter_only(built: Path) -> None:
     shipped = {path.name for path in (built / "RuntimeLayer/python/ai_edge_litert").iterdir()}
     assert shipped - {"__pycache__"} == LITERT
 
 
-def test_no_test_stub_header_or_build_record_is_shipped(built: Path) -> None:
+def test_runtime_layer_has_no_tests_stubs_headers(built: Path) -> None:
     libraries = built / "RuntimeLayer/python"
     code = [path.relative_to(libraries) for path in libraries.rglob("*") if ".dist-info" not in str(path)]
     assert [path for path in code if set(path.parts) & UNNEEDED] == []
@@ -107,28 +109,29 @@ def test_no_test_stub_header_or_build_record_is_shipped(built: Path) -> None:
     assert [path for path in libraries.glob("*.dist-info/*") if path.name == "RECORD"] == []
 
 
-def test_the_serving_layer_is_the_candor_package_and_nothing_else(built: Path) -> None:
+def test_serving_layer_is_candor_without_cli(built: Path) -> None:
     source = ROOT / "layers/serving/candor"
-    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    files = (path.relative_to(source) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    deployed = {path for path in files if path.parts[0] not in ("cli", "__main__.py")}
     package = built / "ServingLayer/python/candor"
     shipped = {path.relative_to(package) for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
-    assert shipped == wanted
+    assert shipped == deployed
     assert [path.name for path in (built / "ServingLayer/python").iterdir()] == ["candor"]
 
 
-def test_the_model_layer_is_the_bundle_to_the_byte(built: Path) -> None:
+def test_model_layer_is_the_bundle(built: Path) -> None:
     assert digests(built / "ModelLayer/bundle") == digests(ROOT / "layers/model/bundle")
     assert [path.name for path in (built / "ModelLayer").iterdir()] == ["bundle"]
 
 
-def test_the_function_is_its_sources_and_nothing_else(built: Path) -> None:
+def test_function_has_its_sources_only(built: Path) -> None:
     shipped = {name for name in digests(built / "ApiFunction") if not name.endswith(".pyc")}
     source = ROOT / "functions"
     files = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert shipped == files - {"Makefile"}
 
 
-def test_the_layers_unpacked_together_stay_small(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_layers_unpacked_size_is_limited(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = {layer: megabytes(built / layer) for layer in LAYERS}
     with capsys.disabled():
         print(
@@ -144,15 +147,14 @@ def test_native_libraries_load_on_amazon_linux_2023(architecture: str, arch: str
     assert {machine(library) for library in libraries} == {arch}
     newest = {library.name: newest_glibc(library) for library in libraries}
     assert {name: version for name, version in newest.items() if version > GLIBC} == {}
-    assert max(newest.values()) > (2, 0), "no GLIBC_ symbol found at all: the reader reads nothing"
+    assert max(newest.values()) > (2, 0), "no GLIBC_ symbol at all: newest_glibc() reads nothing"
 
 
 @pytest.mark.parametrize(
     ("part", "home"), [("RuntimeLayer", "/opt"), ("ServingLayer", "/opt"), ("ApiFunction", "/var/task")]
 )
-def test_every_module_ships_bytecode_that_needs_no_check_and_names_no_build_path(
-    part: str, home: str, built: Path
-) -> None:
+def test_bytecode_is_unchecked_without_build_path(part: str, home: str, built: Path) -> None:
+    """Bytecode is loaded without a check of its source, and names no path of the build."""
     sources = sorted((built / part).rglob("*.py"))
     assert sources
     for source in sources:
@@ -168,7 +170,7 @@ def test_every_bytecode_file_has_its_module(built: Path) -> None:
     assert shipped == {compiled(path) for part in (*LAYERS, "ApiFunction") for path in (built / part).rglob("*.py")}
 
 
-def test_the_handler_answers_from_the_built_folders_alone(built: Path) -> None:
+def test_built_folders_answer_like_the_sources(built: Path) -> None:
     path = [built / "ApiFunction", built / "RuntimeLayer/python", built / "ServingLayer/python"]
     predict = events()["predict"]
     documents = [{"text": f"A wonderful film, number {number}: é."} for number in range(100)]
@@ -176,14 +178,14 @@ def test_the_handler_answers_from_the_built_folders_alone(built: Path) -> None:
     sample = [*events().values(), {**predict, **batch}]
     alone = answers(sample, path, built / "ModelLayer/bundle", "-I", "-S")
     here = answers(sample, [ROOT / "functions", ROOT / "layers/serving"], ROOT / "layers/model/bundle")
-    assert [essence(one["statusCode"], one["body"]) for one in alone] == [
-        essence(one["statusCode"], one["body"]) for one in here
+    assert [essence(answer["statusCode"], answer["body"]) for answer in alone] == [
+        essence(answer["statusCode"], answer["body"]) for answer in here
     ]
     assert {answer["statusCode"] for answer in alone} == {200}
 
 
 @pytest.mark.parametrize("layer", ["RuntimeLayer", "ServingLayer"])
-def test_without_python_3_13_a_layer_says_so(layer: str, tmp_path: Path) -> None:
+def test_layer_without_python_3_13_fails_clearly(layer: str, tmp_path: Path) -> None:
     make = shutil.which("make")
     assert make is not None
     environment = {"PATH": str(tmp_path), "ARTIFACTS_DIR": str(tmp_path / "layer")}

@@ -1,5 +1,6 @@
-"""The stack under AWS SAM's own tools, in Lambda's container: the same answers as the handler in process."""
+"""The stack under AWS SAM's tools, in Lambda's container: the same answers as from the handler in process."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -31,11 +32,11 @@ def in_process(event: Event) -> tuple[int, Any]:
     return essence(answer["statusCode"], answer["body"])
 
 
-def request(address: str, method: str, path: str, body: str | None) -> tuple[int, Any]:
+def send(address: str, method: str, path: str, body: str | None) -> tuple[int, Any]:
     data = None if body is None else body.encode()
-    asked = urllib.request.Request(address + path, data, {"Content-Type": "application/json"}, method=method)
+    request = urllib.request.Request(address + path, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=START_SECONDS) as response:
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as response:
             return essence(response.status, response.read().decode())
     except urllib.error.HTTPError as error:
         with error:
@@ -61,13 +62,13 @@ def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `sam local start-api` and the functions in its containers print."""
+    """Return the log of `sam local start-api` and of the functions in its containers."""
     return tmp_path_factory.mktemp("api") / "log"
 
 
 @pytest.fixture(scope="module")
 def address(engine: None, built: Path, log: Path) -> Iterator[str]:
-    """`sam local start-api`, one warm container for all requests."""
+    """Start `sam local start-api` with one warm container for all requests, and return its address."""
     port = free_port()
     options = ["--skip-pull-image", "--warm-containers", "LAZY", "--port", str(port)]
     command = [str(SAM), "local", "start-api", "--template", str(built / "template.yaml"), *options]
@@ -81,32 +82,33 @@ def address(engine: None, built: Path, log: Path) -> Iterator[str]:
             server.wait(START_SECONDS)
 
 
-def test_the_template_passes_sams_linter() -> None:
-    run(SAM, "validate", "--lint")
+def test_template_passes_sam_validate(sam: Path) -> None:
+    run(sam, "validate", "--lint")
 
 
-def test_the_translated_template_passes_the_linter_too(tmp_path: Path) -> None:
-    made = translate(source())
-    faulty = json.loads(json.dumps(made))
+def test_translated_template_passes_cfn_lint(sam: Path, tmp_path: Path) -> None:
+    good = translate(source())
+    faulty = json.loads(json.dumps(good))
     faulty["Resources"]["Key"]["Properties"]["EnableKeyRotation"] = "perhaps"
-    for template, status in ((made, 0), (faulty, 2)):
+    for template, status in ((good, 0), (faulty, 2)):
         (tmp_path / "template.json").write_text(json.dumps(template))
-        command = [SAM.with_name("cfn-lint"), "--regions", "eu-central-1", "--template", tmp_path / "template.json"]
+        command = [sam.with_name("cfn-lint"), "--regions", "eu-central-1", "--template", tmp_path / "template.json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == status, done.stdout
 
 
-def test_checkov_finds_nothing_but_what_the_template_says_why() -> None:
+def test_checkov_skips_have_reasons(checkov: Path) -> None:
+    """checkov finds no fault, apart from those that the template skips with a reason."""
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
-    found = json.loads(run(ROOT / ".venv/scan/bin/checkov", "--file", ROOT / "template.yaml", *options))
-    assert found["summary"]["failed"] == found["summary"]["parsing_errors"] == 0
-    assert found["summary"]["passed"] > 100, "hardly anything was looked at"
-    reasons = [check["check_result"]["suppress_comment"] for check in found["results"]["skipped_checks"]]
-    assert len(reasons) == found["summary"]["skipped"]
+    report = json.loads(run(checkov, "--file", ROOT / "template.yaml", *options))
+    assert report["summary"]["failed"] == report["summary"]["parsing_errors"] == 0
+    assert report["summary"]["passed"] > 100, "almost nothing was checked"
+    reasons = [check["check_result"]["suppress_comment"] for check in report["results"]["skipped_checks"]]
+    assert len(reasons) == report["summary"]["skipped"]
     assert all(len(reason.split()) > 8 for reason in reasons)
 
 
-def test_sam_local_invoke_answers_like_the_handler_in_process(engine: None, built: Path) -> None:
+def test_sam_local_invoke_same_as_in_process(engine: None, built: Path) -> None:
     event = ROOT / "events/predict.json"
     options: list[str | Path] = ["--template", built / "template.yaml", "--event", event, "--skip-pull-image"]
     out = run(SAM, "local", "invoke", "ApiFunction", *options)
@@ -116,44 +118,44 @@ def test_sam_local_invoke_answers_like_the_handler_in_process(engine: None, buil
 
 
 @pytest.mark.parametrize("name", events())
-def test_over_http_each_sample_event_is_answered_as_in_process(name: str, address: str) -> None:
+def test_start_api_sample_event_same_as_in_process(name: str, address: str) -> None:
     event = events()[name]
-    got = request(address, event["httpMethod"], event["path"], event["body"])
-    assert got == in_process(event)
+    answer = send(address, event["httpMethod"], event["path"], event["body"])
+    assert answer == in_process(event)
 
 
-def test_over_http_a_request_without_a_text_is_refused_as_in_process(address: str) -> None:
+def test_start_api_missing_text_same_as_in_process(address: str) -> None:
     event = {**events()["predict"], "body": "{}"}
-    got = request(address, "POST", "/v1/predict", "{}")
-    assert got == in_process(event)
-    assert got[0] == 422
+    answer = send(address, "POST", "/v1/predict", "{}")
+    assert answer == in_process(event)
+    assert answer[0] == 422
 
 
-def test_the_bundles_golden_cases_hold_in_the_running_container(address: str) -> None:
+def test_start_api_golden_cases_hold(address: str) -> None:
     cases = json.loads((BUNDLE / "golden.json").read_text())["cases"]
     assert cases
     for case in cases:
-        status, answer = request(address, "POST", "/v1/predict", json.dumps({"text": case["text"]}))
+        status, answer = send(address, "POST", "/v1/predict", json.dumps({"text": case["text"]}))
         assert status == 200
         assert answer["probabilities"] == pytest.approx(case["probabilities"], abs=1e-5)
 
 
 class Account(BaseHTTPRequestHandler):
-    """Lambda, whose only function is the API's handler in process, and CodeDeploy, as far as the hook asks for them."""
+    """A fake of Lambda, with the API's handler as its only function, and of CodeDeploy, as far as the hook needs it."""
 
-    wrong = False
-    heard: ClassVar[list[Any]] = []
+    faulty = False
+    reports: ClassVar[list[Any]] = []
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if "/invocations" in self.path:
-            said = answers([asked], [ROOT / "functions", ROOT / "layers/serving"], BUNDLE)[0]
-            if self.wrong:
-                said["body"] = said["body"].replace("positive", "other")
+            answer = answers([body], [ROOT / "functions", ROOT / "layers/serving"], BUNDLE)[0]
+            if self.faulty:
+                answer["body"] = answer["body"].replace("positive", "other")
         else:
-            self.heard.append((self.headers["X-Amz-Target"].rpartition(".")[2], asked))
-            said = {}
-        content = json.dumps(said).encode()
+            self.reports.append((self.headers["X-Amz-Target"].rpartition(".")[2], body))
+            answer = {}
+        content = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -163,14 +165,15 @@ class Account(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize(("wrong", "status"), [(False, "Succeeded"), (True, "Failed")])
-def test_the_hook_in_its_container_asks_the_new_version_and_tells_codedeploy(
-    wrong: bool, status: str, engine: None, built: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("faulty", "status"), [(False, "Succeeded"), (True, "Failed")])
+def test_hook_in_container_reports_to_codedeploy(
+    faulty: bool, status: str, engine: None, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Account, "wrong", wrong)
-    Account.heard.clear()
-    with ThreadingHTTPServer((bridge(), 0), Account) as account:
+    monkeypatch.setattr(Account, "faulty", faulty)
+    Account.reports.clear()
+    with ThreadingHTTPServer((bridge(), 0), Account) as account, contextlib.ExitStack() as stack:
         threading.Thread(target=account.serve_forever, daemon=True).start()
+        stack.callback(account.shutdown)
         template = yaml_parse((built / "template.yaml").read_text())
         variables = template["Resources"]["PreTrafficFunction"]["Properties"]["Environment"]["Variables"]
         variables |= {"NEW_VERSION": "ApiFunction", "AWS_ENDPOINT_URL": f"http://{bridge()}:{account.server_port}"}
@@ -178,10 +181,9 @@ def test_the_hook_in_its_container_asks_the_new_version_and_tells_codedeploy(
         options = ["--event", ROOT / "events/pre_traffic.json", "--skip-pull-image"]
         command = [SAM, "local", "invoke", "PreTrafficFunction", "--template", built / "hook.json", *options]
         out = run(*command, env={"AWS_DEFAULT_REGION": "eu-central-1"})
-        account.shutdown()
     assert json.loads(out.strip().splitlines()[-1]) == {"status": status}
     event = json.loads((ROOT / "events/pre_traffic.json").read_text())
-    assert Account.heard == [
+    assert Account.reports == [
         (
             "PutLifecycleEventHookExecutionStatus",
             {
@@ -194,26 +196,27 @@ def test_the_hook_in_its_container_asks_the_new_version_and_tells_codedeploy(
 
 
 @pytest.mark.parametrize("name", CARRIED)
-def test_no_text_is_left_in_the_container_its_log_or_an_error(name: str, address: str, log: Path) -> None:
+def test_container_keeps_no_text(name: str, address: str, log: Path) -> None:
+    """Neither the container, nor its log, nor an error contains a text."""
     before, sent = len(log.read_bytes()), REQUESTS[name]["body"]
     assert CANARY in sent
-    status, answer = request(address, "POST", REQUESTS[name]["path"], sent)
-    assert (CANARY in json.dumps(answer)) == (name == "redact"), "an answer tells a text again only where that is asked"
+    status, answer = send(address, "POST", REQUESTS[name]["path"], sent)
+    assert (CANARY in json.dumps(answer)) == (name == "redact"), "an answer repeats a text only on request"
     deadline = time.monotonic() + 10
-    while '"message":"request"' not in (said := log.read_bytes()[before:].decode()) and time.monotonic() < deadline:
+    while '"message":"request"' not in (written := log.read_bytes()[before:].decode()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert f'"status":{status}' in said, "nothing was logged, so its silence shows nothing"
-    assert CANARY not in said
+    assert f'"status":{status}' in written, "nothing was logged, so the search shows nothing"
+    assert CANARY not in written
     for container in running():
-        found = run(
+        files = run(
             "docker", "exec", container, "bash", "-c", f"echo {CANARY}; grep -rls {CANARY} /tmp /var/task; true"
         )
-        assert found.split() == [CANARY]
+        assert files.split() == [CANARY]
 
 
 def running() -> list[str]:
-    """Containers of Lambda's image; there must be one, or nothing was searched."""
-    found = run("docker", "ps", "--format", "{{.ID}} {{.Image}}").splitlines()
-    mine = [line.split()[0] for line in found if "lambda" in line]
-    assert mine
-    return mine
+    """Return the containers of Lambda's image. There must be one, or nothing would be searched."""
+    containers = run("docker", "ps", "--format", "{{.ID}} {{.Image}}").splitlines()
+    ids = [line.split()[0] for line in containers if "lambda" in line]
+    assert ids
+    return ids

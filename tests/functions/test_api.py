@@ -1,4 +1,4 @@
-"""The API's contract, on the handler and the bundle that ship."""
+"""The API's contract, tested on the handler and the shipped bundle."""
 
 import base64
 import hashlib
@@ -39,7 +39,7 @@ def event(body="", method="POST", path="/v1/predict", kind="application/json", b
 
 
 def ask(body="", **settings):
-    """The handler's whole answer."""
+    """Return the handler's whole answer."""
     if not isinstance(body, str | bytes):
         body = json.dumps(body)
     if isinstance(body, bytes):
@@ -48,6 +48,7 @@ def ask(body="", **settings):
 
 
 def call(body="", **settings):
+    """Return the status, the JSON body and the headers of the answer."""
     answer = ask(body, **settings)
     return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
 
@@ -56,7 +57,7 @@ def batch(documents, **more):
     return call({"documents": documents, **more}, path="/v1/predict/batch")
 
 
-def test_a_prediction_has_what_the_contract_says():
+def test_predict_answer_has_documented_fields():
     status, body, headers = call(GOOD)
     assert status == 200
     assert body.keys() == {"label", "decision", "probabilities", "tokens", "warnings", "model", "request_id"}
@@ -72,25 +73,25 @@ def test_a_prediction_has_what_the_contract_says():
     assert headers["Content-Type"] == "application/json"
 
 
-def test_a_decision_below_the_callers_confidence_is_uncertain():
-    sure = call(GOOD)[1]["probabilities"]["positive"]
-    assert call(GOOD | {"min_confidence": sure - 0.01})[1]["decision"] == "positive"
-    assert call(GOOD | {"min_confidence": sure + 0.01})[1]["decision"] == "uncertain"
+def test_predict_below_min_confidence_is_uncertain():
+    p = call(GOOD)[1]["probabilities"]["positive"]
+    assert call(GOOD | {"min_confidence": p - 0.01})[1]["decision"] == "positive"
+    assert call(GOOD | {"min_confidence": p + 0.01})[1]["decision"] == "uncertain"
 
 
-def test_without_the_callers_confidence_the_models_own_decides():
-    least = call(method="GET", path="/v1/model", kind=None)[1]["min_confidence"]
-    assert 0.5 < least < 1
-    found = {}
+def test_predict_default_min_confidence_is_the_models():
+    min_confidence = call(method="GET", path="/v1/model", kind=None)[1]["min_confidence"]
+    assert 0.5 < min_confidence < 1
+    decisions = {}
     for text in ("A wonderful film.", "The first half is fine, the second is not."):
         body = call({"text": text})[1]
-        sure = body["probabilities"][body["label"]] >= least
-        found[sure] = body["decision"]
+        confident = body["probabilities"][body["label"]] >= min_confidence
+        decisions[confident] = body["decision"]
         assert call({"text": text, "min_confidence": 0})[1]["decision"] == body["label"]
-    assert found == {True: "positive", False: "uncertain"}
+    assert decisions == {True: "positive", False: "uncertain"}
 
 
-def test_a_text_without_words_is_answered_with_a_warning_and_no_decision():
+def test_predict_text_without_words_warns():
     status, body, _ = call({"text": "?!"})
     assert (status, body["tokens"], body["decision"]) == (200, 0, "uncertain")
     assert [warning["code"] for warning in body["warnings"]] == ["LOW_EVIDENCE"]
@@ -107,14 +108,15 @@ def test_a_text_without_words_is_answered_with_a_warning_and_no_decision():
         ("The film was dull", []),
     ],
 )
-def test_a_text_unlike_the_training_texts_is_warned_of_and_not_decided(text, codes):
+def test_predict_unfamiliar_text_warns(text, codes):
+    """A text unlike the training texts gets a warning and the decision "uncertain"."""
     _, body, _ = call({"text": text})
     assert [warning["code"] for warning in body["warnings"]] == codes
     assert (body["decision"] == "uncertain") == bool(codes)
     assert all(warning["detail"] for warning in body["warnings"])
 
 
-def test_a_batch_has_partial_success_in_order_with_ids_echoed():
+def test_batch_partial_success_keeps_order_and_ids():
     documents = [
         {"id": "a", "text": GOOD["text"]},
         {"text": ""},
@@ -139,12 +141,12 @@ def test_a_batch_has_partial_success_in_order_with_ids_echoed():
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_a_batch_in_which_every_document_fails_is_answered_all_the_same():
+def test_batch_all_documents_invalid_is_200():
     status, body, _ = batch([{"text": " "}, {}])
     assert (status, body["results"], len(body["errors"])) == (200, [], 2)
 
 
-def test_a_batch_may_have_100_documents_and_no_more_and_not_none():
+def test_batch_accepts_1_to_100_documents():
     assert len(batch([GOOD] * 100)[1]["results"]) == 100
     status, problem, _ = batch([GOOD] * 101)
     assert (status, problem["code"], problem["limit"], problem["actual"]) == (413, "too_many_documents", 100, 101)
@@ -166,7 +168,7 @@ def test_a_batch_may_have_100_documents_and_no_more_and_not_none():
         {"text": "good", "id": "\udfff"},
     ],
 )
-def test_a_bad_document_does_not_cost_the_good_one_beside_it(document):
+def test_batch_invalid_document_fails_alone(document):
     status, body, _ = batch([document, {"id": "fine", "text": "good"}])
     assert status == 200
     assert [error["index"] for error in body["errors"]] == [0]
@@ -174,38 +176,39 @@ def test_a_bad_document_does_not_cost_the_good_one_beside_it(document):
 
 
 @pytest.mark.parametrize("body", [{}, {"documents": {}}, {"documents": "x"}, {"documents": [GOOD], "text": "x"}, []])
-def test_a_batch_of_another_shape_is_refused(body):
+def test_batch_invalid_body_is_refused(body):
     status, problem, _ = call(body, path="/v1/predict/batch")
     assert (status, problem["code"]) == (422, "invalid_request")
     assert batch([GOOD])[0] == 200
 
 
-def test_a_batch_has_a_confidence_of_its_own():
-    sure = batch([GOOD])[1]["results"][0]["probabilities"]["positive"]
-    assert batch([GOOD], min_confidence=sure - 0.01)[1]["results"][0]["decision"] == "positive"
-    assert batch([GOOD], min_confidence=sure + 0.01)[1]["results"][0]["decision"] == "uncertain"
+def test_batch_min_confidence_applies():
+    p = batch([GOOD])[1]["results"][0]["probabilities"]["positive"]
+    assert batch([GOOD], min_confidence=p - 0.01)[1]["results"][0]["decision"] == "positive"
+    assert batch([GOOD], min_confidence=p + 0.01)[1]["results"][0]["decision"] == "uncertain"
 
 
-def test_an_explanation_comes_in_the_same_call():
+def test_explain_adds_attributions_to_the_answer():
+    """The values sum to the logit, and explaining changes nothing else in the answer."""
     text = "Wonderful acting, boring plot."
     plain, explained = call({"text": text})[1], call({"text": text, "explain": True})[1]
-    found = explained.pop("explanation")
+    explanation = explained.pop("explanation")
     assert explained == plain
-    assert found["label"] == plain["label"]
-    assert [text[each["begin"] : each["end"]] for each in found["attributions"]] == [
+    assert explanation["label"] == plain["label"]
+    assert [text[each["begin"] : each["end"]] for each in explanation["attributions"]] == [
         "Wonderful",
         "acting",
         "boring",
         "plot",
     ]
-    total = found["base_value"] + sum(each["value"] for each in found["attributions"]) + found["residual"]
-    assert total == pytest.approx(found["logit"], abs=1e-5)
+    total = explanation["base_value"] + sum(each["value"] for each in explanation["attributions"])
+    assert total + explanation["residual"] == pytest.approx(explanation["logit"], abs=1e-5)
     other = call({"text": text, "explain": True, "explain_label": "negative"})[1]["explanation"]
     assert other["label"] == "negative"
     assert other["attributions"][2]["value"] > 0 > other["attributions"][0]["value"]
 
 
-def test_up_to_10_documents_are_explained_and_not_one_more():
+def test_explain_accepts_up_to_10_documents():
     status, body, _ = batch([GOOD] * 10, explain=True)
     assert status == 200
     assert all(result["explanation"]["attributions"] for result in body["results"])
@@ -215,7 +218,7 @@ def test_up_to_10_documents_are_explained_and_not_one_more():
 
 
 @pytest.mark.parametrize("wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}])
-def test_an_explanation_that_cannot_be_is_refused_with_the_labels_there_are(wrong):
+def test_explain_invalid_option_names_the_labels(wrong):
     status, problem, _ = call(GOOD | wrong)
     assert (status, problem["code"]) == (422, "invalid_request")
     if "explain_label" in wrong:
@@ -223,18 +226,18 @@ def test_an_explanation_that_cannot_be_is_refused_with_the_labels_there_are(wron
     assert call(GOOD | {"explain": True, "explain_label": "positive"})[0] == 200
 
 
-def test_a_text_without_words_has_no_explanation_and_a_warning_that_says_why():
+def test_explain_text_without_words_is_null():
     body = call({"text": "?!", "explain": True})[1]
     assert body["explanation"] is None
     assert body["warnings"][0]["code"] == "LOW_EVIDENCE"
 
 
-def test_a_prefix_of_a_custom_domain_does_not_matter():
-    made = event(json.dumps(GOOD)) | {"path": "/texts/v1/predict"}
-    assert app.handler(made, SimpleNamespace(aws_request_id="x"))["statusCode"] == 200
+def test_custom_domain_prefix_is_ignored():
+    prefixed = event(json.dumps(GOOD)) | {"path": "/texts/v1/predict"}
+    assert app.handler(prefixed, SimpleNamespace(aws_request_id="x"))["statusCode"] == 200
 
 
-def test_an_id_cannot_write_a_header():
+def test_id_cannot_inject_a_header():
     answer = ask({"documents": [{"id": "a\r\nSet-Cookie: x=1", "text": "good"}]}, path="/v1/predict/batch")
     assert "Set-Cookie" not in json.dumps(answer["headers"])
     assert json.loads(answer["body"])["results"][0]["id"] == "a\r\nSet-Cookie: x=1"
@@ -244,7 +247,7 @@ def test_an_id_cannot_write_a_header():
     ("path", "kind"),
     [("/v1/model/card", "text/markdown"), ("/openapi.json", "application/json"), ("/", "text/html")],
 )
-def test_a_document_is_served_once_to_a_client_that_keeps_it(path, kind):
+def test_etag_match_is_304(path, kind):
     first = ask(method="GET", path=path, kind=None)
     assert first["statusCode"] == 200
     assert first["headers"]["Content-Type"].startswith(kind)
@@ -255,7 +258,7 @@ def test_a_document_is_served_once_to_a_client_that_keeps_it(path, kind):
     assert ask(method="GET", path=path, kind=None, **{"If-None-Match": '"other"'})["statusCode"] == 200
 
 
-def test_the_page_may_run_its_own_script_and_style_and_nothing_else():
+def test_page_csp_allows_own_script_and_style_only():
     answer = ask(method="GET", path="/", kind=None)
     policy = dict(part.strip().split(" ", 1) for part in answer["headers"]["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == "'none'"
@@ -268,7 +271,12 @@ def test_the_page_may_run_its_own_script_and_style_and_nothing_else():
     )
 
 
-def test_only_a_configured_origin_may_call_from_a_browser(monkeypatch):
+def test_page_limit_matches_the_code():
+    (limit,) = re.findall(r"const MAX = (\d+);", ask(method="GET", path="/", kind=None)["body"])
+    assert int(limit) == limits.MAX_TEXT_BYTES
+
+
+def test_cors_only_allowed_origins(monkeypatch):
     monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example,https://b.example")
     for origin, status in (("https://b.example", 204), ("https://evil.example", 405), ("", 405)):
         answer = ask(method="OPTIONS", kind=None, Origin=origin)
@@ -280,7 +288,7 @@ def test_only_a_configured_origin_may_call_from_a_browser(monkeypatch):
     assert "Access-Control-Allow-Origin" not in ask(GOOD, Origin="https://a.example")["headers"]
 
 
-def test_health_and_model_answer():
+def test_health_and_model_answer_200():
     assert call(method="GET", path="/health", kind=None)[1]["status"] == "ok"
     body = call(method="GET", path="/v1/model", kind=None)[1]
     assert body["labels"] == ["negative", "positive"]
@@ -293,7 +301,7 @@ def deep(levels):
 
 
 def sized(size):
-    """A valid request of so many bytes but for its unknown field."""
+    """Return a request of `size` bytes that is valid apart from its unknown field."""
     empty = json.dumps({"text": "good", "x": ""})
     return json.dumps({"text": "good", "x": "a" * (size - len(empty))})
 
@@ -339,10 +347,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_bad_request_is_refused_as_the_table_says_and_a_good_one_after_it_is_not(case):
+def test_invalid_request_is_refused_with_its_code(case):
+    """Each invalid request has its status and code, and the next valid request is answered."""
     body, settings, status, code = REFUSED[case]
-    found, problem, headers = call(body, **settings)
-    assert (found, problem["status"], problem["code"]) == (status, status, code)
+    answered, problem, headers = call(body, **settings)
+    assert (answered, problem["status"], problem["code"]) == (status, status, code)
     assert problem.keys() >= PROBLEM
     assert problem["title"] == problems.CODES[code][1]
     assert headers["Content-Type"] == "application/problem+json"
@@ -350,13 +359,13 @@ def test_a_bad_request_is_refused_as_the_table_says_and_a_good_one_after_it_is_n
     assert call(GOOD)[0] == 200
 
 
-def test_a_media_type_counts_where_the_event_has_lists_of_headers_only():
+def test_media_type_from_multi_value_headers():
     for kind, status in (("text/plain", 415), ("application/json", 200)):
-        asked = event(json.dumps(GOOD), kind=kind) | {"headers": None}
-        assert app.handler(asked, SimpleNamespace(aws_request_id="lambda-1"))["statusCode"] == status
+        request = event(json.dumps(GOOD), kind=kind) | {"headers": None}
+        assert app.handler(request, SimpleNamespace(aws_request_id="lambda-1"))["statusCode"] == status
 
 
-def test_what_is_just_within_the_limits_is_taken():
+def test_request_at_the_limits_is_accepted():
     assert call({"text": "é" * 10_000})[0] == 200
     assert call(sized(1_000_000))[1]["code"] == "invalid_request"  # only its unknown field is wrong
     assert call(deep(31))[1]["code"] == "invalid_request"
@@ -366,21 +375,21 @@ def test_what_is_just_within_the_limits_is_taken():
     assert call({"text": "\0 <script> ' OR 1=1 -- \u202e 好 🙂"})[0] == 200
 
 
-def test_an_error_of_size_names_limit_and_actual_size():
+def test_too_large_text_names_limit_and_actual():
     problem = call({"text": "a" * 20_001})[1]
     assert (problem["limit"], problem["actual"], problem["pointer"]) == (limits.MAX_TEXT_BYTES, 20_001, "/text")
     assert "20,001" in problem["detail"]
     assert "20,000" in problem["detail"]
 
 
-def test_a_wrong_method_is_told_the_right_ones():
+def test_wrong_method_has_allow_header():
     assert call(method="GET")[2]["Allow"] == "POST"
     assert "Allow" not in call(GOOD)[2]
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_body_whatever_makes_an_internal_error(body):
+def test_any_body_is_refused_without_a_500(body):
     status, problem, _ = call(body)
     assert status in {400, 413, 422}
     assert problem.keys() >= PROBLEM
@@ -388,7 +397,7 @@ def test_no_body_whatever_makes_an_internal_error(body):
 
 @given(st.text(min_size=1))
 @settings(deadline=None)
-def test_any_text_is_answered_or_refused_by_the_rules(text):
+def test_any_text_is_200_or_422(text):
     status, body, _ = call({"text": text})
     blank = not text.strip() or any("\ud800" <= character <= "\udfff" for character in text)
     assert status == (422 if blank else 200)
@@ -396,7 +405,7 @@ def test_any_text_is_answered_or_refused_by_the_rules(text):
 
 
 @pytest.mark.parametrize("bad", [None, {}, {"headers": None}, {"requestContext": None, "body": None}])
-def test_an_event_with_parts_missing_is_answered_all_the_same(bad):
+def test_incomplete_event_is_404(bad):
     answer = app.handler(bad or {}, SimpleNamespace(aws_request_id="lambda-1"))
     assert answer["statusCode"] == 404
     assert json.loads(answer["body"])["request_id"] == "lambda-1"
@@ -404,7 +413,7 @@ def test_an_event_with_parts_missing_is_answered_all_the_same(bad):
 
 @pytest.fixture
 def bundle(tmp_path, monkeypatch):
-    """A copy of the bundle that the handler will load, and does forget at the end."""
+    """Copy the bundle for the handler to load, and make the handler forget it at the end."""
     shutil.copytree(app.Settings.from_environ().bundle, tmp_path / "bundle")
     monkeypatch.setenv("BUNDLE_PATH", str(tmp_path / "bundle"))
     app.classifier.cache_clear()
@@ -414,14 +423,14 @@ def bundle(tmp_path, monkeypatch):
 
 @pytest.fixture
 def logged(monkeypatch):
-    """Everything that the handler writes, to the log and to standard output."""
+    """Capture everything that the handler logs."""
     stream = io.StringIO()
     monkeypatch.setattr(app.logger.registered_handler, "stream", stream)
     return stream
 
 
 @pytest.mark.parametrize("fault", ["changed", "missing", "another"])
-def test_a_bundle_that_is_not_whole_is_a_503_that_the_log_explains_without_text(fault, bundle, logged, monkeypatch):
+def test_damaged_bundle_is_503_and_logged(fault, bundle, logged, monkeypatch):
     model = bundle / "model.tflite"
     whole = model.read_bytes()
     if fault == "changed":
@@ -459,7 +468,7 @@ CARRIERS = {
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
-def test_nothing_of_what_is_sent_reaches_log_metrics_or_answer(carrier, logged, capfd):
+def test_canary_reaches_no_log_metric_or_answer(carrier, logged, capfd):
     body, settings = CARRIERS[carrier]
     answer = call(body, **settings)
     written = logged.getvalue() + "".join(capfd.readouterr())
@@ -469,7 +478,7 @@ def test_nothing_of_what_is_sent_reaches_log_metrics_or_answer(carrier, logged, 
     assert CANARY not in json.dumps(answer)
 
 
-def test_a_request_is_found_in_the_log_by_its_id_and_by_its_trace(logged, monkeypatch):
+def test_log_line_has_request_id_and_trace_id(logged, monkeypatch):
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")
     _, answer, _ = call(GOOD)
     line = json.loads(logged.getvalue().splitlines()[-1])
@@ -486,16 +495,16 @@ def metrics_of(capsys):
     return lines
 
 
-def test_predictions_are_measured(capsys, monkeypatch):
+def test_metrics_of_predictions(capsys, monkeypatch):
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
     texts = ["A wonderful film.", "A dull, boring mess.", "The first half is fine, the second is not.", ""]
     body = call({"documents": [{"text": text} for text in texts], "redact": True}, path="/v1/predict/batch")[1]
     (line,) = metrics_of(capsys)
-    sure = sorted(result["probabilities"][result["label"]] for result in body["results"])
-    assert line["Confidence"] == pytest.approx(sure)
-    found = {name: line[name] for name in line if name.startswith("Decided") or name in ("Predictions", "Tokens")}
+    confidences = sorted(result["probabilities"][result["label"]] for result in body["results"])
+    assert line["Confidence"] == pytest.approx(confidences)
+    measured = {name: line[name] for name in line if name.startswith("Decided") or name in ("Predictions", "Tokens")}
     tokens = sum(result["tokens"] for result in body["results"])
-    assert found == {
+    assert measured == {
         "Predictions": [3.0], "Tokens": [tokens], "Decided.positive": [1.0], "Decided.negative": [1.0],
         "Decided.uncertain": [1.0],
     }  # fmt: skip
@@ -503,7 +512,7 @@ def test_predictions_are_measured(capsys, monkeypatch):
     assert line["Latency"][0] > 0
 
 
-def test_what_is_masked_is_counted_and_a_cold_start_once(capsys, monkeypatch):
+def test_metrics_of_redactions_and_cold_start(capsys, monkeypatch):
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
     monkeypatch.setitem(app.cold, "start", True)
     body = {"text": "Write to jane@example.com or 13800138000.", "redact": True}
@@ -515,7 +524,7 @@ def test_what_is_masked_is_counted_and_a_cold_start_once(capsys, monkeypatch):
     assert "ColdStarts" not in second
 
 
-def test_a_bundle_that_is_not_whole_is_measured_as_a_failure_of_integrity(bundle, capsys, monkeypatch):
+def test_metrics_of_damaged_bundle(bundle, capsys, monkeypatch):
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
     monkeypatch.setenv("BUNDLE_DIGEST", "0" * 64)
     call(GOOD)
@@ -525,9 +534,9 @@ def test_a_bundle_that_is_not_whole_is_measured_as_a_failure_of_integrity(bundle
     assert refused["IntegrityFailures"] == [0.0]
 
 
-def test_windows_of_predictions_are_held_against_those_of_training(capsys, monkeypatch):
+def test_metrics_of_drift(capsys, monkeypatch):
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
-    monkeypatch.setattr(app, "watch", app.Watch(lambda: app.classifier().usual))
+    monkeypatch.setattr(app, "report_drift", app.DriftReporter(lambda: app.classifier().drift_reference))
     for _ in range(5):
         call({"documents": [{"text": "Wonderful."}] * 100}, path="/v1/predict/batch")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"Drift"' in line]
@@ -535,7 +544,7 @@ def test_windows_of_predictions_are_held_against_those_of_training(capsys, monke
     assert lines[0]["Drift"][0] > 0.25
 
 
-def test_what_a_snapshot_holds_is_warm_and_repeats_no_seed(monkeypatch):
+def test_snapshot_is_warm_and_reseeds(monkeypatch):
     registered = {}
     runtime = SimpleNamespace(
         register_before_snapshot=lambda hook: registered.update(before=hook),
@@ -553,7 +562,7 @@ def test_what_a_snapshot_holds_is_warm_and_repeats_no_seed(monkeypatch):
     assert random.random() != first
 
 
-def test_an_unforeseen_fault_is_an_opaque_500_and_its_place_is_logged_without_its_message(logged, monkeypatch):
+def test_unexpected_error_is_500_without_its_message(logged, monkeypatch):
     def fails(texts):
         raise ValueError(f"cannot read {texts[0]}")
 
@@ -568,12 +577,12 @@ def test_an_unforeseen_fault_is_an_opaque_500_and_its_place_is_logged_without_it
     assert call(GOOD)[0] == 200
 
 
-def test_every_code_is_of_use():
+def test_every_problem_code_is_used():
     elsewhere = {"internal_error", "model_unavailable", "too_many_documents"}
     gateway = {"forbidden", "too_many_requests", "quota_exceeded", "timeout"}
     used = {code for *_, code in REFUSED.values()} | elsewhere | gateway
     assert used == set(problems.CODES)
 
 
-def test_powertools_log_level_is_not_debug():
+def test_log_level_is_not_debug():
     assert app.logger.level >= logging.INFO

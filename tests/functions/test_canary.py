@@ -1,4 +1,4 @@
-"""No text anywhere: a canary in every place that a caller can write to, and a search of every place that is kept."""
+"""No text anywhere: a canary in every input that a caller controls, and a search of everything that is stored."""
 
 import base64
 import io
@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from api import app
-from candor.batch import Batch
+from candor.batch.steps import Batch
+from candor.cli.torture.bucket import RESULTS, before, buckets, contents, refused
+from candor.cli.torture.schedules import SETTINGS, World
 from candor.errors import CandorError
-from candor.observe import observed
+from candor.operate.observe import observed
 from candor.storage import S3
-from tests.bucket import RESULTS, before, buckets, contents, refused
-from tests.torture import SETTINGS, World
 
 CANARY = "zebra-4711"
 CONTEXT = SimpleNamespace(
@@ -65,46 +65,47 @@ REQUESTS = {
 
 
 @pytest.fixture
-def said(capfd, monkeypatch):
-    """All that was logged, measured and printed so far."""
+def output(capfd, monkeypatch):
+    """Return everything that was logged, measured and printed so far."""
     log = io.StringIO()
     monkeypatch.setattr(app.logger.registered_handler, "stream", log)
     return lambda: log.getvalue() + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_nothing_of_a_request_is_logged_measured_or_told_again(name, said, monkeypatch):
+def test_request_canary_is_not_logged_or_repeated(name, output, monkeypatch):
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
     assert CANARY in json.dumps(REQUESTS[name]) or name == "base64", "the canary is not in what is sent"
     answer = app.handler(REQUESTS[name], CONTEXT)
-    heard = said()
-    assert '"request"' in heard, "nothing was logged at all, so its silence shows nothing"
-    assert CANARY not in heard
-    told = json.dumps(answer)
+    written = output()
+    assert '"request"' in written, "nothing was logged, so the search shows nothing"
+    assert CANARY not in written
+    answered = json.dumps(answer)
     if answer["statusCode"] >= 400:
-        assert CANARY not in told
+        assert CANARY not in answered
     elif name == "redact":
-        assert told.count(CANARY) == 1, "what is no personal data stays, the address does not"
-        assert "[EMAIL]" in told
+        assert answered.count(CANARY) == 1, "only the text that is no personal data stays"
+        assert "[EMAIL]" in answered
     else:
-        assert CANARY not in told
+        assert CANARY not in answered
 
 
-def test_an_unforeseen_fault_tells_nothing_of_what_was_sent(said, monkeypatch):
+def test_unexpected_error_hides_the_request(output, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr("candor.classifier.Classifier.predict", fail)
+    monkeypatch.setattr("candor.model.classifier.Classifier.predict", fail)
     answer = app.handler(REQUESTS["text"], CONTEXT)
-    heard = said()
+    written = output()
     assert answer["statusCode"] == 500
-    assert "RuntimeError" in heard
-    assert CANARY not in heard + json.dumps(answer)
+    assert "RuntimeError" in written
+    assert CANARY not in written + json.dumps(answer)
 
 
-def test_a_job_leaves_no_text_in_results_notes_plans_logs_or_temporary_files(said, monkeypatch, tmp_path):
+def test_job_leaves_no_text_anywhere(output, monkeypatch, tmp_path):
+    """Neither results, notes, plans and logs nor temporary files contain a text, with and without failures."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("candor.jobs._IN_MEMORY", 1)  # so that parts do go to files
+    monkeypatch.setattr("candor.batch.jobs._IN_MEMORY", 1)  # so that parts go to temporary files
     rows = [{"id": "r1", "text": TEXT}, {CANARY: TEXT}, {"text": [CANARY]}]
     content = ("\n".join(map(json.dumps, rows)) + f"\n{{{CANARY}\n").encode()
     with buckets() as real:
@@ -118,36 +119,37 @@ def test_a_job_leaves_no_text_in_results_notes_plans_logs_or_temporary_files(sai
                 step(event, CONTEXT)
             world.start(event, f"execution-{fault}")
             world.heal()
-        kept = {name: body for name, body in contents(real).items() if CANARY.encode() in body}
-        assert contents(real), "nothing was kept, so its silence shows nothing"
-        assert kept == {}
-    heard = said()
-    assert '"batch"' in heard
-    assert CANARY not in heard
+        with_canary = {name: body for name, body in contents(real).items() if CANARY.encode() in body}
+        assert contents(real), "nothing was stored, so the search shows nothing"
+        assert with_canary == {}
+    written = output()
+    assert '"batch"' in written
+    assert CANARY not in written
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_results_repeat_a_text_only_where_that_is_asked_and_then_redacted():
+def test_results_with_text_are_redacted():
+    """Results repeat a text only on request, and then redacted."""
     row = json.dumps({"text": TEXT}).encode() + b"\n"
     for mode, words in (("", 0), ("replace", 1), ("mask", 1)):
         with buckets() as real:
             world = World(real)
-            world.batch = Batch(replace(SETTINGS, text=mode), lambda name, client=world.client: S3(name, client))
+            world.batch = Batch(replace(SETTINGS, with_text=mode), lambda name, client=world.client: S3(name, client))
             assert world.start(world.put("in/a.jsonl", row)).status == "SUCCEEDED"
             (part,) = [body for name, body in contents(real, bucket=RESULTS).items() if "part-" in name]
             assert part.decode().count(CANARY) == words
             if mode:
-                said = json.loads(part)
-                assert TEXT[said["pii"][0]["begin"] : said["pii"][0]["end"]] == f"{CANARY}@example.com"
+                entity = json.loads(part)["pii"][0]
+                assert TEXT[entity["begin"] : entity["end"]] == f"{CANARY}@example.com"
 
 
-def test_the_label_is_that_of_the_redacted_text():
-    from candor.classifier import Classifier
+def test_predict_reads_the_redacted_text():
+    from candor.model.classifier import Classifier
 
     classifier = Classifier.load(SETTINGS.bundle)
     raw = "A film. Mail jane.great.wonderful.perfect@example.com or call 13800138000."
-    seen = classifier.read(raw).text
+    redacted = classifier.prepare(raw).text
     assert "wonderful" in raw
-    assert "wonderful" not in seen
-    assert classifier.predict([raw]) == classifier.predict([seen], redact=False)
+    assert "wonderful" not in redacted
+    assert classifier.predict([raw]) == classifier.predict([redacted], redact=False)
     assert classifier.predict([raw]) != classifier.predict([raw], redact=False)

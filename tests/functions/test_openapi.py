@@ -1,4 +1,4 @@
-"""The OpenAPI document: not drifted, complete, and of one mind with the code."""
+"""The OpenAPI document: up to date, complete, and in agreement with the code."""
 
 import json
 import re
@@ -17,9 +17,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import candor
 from api import app, openapi, schemas
 from api.problems import CODES
-from events.server import event
+from candor.cli.gateway import event
 from tests.server import Server
 
 DOCUMENT = json.loads((Path(openapi.__file__).parent / "openapi.json").read_text())
@@ -31,11 +32,12 @@ def operations():
             yield path, method, made
 
 
-def test_the_committed_document_is_what_the_code_makes():
+def test_openapi_json_is_up_to_date():
     assert openapi.build() == DOCUMENT, "run: make openapi"
+    assert DOCUMENT["info"]["version"] == candor.__version__
 
 
-def test_it_is_valid_openapi_3_1():
+def test_openapi_json_is_valid_openapi_3_1():
     validate(DOCUMENT)
     with pytest.raises(Exception, match=r"valid"):
         validate(
@@ -43,13 +45,13 @@ def test_it_is_valid_openapi_3_1():
         )
 
 
-def test_it_has_every_route_and_no_other():
+def test_openapi_json_has_every_route():
     assert {(path, method.upper()) for path, method, _ in operations()} == {
         (path, method) for path in app.ROUTES for method in app.methods_of(path)
     }
 
 
-def test_every_code_is_shown_under_its_status_with_an_example():
+def test_openapi_json_has_an_example_per_code():
     shown = {}
     for _, _, made in operations():
         for status, response in made["responses"].items():
@@ -61,7 +63,7 @@ def test_every_code_is_shown_under_its_status_with_an_example():
     assert shown == {code: int(status) for code, (status, _) in CODES.items() if code != "not_found"}
 
 
-def test_every_example_fits_its_schema():
+def test_openapi_examples_match_their_schemas():
     for _, _, made in operations():
         if "requestBody" in made:
             content = made["requestBody"]["content"]["application/json"]
@@ -93,7 +95,7 @@ bodies = {
 
 
 @pytest.mark.parametrize(("path", "fields"), [("/v1/predict", schemas.PREDICT), ("/v1/predict/batch", schemas.BATCH)])
-def test_the_schema_and_the_code_accept_and_refuse_the_same_bodies(path, fields):
+def test_schema_and_code_accept_the_same_bodies(path, fields):
     published = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert published == schemas.schema(fields)
     accepts = jsonschema.Draft202012Validator(published).is_valid
@@ -109,10 +111,10 @@ def test_the_schema_and_the_code_accept_and_refuse_the_same_bodies(path, fields)
 
 @pytest.fixture(scope="module")
 def server():
-    server = Server()
-    server.greeting()
-    yield server
-    assert server.end()[0] == 0
+    with Server() as server:
+        server.greeting()
+        yield server
+        assert server.end()[0] == 0
 
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -123,7 +125,7 @@ CHECKS = [status_code_conformance, content_type_conformance, response_schema_con
     [result.ok() for result in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()],
     ids=lambda operation: operation.label,
 )
-def test_whatever_is_sent_is_answered_as_documented(operation, server):
+def test_random_requests_are_answered_as_documented(operation, server):
     @given(case=operation.as_strategy())
     @settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     def answered(case):
@@ -134,5 +136,5 @@ def test_whatever_is_sent_is_answered_as_documented(operation, server):
     answered()
 
 
-def test_no_path_of_the_document_has_parameters():
+def test_openapi_paths_have_no_parameters():
     assert not [path for path, _, _ in operations() if re.search(r"[{}]", path)]

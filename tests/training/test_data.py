@@ -18,8 +18,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from candor.limits import MAX_LINE_BYTES
 from training import data
-from training.data import DataError, copies, download, load, split
+from training.data import DataError, download, find_copies, load, load_golden, split
 
 SECRET = "Xyzzy said nobody ever and nobody shall repeat it"
 ROWS = [("good\nand long", "yes"), ('so "so"', "no"), ("fine, fine", "yes"), ("bad\u0085bad", "no")]
@@ -82,7 +83,8 @@ def refusal(path, **columns):
     return message
 
 
-def test_an_archive_gives_reviews_by_label_and_then_by_number(tmp_path):
+def test_load_archive_sorts_by_label_and_number(tmp_path):
+    """An archive gives reviews by label and then by number."""
     found = load(archive(tmp_path / "a.tar.gz", REVIEWS))
     assert found.name == "IMDB Large Movie Review Dataset"
     assert found.labels == ("negative", "positive")
@@ -96,7 +98,8 @@ def test_an_archive_gives_reviews_by_label_and_then_by_number(tmp_path):
     assert found.licence == "research data; no licence stated by its authors; cite Maas et al. 2011"
 
 
-def test_archive_and_folder_in_any_order_have_one_digest_and_a_changed_text_another(tmp_path):
+def test_load_digest_depends_on_content_only(tmp_path):
+    """Archive and folder, in any order, have one digest; a changed text has another."""
     backwards = dict(reversed(REVIEWS.items()))
     places = [
         archive(tmp_path / "a.tar.gz", REVIEWS),
@@ -115,13 +118,15 @@ def test_archive_and_folder_in_any_order_have_one_digest_and_a_changed_text_anot
     assert found[0].digest not in digests
 
 
-def test_a_digest_tells_where_a_text_ends_and_its_label_begins(tmp_path):
+def test_digest_separates_text_from_label(tmp_path):
+    """A character that moves from a text to its label changes the digest."""
     pairs = [[("xa", "b"), ("ya", "b")], [("x", "ab"), ("y", "ab")]]
     found = [load(written(tmp_path / "a.csv", encoded([*pair, ("1", "c"), ("2", "c")]))).digest for pair in pairs]
     assert found[0] != found[1]
 
 
-def test_what_is_no_review_is_ignored_and_nothing_is_unpacked(tmp_path, monkeypatch):
+def test_load_archive_ignores_other_members(tmp_path, monkeypatch):
+    """What is no review is ignored, and nothing is unpacked to disk."""
     monkeypatch.chdir(tmp_path)
     others = {
         "../../aclImdb/train/neg/7_1.txt": SECRET,
@@ -139,7 +144,8 @@ def test_what_is_no_review_is_ignored_and_nothing_is_unpacked(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
-def test_an_archive_cut_anywhere_is_refused(tmp_path, mode):
+def test_load_truncated_archive_is_refused(tmp_path, mode):
+    """An archive is refused wherever it is cut."""
     whole = archive(tmp_path / "whole.tar", REVIEWS, mode).read_bytes()
     lost = len(whole) if mode == "w:gz" else len(whole.rstrip(b"\0"))
     for end in [*range(1, lost, 37), *range(512, lost, 512), lost - 1]:
@@ -147,7 +153,7 @@ def test_an_archive_cut_anywhere_is_refused(tmp_path, mode):
     assert load(written(tmp_path / "cut.tar", whole)).texts
 
 
-def test_an_archive_whose_content_has_changed_is_refused(tmp_path):
+def test_load_changed_gzip_is_refused(tmp_path):
     plain = archive(tmp_path / "whole.tar", REVIEWS, mode="w").read_bytes()
     packed, digest = gzip.compress(plain), load(tmp_path / "whole.tar").digest
     for place in range(10, len(packed)):  # after gzip's own header, which says nothing of the content
@@ -163,7 +169,7 @@ def unpacked(content):
     return None
 
 
-def test_a_plain_archive_with_a_damaged_header_is_refused(tmp_path):
+def test_load_damaged_tar_header_is_refused(tmp_path):
     whole = archive(tmp_path / "whole.tar", REVIEWS, mode="w").read_bytes()
     for place in range(20, 1024 * len(REVIEWS), 1024):  # a header and a text of one block each
         changed = whole[:place] + b"!" + whole[place + 1 :]
@@ -171,7 +177,7 @@ def test_a_plain_archive_with_a_damaged_header_is_refused(tmp_path):
     assert load(written(tmp_path / "a.tar", whole)).texts
 
 
-def test_a_place_without_imdbs_layout_is_refused(tmp_path):
+def test_load_without_imdb_layout_is_refused(tmp_path):
     lacking = {name: text for name, text in REVIEWS.items() if not name.startswith("test/pos")}
     assert "test/pos" in refusal(archive(tmp_path / "a.tar.gz", lacking))
     assert "test/pos" in refusal(folder(tmp_path / "a", lacking))
@@ -180,14 +186,15 @@ def test_a_place_without_imdbs_layout_is_refused(tmp_path):
     assert len(load(folder(tmp_path / "b", REVIEWS)).test_texts) == 4
 
 
-def test_a_review_that_is_not_utf_8_is_named(tmp_path):
+def test_load_review_not_utf_8_is_named(tmp_path):
     latin = {**REVIEWS, "test/pos/1_7.txt": f"{SECRET} \xe9".encode("latin-1")}
     assert "test/pos/1_7.txt: line 1 is not UTF-8" in refusal(archive(tmp_path / "a.tar.gz", latin))
     assert load(archive(tmp_path / "b.tar.gz", {**latin, "test/pos/1_7.txt": "\xe9".encode()})).texts
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_a_file_of_ones_own_gives_its_rows_in_order_plain_packed_or_with_a_byte_order_mark(tmp_path, kind):
+def test_load_own_file_keeps_rows_in_order(tmp_path, kind):
+    """A file gives its rows in order: plain, compressed or with a byte order mark."""
     content = encoded(ROWS, kind)
     plain = load(written(tmp_path / f"mine.{kind}", content))
     assert rows(plain) == ROWS
@@ -206,9 +213,10 @@ NASTY = st.text(st.one_of(st.sampled_from("\u0085\u2028\x00\x0b\x1c\"'\\\n\r,; \
 LABELS = ["a", 'b "2", c', "\u00e9"]
 
 
-@given(st.lists(NASTY, min_size=6, max_size=12, unique_by=data._unbroken))
+@given(st.lists(NASTY, min_size=6, max_size=12, unique_by=data._without_breaks))
 @example(["\ud800", "\u0085", '"', "\\", "\r\n", ""])
-def test_any_text_comes_through_csv_and_jsonl_unchanged(texts):
+def test_load_any_text_returns_it_unchanged(texts):
+    """Any text comes through CSV and JSON lines unchanged."""
     expected = [(text, LABELS[place % len(LABELS)]) for place, text in enumerate(texts)]
     sound = [
         (text.encode("utf-8", "replace").decode() + str(place), label) for place, (text, label) in enumerate(expected)
@@ -220,18 +228,20 @@ def test_any_text_comes_through_csv_and_jsonl_unchanged(texts):
         assert load(written(Path(place) / "b.jsonl", encoded(sound, "jsonl"))).digest == by_csv.digest
 
 
-def test_jsonl_in_raw_unicode_is_cut_at_line_feeds_only(tmp_path):
+def test_load_jsonl_cuts_at_line_feeds_only(tmp_path):
+    """JSON lines in raw Unicode are cut at line feeds only."""
     lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in ROWS]
     assert rows(load(written(tmp_path / "a.jsonl", "\r\n\n".join(lines).encode()))) == ROWS
 
 
-def test_labels_are_any_number_of_strings_numbers_or_truths_sorted_as_strings(tmp_path):
+def test_load_labels_of_any_type_sort_as_strings(tmp_path):
+    """Labels are any number of strings, numbers or truth values."""
     labels = [10, 2, " b ", "b", 1.5, True]
     content = "".join(json.dumps({"text": f"{label} {n}", "label": label}) + "\n" for label in labels for n in range(2))
     assert load(written(tmp_path / "a.jsonl", content.encode())).labels == ("1.5", "10", "2", "b", "true")
 
 
-def test_columns_can_have_other_names(tmp_path):
+def test_load_column_names_select_columns(tmp_path):
     path = written(
         tmp_path / "a.csv", b"id,stars,review\n" + b"".join(b"%d,%d,t%d\n" % (n, n % 2, n) for n in range(4))
     )
@@ -241,7 +251,8 @@ def test_columns_can_have_other_names(tmp_path):
     assert "'id', 'stars', 'review'" in message
 
 
-def test_a_missing_column_shows_no_text_of_a_file_without_a_header(tmp_path):
+def test_load_without_header_shows_no_text(tmp_path):
+    """A missing column's message shows no text of a file without a header."""
     message = refusal(written(tmp_path / "a.csv", f'"{SECRET}",yes\n'.encode()))
     assert f"one of {len(SECRET)} characters, 'yes'" in message
     assert "'label'" in refusal(written(tmp_path / "a.jsonl", json.dumps({"text": SECRET, SECRET: 1}).encode()))
@@ -250,8 +261,8 @@ def test_a_missing_column_shows_no_text_of_a_file_without_a_header(tmp_path):
 CSV = f"text,label\n{SECRET},yes\nb,no\nc,yes\nd,no\n"
 JSONL = encoded([(SECRET, "yes"), *ROWS], "jsonl").decode()
 BAD_FILES = {
-    "no such file": ("a.csv", None, "no such file"),
-    "no such file of an unknown kind": ("a.parquet", None, "no such file"),
+    "no such file": ("a.csv", None, "does not exist"),
+    "no such file of an unknown kind": ("a.parquet", None, "does not exist"),
     "an unknown kind": ("a.parquet", CSV, "unknown kind"),
     "nothing in it": ("a.csv", "", "is empty"),
     "a header only": ("a.csv", "text,label\n", "is empty"),
@@ -269,31 +280,46 @@ BAD_FILES = {
         "label 'maybe' has 2 rows but no two texts of its own;",
     ),
     "labels that are texts": ("a.csv", CSV + f"e,{SECRET}\nf,{SECRET}?\n", "(2 such of 4 labels)"),
-    "an empty label": ("a.csv", CSV + "e, \n", "label in row 6 is empty"),
-    "a label that cannot be printed": ("a.csv", CSV + "e,\x00\n", "label in row 6 is empty or cannot be printed"),
-    "too few cells": ("a.csv", CSV + f"\n{SECRET}\n", "row 7 has 1 cells, the header 2"),
-    "too many cells": ("a.csv", CSV + f"{SECRET},{SECRET},no\n", "row 6 has 3 cells, the header 2"),
+    "an empty label": ("a.csv", CSV + "e, \n", "label in line 6 is empty"),
+    "a label that cannot be printed": ("a.csv", CSV + "e,\x00\n", "label in line 6 is empty or cannot be printed"),
+    "too few cells": ("a.csv", CSV + f"\n{SECRET}\n", "line 7 has 1 cell, the header 2"),
+    "too many cells": ("a.csv", CSV + f"{SECRET},{SECRET},no\n", "line 6 has 3 cells, the header 2"),
     "two columns of a name": ("a.csv", f"text,label,text\n{SECRET},yes,b\n", "2 columns named 'text'"),
-    "an open quote": ("a.csv", CSV + f'"{SECRET},no\n', "not CSV up to line 6"),
-    "text after a quote": ("a.csv", CSV + f'"e"{SECRET},no\n', "not CSV up to line 6"),
-    "a huge field": ("a.csv", CSV + "e" * (data.FIELD + 1) + ",no\n", "at most 16,777,216 characters"),
-    "CSV that is not UTF-8": ("a.csv", CSV.encode() + f"{SECRET} \xe9,no\n".encode("latin-1"), "line 6 is not UTF-8"),
-    "UTF-16": ("a.csv", CSV.encode("utf-16"), "line 1 is not UTF-8"),
+    "an open quote": ("a.csv", CSV + f'"{SECRET},no\n', "line 6 has a quote that is not closed"),
+    "a huge field": ("a.csv", CSV + "e" * MAX_LINE_BYTES + ",no\n", "line 6 has more than 1,000,000 bytes"),
+    "CSV that is not UTF-8": (
+        "a.csv",
+        CSV.encode() + f"{SECRET} \xe9,no\n".encode("latin-1"),
+        "line 6 is not valid Unicode",
+    ),
+    "UTF-16 without a mark": ("a.csv", CSV.encode("utf-16-le"), "neither UTF-8 nor UTF-16 with a byte order mark"),
+    "plain lines": ("a.txt", CSV, "plain lines of text have no labels"),
+    "a gzip without .gz": ("a.csv", gzip.compress(CSV.encode()), "its name does not end in .gz"),
+    "a number that is none": ("a.jsonl", JSONL + '{"text": "e", "label": NaN}\n', "line 6 is not JSON"),
     "half a gzip": ("a.csv.gz", gzip.compress(CSV.encode())[:-4], "truncated or damaged"),
-    "no JSON": ("a.jsonl", JSONL + f'{{"text": {SECRET}}}\n', "row 6 is not JSON (character 10)"),
-    "JSON without end": ("a.jsonl", JSONL + f'{{"text": "{SECRET}', "row 6 is not JSON"),
-    "JSON too deep": ("a.jsonl", JSONL + "[" * 200_000, "row 6 is not JSON"),
-    "no object": ("a.jsonl", JSONL + f'["{SECRET}", "no"]\n', "row 6 is not an object"),
+    "no JSON": ("a.jsonl", JSONL + f'{{"text": {SECRET}}}\n', "line 6 is not JSON (character 10)"),
+    "JSON without end": ("a.jsonl", JSONL + f'{{"text": "{SECRET}', "line 6 is not JSON"),
+    "JSON too deep": ("a.jsonl", JSONL + "[" * 200_000, "line 6 is not JSON"),
+    "no object": ("a.jsonl", JSONL + f'["{SECRET}", "no"]\n', "line 6 is not a JSON object"),
     "a key twice": ("a.jsonl", JSONL + f'{{"text": "{SECRET}", "text": "e", "label": 1}}\n', "keys distinct"),
-    "no label": ("a.jsonl", JSONL + f'{{"text": "{SECRET}"}}\n', "row 6 has no column named 'label'"),
-    "a text that is a number": ("a.jsonl", JSONL + '{"text": 1, "label": "yes"}\n', "text is not a string in row 6"),
-    "a label that is null": ("a.jsonl", JSONL + f'{{"text": "{SECRET}", "label": null}}\n', "label is neither"),
+    "no label": ("a.jsonl", JSONL + f'{{"text": "{SECRET}"}}\n', "line 6 has no column named 'label'"),
+    "a text that is a number": (
+        "a.jsonl",
+        JSONL + '{"text": 1, "label": "yes"}\n',
+        "the text in line 6 is not a string",
+    ),
+    "a label that is null": (
+        "a.jsonl",
+        JSONL + f'{{"text": "{SECRET}", "label": null}}\n',
+        "the label in line 6 is neither a string nor a number",
+    ),
     "a label without UTF-8": ("a.jsonl", JSONL + '{"text": "e", "label": "\\ud800"}\n', "cannot be printed"),
 }
 
 
 @pytest.mark.parametrize(("name", "content", "message"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_bad_file_is_refused_in_one_line_without_its_texts(tmp_path, name, content, message):
+def test_load_bad_file_is_one_line_without_texts(tmp_path, name, content, message):
+    """A bad file is refused in one line, which has none of its texts."""
     if content is not None:
         written(tmp_path / name, content if isinstance(content, bytes) else content.encode())
     assert message in refusal(tmp_path / name)
@@ -302,14 +328,50 @@ def test_a_bad_file_is_refused_in_one_line_without_its_texts(tmp_path, name, con
     assert load(written(tmp_path / f"good.{kind}", good)).texts[0] == SECRET
 
 
-def test_a_field_of_a_million_characters_is_read(tmp_path):
-    assert len(load(written(tmp_path / "a.csv", CSV.encode() + b"e" * 1_000_000 + b",no\n")).texts[-1]) == 1_000_000
+def test_load_longest_line_is_read(tmp_path):
+    """A text may fill a line up to its limit."""
+    longest = MAX_LINE_BYTES - len(",no\n")
+    assert len(load(written(tmp_path / "a.csv", CSV.encode() + b"e" * longest + b",no\n")).texts[-1]) == longest
 
 
-def test_copies_are_exact_but_for_html_line_breaks(tmp_path):
+def test_load_text_after_quote_is_kept(tmp_path):
+    """Text after a closing quote belongs to the cell, as for scoring and for csv.reader."""
+    found = load(written(tmp_path / "a.csv", CSV.encode() + b'"e"f,no\n'))
+    assert rows(found)[-1] == ("ef", "no")
+
+
+def test_load_utf_16_gives_the_same_digest(tmp_path):
+    assert (
+        load(written(tmp_path / "a.csv", CSV.encode("utf-16"))).digest
+        == load(written(tmp_path / "b.csv", CSV.encode())).digest
+    )
+
+
+def test_load_error_has_problem_and_hint(tmp_path):
+    """The command prints the problem and the hint apart; the hint names the option."""
+    with pytest.raises(DataError) as caught:
+        load(written(tmp_path / "a.csv", b"id,stars,review\n"))
+    assert caught.value.problem == "a.csv: no column named 'text'; its columns are 'id', 'stars', 'review'"
+    assert caught.value.hint == "pass --text-column NAME (make: TEXT=NAME)"
+
+
+def test_golden_cases_come_with_their_labels(tmp_path):
+    path = written(tmp_path / "golden.jsonl", encoded(ROWS, "jsonl"))
+    assert load_golden(path, ("no", "yes")) == ROWS
+
+
+def test_golden_unknown_label_names_its_line(tmp_path):
+    path = written(tmp_path / "golden.csv", encoded([*ROWS, (SECRET, "maybe")]))
+    with pytest.raises(DataError) as caught:
+        load_golden(path, ("no", "yes"))
+    assert str(caught.value) == "golden.csv: the data has no label 'maybe', as line 7 has; use 'no', 'yes'"
+
+
+def test_find_copies_ignores_html_line_breaks_only(tmp_path):
+    """Copies are exact but for HTML line breaks."""
     found = load(archive(tmp_path / "a.tar.gz", REVIEWS))
-    assert copies(found.texts, found.test_texts).tolist() == [True, True, False, False]
-    assert copies([], found.test_texts).dtype == np.bool_
+    assert find_copies(found.texts, found.test_texts).tolist() == [True, True, False, False]
+    assert find_copies([], found.test_texts).dtype == np.bool_
 
 
 @given(
@@ -317,19 +379,21 @@ def test_copies_are_exact_but_for_html_line_breaks(tmp_path):
     st.sampled_from([0.1, 0.3]),
     st.integers(0, 9),
 )
-def test_a_split_holds_each_row_once_copies_together_and_each_label_on_both_sides(drawn, fraction, seed):
+def test_split_keeps_copies_together(drawn, fraction, seed):
+    """A split holds each row once, copies together, and each label on both sides."""
     texts = [f"{label}<br />{number}" if row % 2 else f"{label}{number}" for row, (number, label) in enumerate(drawn)]
     targets = np.array([label for _, label in drawn], np.int64)
     training, validation = split(texts, targets, fraction, seed)
     assert sorted([*training, *validation]) == list(range(len(texts)))
     assert training.dtype == validation.dtype == np.int64
-    assert not copies([texts[row] for row in training], [texts[row] for row in validation]).any()
+    assert not find_copies([texts[row] for row in training], [texts[row] for row in validation]).any()
     for label in set(targets.tolist()):
         different = len({number for number, other in drawn if other == label})
         assert (label in targets[training], label in targets[validation]) == (True, different > 1)
 
 
-def test_a_split_takes_the_same_share_of_each_label_and_differs_only_by_its_seed():
+def test_split_is_stratified_and_seeded():
+    """A split takes the same share of each label and differs only by its seed."""
     texts, targets = [str(row) for row in range(1000)], np.repeat([0, 1, 2], [700, 200, 100])
     validation = split(texts, targets, 0.1, seed=3)[1]
     assert np.bincount(targets[validation]).tolist() == [70, 20, 10]
@@ -337,7 +401,8 @@ def test_a_split_takes_the_same_share_of_each_label_and_differs_only_by_its_seed
     assert split(texts, targets, 0.1, seed=4)[1].tolist() != validation.tolist()
 
 
-def test_a_text_that_half_the_rows_repeat_stays_where_it_is_learnt_from():
+def test_split_largest_group_stays_in_training():
+    """A text that half the rows repeat is never held out."""
     texts, targets = ["same"] * 50 + [str(row) for row in range(50)], np.zeros(100, np.int64)
     for seed in range(10):
         validation = split(texts, targets, 0.1, seed)[1]
@@ -403,7 +468,7 @@ def refused_download(site, cache):
     return str(caught.value)
 
 
-def test_a_download_is_kept_and_not_fetched_twice(tmp_path):
+def test_download_is_kept_and_not_repeated(tmp_path):
     with serving() as site:
         path = fetched(site, tmp_path / "new/cache")
         assert path == fetched(site, tmp_path / "new/cache")
@@ -412,7 +477,8 @@ def test_a_download_is_kept_and_not_fetched_twice(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["a.tar.gz"]
 
 
-def test_a_broken_download_goes_on_where_it_stopped_in_the_same_run_and_the_next(tmp_path):
+def test_download_broken_off_is_resumed(tmp_path):
+    """A download goes on where it stopped, in the same run and in the next."""
     part = tmp_path / "a.tar.gz.part"
     with serving(cut=100_000) as site:
         assert fetched(site, tmp_path).read_bytes() == ARCHIVE
@@ -427,7 +493,7 @@ def test_a_broken_download_goes_on_where_it_stopped_in_the_same_run_and_the_next
         assert site.asked == ["bytes=1000-"]
 
 
-def test_a_server_that_ignores_range_starts_from_the_first_byte(tmp_path):
+def test_download_without_ranges_starts_again(tmp_path):
     (tmp_path / "a.tar.gz.part").write_bytes(ARCHIVE[:1000])
     with serving(ranges=False) as site:
         assert fetched(site, tmp_path).read_bytes() == ARCHIVE
@@ -440,7 +506,8 @@ def test_a_server_that_ignores_range_starts_from_the_first_byte(tmp_path):
 @pytest.mark.parametrize(
     "content", [ARCHIVE[:-1] + b"!", ARCHIVE + b"!", ARCHIVE * 3], ids=["other", "longer", "endless"]
 )
-def test_a_wrong_checksum_or_size_is_refused_and_deleted(tmp_path, content):
+def test_download_wrong_content_is_deleted(tmp_path, content):
+    """A wrong checksum or size is refused, and the file deleted."""
     with serving(content=content) as site:
         message = refused_download(site, tmp_path)
     assert f"not 256000 with {SUM[:12]}" in message
@@ -451,24 +518,25 @@ def test_a_wrong_checksum_or_size_is_refused_and_deleted(tmp_path, content):
         assert fetched(site, tmp_path).read_bytes() == ARCHIVE
 
 
-def test_a_kept_archive_that_is_another_is_refused_and_left_alone(tmp_path):
+def test_download_other_archive_is_left_alone(tmp_path):
+    """A file in the cache that is another is refused, and kept."""
     kept = written(tmp_path / "a.tar.gz", b"mine")
     with serving() as site:
         assert "move it away" in refused_download(site, tmp_path)
         assert (kept.read_bytes(), site.asked) == (b"mine", [])
 
 
-def test_offline_it_says_what_to_do_instead(tmp_path):
+def test_download_offline_names_the_remedy(tmp_path):
     with serving() as site:
         pass  # it listens no longer
-    assert "fetch it by hand and pass DATA=path" in refused_download(site, tmp_path)
+    assert "fetch it by hand and pass its path" in refused_download(site, tmp_path)
     with serving(status=404) as site:
         assert "(404 Not Found)" in refused_download(site, tmp_path)
     with serving() as site:
         assert fetched(site, tmp_path)
 
 
-def test_no_data_means_the_official_archive_in_the_cache(tmp_path, monkeypatch):
+def test_load_none_downloads_official_archive(tmp_path, monkeypatch):
     path = archive(tmp_path / "a.tar.gz", REVIEWS)
     defaults = (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
     with serving(content=path.read_bytes()) as site:
@@ -478,6 +546,6 @@ def test_no_data_means_the_official_archive_in_the_cache(tmp_path, monkeypatch):
     assert (tmp_path / "cache/a.tar.gz").exists()
 
 
-def test_reading_data_does_not_load_tensorflow():
+def test_import_data_loads_no_tensorflow():
     code = "import sys, training.data; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(data.__file__).parents[1], check=False).returncode == 0

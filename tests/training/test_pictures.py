@@ -4,7 +4,7 @@ import pytest
 from PIL import Image, ImageColor
 from sklearn import metrics as reference
 
-from training.evaluate import evaluate
+from candor.model.metrics import evaluate
 from training.pictures import COLOURS, Scores, draw, precision_recall_curve, roc_curve
 
 NAMES = ["overview", "learning_curve", "roc", "precision_recall", "score_histogram", "confusion_matrix"]
@@ -43,7 +43,8 @@ def holds(path, colour):
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_every_picture_is_a_small_png_wide_enough_for_a_page(tmp_path, kind):
+def test_draw_writes_small_wide_pngs(tmp_path, kind):
+    """Every picture is a small PNG, wide enough for a page."""
     paths = drawn(tmp_path / "first", scored(LABELS[kind]))
     assert [path.name for path in paths] == [f"{name}.png" for name in NAMES]
     assert sorted(paths) == sorted((tmp_path / "first").iterdir())
@@ -53,14 +54,15 @@ def test_every_picture_is_a_small_png_wide_enough_for_a_page(tmp_path, kind):
         assert 5_000 < path.stat().st_size <= 60_000
 
 
-def test_the_same_numbers_give_the_same_bytes(tmp_path):
+def test_draw_same_numbers_give_same_bytes(tmp_path):
     first, again = (drawn(tmp_path / name, scored(LABELS["three"])) for name in ("first", "again"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
     other = drawn(tmp_path / "other", scored(LABELS["three"], rows=500), {"ours": EPOCHS[:1], "baseline": EPOCHS})
     assert not {path.read_bytes() for path in first} & {path.read_bytes() for path in other}
 
 
-def test_both_networks_are_drawn_in_their_colours_and_one_alone_is_enough(tmp_path):
+def test_draw_networks_have_their_colours(tmp_path):
+    """Both networks are drawn in their colours, and one alone is enough."""
     both = drawn(tmp_path / "both", scored(LABELS["two"]))
     alone = drawn(tmp_path / "alone", scored(LABELS["two"], networks=("ours",)))
     assert [holds(path, COLOURS["ours"]) and holds(path, COLOURS["baseline"]) for path in both] == [True] * 6
@@ -68,19 +70,20 @@ def test_both_networks_are_drawn_in_their_colours_and_one_alone_is_enough(tmp_pa
     assert all(holds(path, COLOURS["ours"]) for path in alone)
 
 
-def test_a_users_own_style_changes_nothing(tmp_path):
+def test_draw_ignores_user_style(tmp_path):
     plain = drawn(tmp_path / "plain", scored(LABELS["two"]))
     with matplotlib.rc_context({"font.size": 25, "axes.facecolor": "black", "figure.dpi": 30}):
         styled = drawn(tmp_path / "styled", scored(LABELS["two"]))
     assert [path.read_bytes() for path in plain] == [path.read_bytes() for path in styled]
 
 
-def test_the_caption_says_how_many_texts_of_which_split():
+def test_caption_names_number_and_split():
     assert scored(LABELS["two"], rows=1600).caption == "n = 1,600 texts, test split"
 
 
 @pytest.mark.parametrize("decimals", [12, 1])
-def test_the_curves_are_scikit_learns_with_and_without_ties(decimals):
+def test_curves_equal_scikit_learn(decimals):
+    """The curves are those of scikit-learn, with and without ties."""
     scores = scored(LABELS["two"])
     values, positive = scores.probabilities["ours"][:, 1].round(decimals), scores.targets == 1
     false, true, _ = reference.roc_curve(positive, values, drop_intermediate=False)
@@ -89,7 +92,7 @@ def test_the_curves_are_scikit_learns_with_and_without_ties(decimals):
     assert np.allclose(precision_recall_curve(values, positive), (recall[::-1], precision[::-1]))
 
 
-def test_a_label_that_no_row_has_is_still_drawn(tmp_path):
+def test_draw_label_without_rows(tmp_path):
     scores = scored(LABELS["many"])
     targets = np.where(scores.targets == 13, 0, scores.targets)
     reports = {

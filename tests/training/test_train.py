@@ -1,4 +1,4 @@
-"""`make train` as a user runs it: a file in, a bundle out, or one clear line and nothing changed."""
+"""`candor train` as a user runs it: a file in, a bundle out, or one clear error and nothing changed."""
 
 import csv
 import json
@@ -12,23 +12,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from candor.bundle import Bundle
-from candor.classifier import Classifier
-from candor.features import Featuriser
+from candor.cli.main import main
+from candor.model.bundle import Bundle
+from candor.model.classifier import Classifier
+from candor.model.install import InstallError, pin
+from candor.text.features import Featuriser
 from tests.interrupt import heed
-from training import deploy, fit
+from training import bundle_files, fit
 from training.corpus import Corpus
 from training.export import to_tflite
-from training.model import priors
-from training.strongest import strongest
-from training.train import Deployed, main
+from training.model import log_count_ratios
+from training.strongest import strongest_ngrams
+from training.train import Exported
 
 ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "candor", "train"]
+COLUMNS = ["--text-column", "body", "--label-column", "colour"]
 FRUIT = {"red": ("cherry", "tomato", "ruby"), "yellow": ("lemon", "banana", "maize"), "青": ("青空", "海", "blau")}
 
 
 def rows(count=40):
-    """Texts of three labels, each with words of its own among words of no meaning."""
+    """Yield texts of three labels, each with words of its own among words of no meaning."""
     random = np.random.default_rng(5)
     for number in range(count):
         for label, words in FRUIT.items():
@@ -45,27 +49,67 @@ def table(tmp_path_factory):
 
 
 def train(data, folder, *options):
-    places = ["--bundle", str(folder / "bundle"), "--report", str(folder / "report")]
-    return main(["--data", str(data), "--text-column", "body", "--label-column", "colour", *places, *options])
+    """The report goes beside the bundle, not into the folder with the pictures of the model that ships."""
+    bundle = str(folder / "bundle")
+    return main(["train", str(data), "--text", "body", "--label", "colour", "--bundle", bundle, *options])
 
 
 @pytest.fixture(scope="module")
-def trained(table, tmp_path_factory):
+def environment(entry_point):
+    """Return the environment of a process that runs `candor train` from the checkout."""
+    path = os.pathsep.join([str(ROOT / "layers/serving"), str(ROOT), str(entry_point)])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture(scope="module")
+def session(table, environment, tmp_path_factory):
+    """A training from its start to its end, in a process of its own: folder, standard output, standard error."""
     folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        assert train(table, folder) == 0
-    return folder
+    done = subprocess.run(
+        [*COMMAND, table, *COLUMNS, "--bundle", folder / "bundle"],
+        env={**environment, "SOURCE_DATE_EPOCH": "1700000000"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return folder, done.stdout, done.stderr
 
 
-def test_a_users_own_labels_as_many_as_there_are_are_learnt_and_served(trained):
+@pytest.fixture(scope="module")
+def trained(session):
+    return session[0]
+
+
+def test_train_prints_epochs_labels_and_next_steps(session):
+    """The output is a table of epochs, one of labels, what was measured, and the commands that come next."""
+    folder, output, errors = session
+    lines = output.splitlines()
+    assert errors == ""
+    assert lines[0] == "fruit: 120 texts; labels red (40), yellow (40), 青 (40)"
+    assert lines[2] == "network   epoch  train_loss  val_loss  val_acc"
+    assert [line.split()[:2] for line in lines[3:5]] == [["candor", "1"], ["baseline", lines[4].split()[1]]]
+    assert lines[6:8] == ["validation split, 12 texts", "label      support  precision  recall      f1"]
+    assert [line.split()[:2] for line in lines[8:11]] == [["red", "4"], ["yellow", "4"], ["青", "4"]]
+    assert lines[11].startswith("macro avg       12")
+    assert lines[13] == "accuracy     100.00% (95% interval 75.75% to 100.00%)"
+    assert f"bundle       {folder / 'bundle'} ({Bundle.open(folder / 'bundle').digest[:12]})" in lines
+    assert lines[-4:] == [
+        "next:",
+        f"  candor use {folder / 'bundle'}",
+        f"  candor serve --model {folder / 'bundle'}",
+        f"  candor score FILE --model {folder / 'bundle'}",
+    ]
+
+
+def test_train_own_labels_are_served(trained):
+    """A user's own labels, as many as there are, are learnt and served."""
     classifier = Classifier.load(trained / "bundle")
     assert classifier.bundle.labels == tuple(sorted(FRUIT))
     found = classifier.predict(["a lemon and a banana", "ruby of tomato", "海 near 青空"])
     assert [prediction.label for prediction in found] == ["yellow", "red", "青"]
 
 
-def test_the_bundle_describes_itself(trained):
+def test_bundle_describes_itself(trained):
     model = Bundle.open(trained / "bundle").model
     assert model["created"] == "2023-11-14T22:13:20+00:00"
     assert model["data"]["texts"] == 120
@@ -75,19 +119,21 @@ def test_the_bundle_describes_itself(trained):
     assert model["metrics"]["parity"]["labels_agree"] >= 0.999
 
 
-def test_the_report_has_both_networks_their_intervals_and_pictures(trained):
-    report = json.loads((trained / "report/report.json").read_text())
+def test_report_has_both_networks_and_pictures(trained):
+    """The report has both networks, their intervals and pictures."""
+    report = json.loads((trained / "bundle-report/report.json").read_text())
     for network in ("ours", "baseline"):
         accuracy = report["metrics"]["validation"][network]["all"]["accuracy"]
         assert 0 <= accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
     assert report["history"].keys() == {"ours", "baseline"}
     assert report["cost"]["seconds"] > 0
-    pictures = {path.stem for path in (trained / "report").glob("*.png")}
+    pictures = {path.stem for path in (trained / "bundle-report").glob("*.png")}
     assert pictures >= {"learning_curve", "roc", "precision_recall", "score_histogram", "confusion_matrix"}
-    assert all((trained / f"report/{name}.png").read_bytes().startswith(b"\x89PNG") for name in pictures)
+    assert all((trained / f"bundle-report/{name}.png").read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
-def test_the_same_seed_gives_the_same_bundle_and_another_seed_another(trained, table, tmp_path, monkeypatch):
+def test_train_seed_decides_the_bundle(trained, table, tmp_path, monkeypatch):
+    """The same seed gives the same bundle, and another seed another one."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     digests = {}
     for seed in ("1", "2"):
@@ -99,62 +145,80 @@ def test_the_same_seed_gives_the_same_bundle_and_another_seed_another(trained, t
 
 
 BAD = {
-    "no such file": (None, "fruit.csv"),
-    "an empty file": ("", "fruit.csv"),
-    "a header only": ("body,colour\n", "fruit.csv"),
-    "a missing column": ("text,colour\na,b\n", "body"),
-    "one label": ("body,colour\na,red\nb,red\n", "label"),
-    "a label with one row": ("body,colour\na,red\nb,red\nc,blue\n", "blue"),
-    "not UTF-8": (b"body,colour\n\xff,red\n", "UTF-8"),
-    "a row cut short": ("body,colour\na,red\nb\n", "row"),
+    "no such file": (None, "{} does not exist", ""),
+    "an empty file": ("", "{} is empty", "it needs a text and a label in each row, and at least two labels"),
+    "a header only": (
+        "body,colour\n",
+        "{} is empty",
+        "it needs a text and a label in each row, and at least two labels",
+    ),
+    "a missing column": (
+        "text,colour\na,b\n",
+        "fruit.csv: no column named 'body'; its columns are 'text', 'colour'",
+        "pass --text-column NAME (make: TEXT=NAME)",
+    ),
+    "one label": ("body,colour\na,red\nb,red\n", "{} has one label only", "a classifier needs at least two"),
+    "a label with one row": (
+        "body,colour\na,red\nb,red\nc,blue\n",
+        "{}: label 'blue' has 1 row",
+        "each label needs two different texts, so that one can be held out",
+    ),
+    "not UTF-8": (
+        b"body,colour\n\xff,red\n",
+        "fruit.csv: line 2 is not valid Unicode in the file's encoding",
+        "save the file as UTF-8",
+    ),
+    "a row cut short": (
+        "body,colour\na,red\nb\n",
+        "fruit.csv: line 3 has 1 cell, the header 2",
+        "quote cells that hold a comma or a line end",
+    ),
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_bad_data_is_one_clear_line_and_leaves_the_old_bundle(case, trained, tmp_path, capsys):
-    content, word = BAD[case]
+@pytest.mark.parametrize(("content", "error", "hint"), BAD.values(), ids=BAD)
+def test_train_bad_data_keeps_old_bundle(content, error, hint, trained, tmp_path, capsys):
+    """Bad data is one clear error, and leaves the old bundle."""
     data = tmp_path / "fruit.csv"
     if content is not None:
         data.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = Bundle.open(trained / "bundle").digest
     assert train(data, trained) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert word in said
+    assert capsys.readouterr().err == f"error: {error.format(data)}\n" + (f"hint: {hint}\n" if hint else "")
     assert Bundle.open(trained / "bundle").digest == before
-    assert sorted(path.name for path in trained.iterdir()) == ["bundle", "report"]
+    assert sorted(path.name for path in trained.iterdir()) == ["bundle", "bundle-report"]
 
 
-def test_a_golden_case_that_the_model_gets_wrong_stops_the_export(trained, table, tmp_path, capsys):
+def test_train_wrong_golden_case_keeps_old_bundle(trained, table, tmp_path, capsys):
+    """A golden case that the model gets wrong stops the export."""
     golden = tmp_path / "golden.jsonl"
     before = Bundle.open(trained / "bundle").digest
     golden.write_text('{"text": "a lemon and a banana", "label": "red"}\n')
     assert train(table, trained, "--golden", str(golden)) == 2
-    assert "golden case 1" in capsys.readouterr().err
+    assert capsys.readouterr().err == "error: golden case 1, whose label is red, is predicted as yellow\n"
     assert Bundle.open(trained / "bundle").digest == before
     golden.write_text('{"text": "a lemon and a banana", "label": "yellow"}\n')
     (tmp_path / "right").mkdir()
     assert train(table, tmp_path / "right", "--golden", str(golden)) == 0
 
 
-def test_ctrl_c_leaves_the_old_bundle_and_no_traceback(trained, table):
+def test_train_ctrl_c_keeps_old_bundle(trained, table, environment):
+    """Ctrl-C ends with one line and status 130, and leaves the old bundle."""
     before = Bundle.open(trained / "bundle").digest
-    columns = ["--text-column", "body", "--label-column", "colour"]
-    command = [sys.executable, "-m", "training.train", "--data", table, *columns, "--bundle", trained / "bundle"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "layers/serving"), "PYTHONUNBUFFERED": "1"}
+    places = ["--bundle", trained / "bundle", "--report", trained / "bundle-report"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    command += ["--report", trained / "report"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=heed, **pipes)
-    while "5/7" not in process.stdout.readline():
-        assert process.poll() is None
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
-    assert "is as it was" in said
-    assert "Traceback" not in said
+    process = subprocess.Popen([*COMMAND, table, *COLUMNS, *places], env=environment, preexec_fn=heed, **pipes)
+    try:
+        while "network" not in process.stdout.readline():
+            assert process.poll() is None
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert (process.returncode, errors) == (130, f"error: interrupted; {trained / 'bundle'} is as it was\n")
     assert Bundle.open(trained / "bundle").digest == before
-    assert sorted(path.name for path in trained.iterdir()) == ["bundle", "report"]
+    assert sorted(path.name for path in trained.iterdir()) == ["bundle", "bundle-report"]
 
 
 @pytest.fixture(scope="module")
@@ -162,67 +226,70 @@ def network():
     featuriser = Featuriser()
     texts, labels = zip(*rows(10), strict=True)
     weights = np.eye(3)[[sorted(FRUIT).index(label) for label in labels]]
-    labelled = fit.Labelled(Corpus.of(texts, featuriser), weights)
-    made, _ = fit.learn(labelled, None, labelled, featuriser, fit.Recipe(), seed=3)
-    return made, featuriser, labelled.corpus
+    labelled = fit.LabelledCorpus(Corpus.of(texts, featuriser), weights)
+    trained_network, _ = fit.train_model(labelled, None, labelled, featuriser, fit.TrainingConfig(), seed=3)
+    return trained_network, featuriser, labelled.corpus
 
 
-def test_the_exported_model_says_what_the_keras_model_says(network):
-    made, featuriser, corpus = network
-    full = fit.softmax(fit.logits(made, corpus, featuriser))
-    small = Deployed(to_tflite(made), featuriser)(corpus)
-    assert deploy.parity(full, small)["max_probability_difference"] <= 0.01
-    with pytest.raises(deploy.ExportError, match="agree on"):
-        deploy.parity(full, small[:, ::-1])
+def test_export_agrees_with_keras(network):
+    trained_network, featuriser, corpus = network
+    full = fit.softmax(fit.predict_logits(trained_network, corpus, featuriser))
+    small = Exported(to_tflite(trained_network), featuriser)(corpus)
+    assert bundle_files.parity(full, small)["max_probability_difference"] <= 0.01
+    with pytest.raises(bundle_files.ExportError, match="agree on"):
+        bundle_files.parity(full, small[:, ::-1])
 
 
-def test_cooling_divides_every_logit_and_a_temperature_is_found_again(network):
-    made, featuriser, corpus = network
-    before = fit.logits(made, corpus, featuriser)
-    made.cool(2.0)
-    assert fit.logits(made, corpus, featuriser) == pytest.approx(before / 2, abs=1e-5)
-    made.cool(0.5)
+def test_temperature_is_applied_and_fitted(network):
+    """Applying a temperature divides every logit, and fitting finds it again."""
+    trained_network, featuriser, corpus = network
+    before = fit.predict_logits(trained_network, corpus, featuriser)
+    trained_network.apply_temperature(2.0)
+    assert fit.predict_logits(trained_network, corpus, featuriser) == pytest.approx(before / 2, abs=1e-5)
+    trained_network.apply_temperature(0.5)
     random = np.random.default_rng(1)
     logits = random.normal(size=(20_000, 3))
     targets = (fit.softmax(logits).cumsum(axis=1) < random.random((20_000, 1))).sum(axis=1)
-    assert fit.temperature(logits * 1.7, targets) == pytest.approx(1.7, rel=0.05)
+    assert fit.fit_temperature(logits * 1.7, targets) == pytest.approx(1.7, rel=0.05)
 
 
-def test_corpus_gives_the_features_that_the_featuriser_gives():
+def test_corpus_take_equals_featuriser():
     featuriser = Featuriser()
     texts = [text for text, _ in rows(200)] + ["", "one", ""]
     corpus, index = Corpus.of(texts, featuriser), np.array([5, 602, 0, 600, 601, 300])
-    for taken, made in zip(corpus.take(index), featuriser([texts[i] for i in index]), strict=True):
-        assert taken.tolist() == made.tolist()
+    for taken, expected in zip(corpus.take(index), featuriser([texts[i] for i in index]), strict=True):
+        assert taken.tolist() == expected.tolist()
 
 
-def test_priors_favour_the_label_whose_texts_hold_a_word():
+def test_log_count_ratios_favour_the_words_label():
+    """A ratio favours the label whose texts hold the word."""
     featuriser = Featuriser()
     corpus = Corpus.of(["good film", "good plot", "bad film", "bad plot"], featuriser)
-    scales = priors(corpus, np.eye(2)[[1, 1, 0, 0]], featuriser).unigrams[:, 0]
+    scales = log_count_ratios(corpus, np.eye(2)[[1, 1, 0, 0]], featuriser).unigrams[:, 0]
     good, bad, film = (scales[featuriser([word]).unigrams[0]] for word in ("good", "bad", "film"))
     assert good > 0 > bad
     assert film == pytest.approx(0, abs=1e-6)
 
 
-def test_pinning_needs_exactly_one_place(tmp_path):
+def test_pin_needs_exactly_one_place(tmp_path):
     template = tmp_path / "template.yaml"
     template.write_text(f'A: 1\nBUNDLE_DIGEST: "{"0" * 64}"\n')
-    deploy.pin(template, "f" * 64)
+    pin(template, "f" * 64)
     assert template.read_text() == f'A: 1\nBUNDLE_DIGEST: "{"f" * 64}"\n'
     assert list(tmp_path.iterdir()) == [template]
     template.write_text("A: 1\n")
-    with pytest.raises(deploy.ExportError, match="BUNDLE_DIGEST"):
-        deploy.pin(template, "f" * 64)
+    with pytest.raises(InstallError, match="BUNDLE_DIGEST"):
+        pin(template, "f" * 64)
 
 
-def test_the_card_shows_the_heaviest_words_and_none_that_few_texts_hold():
+def test_strongest_ngrams_hide_rare_words():
+    """The heaviest words are listed, but none that few texts hold."""
     featuriser = Featuriser()
     texts = ["the cherry seen of late"] * 60 + ["a lemon near me"] * 60 + ["a secret of the ruby"] * 49
     weights = np.eye(2)[[0] * 60 + [1] * 60 + [0] * 49]
-    labelled = fit.Labelled(Corpus.of(texts, featuriser), weights)
-    made, _ = fit.learn(labelled, None, labelled, featuriser, fit.Recipe(), seed=3)
-    found = strongest(made, texts, ("red", "yellow"))
+    labelled = fit.LabelledCorpus(Corpus.of(texts, featuriser), weights)
+    trained_network, _ = fit.train_model(labelled, None, labelled, featuriser, fit.TrainingConfig(), seed=3)
+    found = strongest_ngrams(trained_network, texts, ("red", "yellow"))
     shown = {label: {each["ngram"] for each in grams} for label, grams in found.items()}
     assert {"cherry", "the cherry"} <= shown["red"]
     assert {"lemon", "a lemon"} <= shown["yellow"]
@@ -230,10 +297,10 @@ def test_the_card_shows_the_heaviest_words_and_none_that_few_texts_hold():
     assert all(each["texts"] >= 50 for grams in found.values() for each in grams)
 
 
-def test_the_report_says_what_the_temperature_and_deciding_less_often_buy(trained):
+def test_report_has_calibration_and_coverage(trained):
     decisions = json.loads((trained / "bundle/metrics.json").read_text())["decisions"]
     assert 1 / 3 <= decisions["min_confidence"] <= 1
     found = decisions["validation"]
     assert found["after"]["ece"]["low"] <= found["after"]["ece"]["high"]
     assert found["coverage"][0]["coverage"] == 1.0
-    assert {"reliability", "coverage"} <= {path.stem for path in (trained / "report").glob("*.png")}
+    assert {"reliability", "coverage"} <= {path.stem for path in (trained / "bundle-report").glob("*.png")}

@@ -1,43 +1,43 @@
-"""Every error of Candor's own.
+"""Every exception that Candor raises by design.
 
 CandorError
-├── BundleError       the model's files are missing, damaged, or not the ones that were deployed
-├── InterpreterError  no TensorFlow Lite runtime is installed, or it refuses the model
-├── InternalError     anything unforeseen, by its kind and place alone
-├── RowsError         (candor.rows) a file of texts that cannot be read as a whole, whatever is tried
-├── JobError          a batch job that cannot go on
+├── BundleError            the model bundle is missing, damaged, or not the one that was deployed
+├── InterpreterError       no TensorFlow Lite runtime is installed, or it refuses the model
+├── InternalError          unexpected exception, reported by type and source line only
+├── RowsError              (candor.batch.rows) the file cannot be read; trying again will not help
+├── JobError               a batch job cannot continue
 │   ├── EventError         the event does not ask for a job
-│   ├── ModelChangedError  the job was planned with another model
-│   ├── ConflictError      there are other bytes where this job's would go
-│   └── OutOfTimeError     stopped before the clock did; try again
-└── StorageError      an object that cannot be read or written
-    ├── UnavailableError   for now; try again
-    ├── MissingError       there is no such object
-    ├── ChangedError       it is no longer the object that was asked for
-    └── DeniedError        access, or the key that it is encrypted with, is denied
+│   ├── ModelChangedError  the job was planned with a different model
+│   ├── ConflictError      an object exists with different content from what this job would write
+│   └── OutOfTimeError     stopped before the Lambda timeout; retry with smaller chunks
+└── StorageError           an object cannot be read or written
+    ├── UnavailableError   transient storage failure; retry
+    ├── MissingError       the object does not exist
+    ├── ChangedError       the object was replaced after it was first read
+    └── DeniedError        the caller lacks a permission on the object or on its encryption key
 
-No message ever carries a caller's text.
+No message contains a caller's text. The state machine (functions/batch.asl.json) retries by the names of these classes.
 """
 
 
 class CandorError(Exception):
-    """The root of the tree."""
+    """Base class of every exception in this tree."""
 
 
 class BundleError(CandorError):
-    """The model's files are missing, damaged, or not the ones that were deployed."""
+    """The model bundle is missing, damaged, or not the one that was deployed."""
 
 
 class InterpreterError(CandorError):
-    """No TensorFlow Lite runtime is installed, or the one that is refuses the model."""
+    """No TensorFlow Lite runtime is installed, or it refuses the model."""
 
 
 class InternalError(CandorError):
-    """Anything unforeseen, by its kind and place alone."""
+    """Unexpected exception, reported by type and source line only."""
 
 
 class JobError(CandorError):
-    """A batch job that cannot go on."""
+    """A batch job cannot continue."""
 
 
 class EventError(JobError):
@@ -45,32 +45,32 @@ class EventError(JobError):
 
 
 class ModelChangedError(JobError):
-    """The job was planned with another model than the one that is here."""
+    """The job was planned with a different model."""
 
 
 class ConflictError(JobError):
-    """There are other bytes where this job's would go."""
+    """An object exists with different content from what this job would write."""
 
 
 class OutOfTimeError(JobError):
-    """Stopped before the clock did; try again."""
+    """Stopped before the Lambda timeout; retry with smaller chunks."""
 
 
 class StorageError(CandorError):
-    """An object that cannot be read or written."""
+    """An object cannot be read or written."""
 
 
 class UnavailableError(StorageError):
-    """For now; try again."""
+    """Transient storage failure; retry."""
 
 
 class MissingError(StorageError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class ChangedError(StorageError):
-    """It is no longer the object that was asked for."""
+    """The object was replaced after it was first read."""
 
 
 class DeniedError(StorageError):
-    """Access, or the key that the object is encrypted with, is denied."""
+    """The caller lacks a permission on the object or on its encryption key."""

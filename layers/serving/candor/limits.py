@@ -1,7 +1,28 @@
-"""What a caller may send. Served at /v1/model, and named in each error that refuses more."""
+"""Limits that a caller can meet, each with its unit and its reason.
 
-MAX_TEXT_BYTES = 20_000  # UTF-8; the longest IMDB review has 12,988, Amazon Comprehend refuses over 5,000
-MAX_DOCUMENTS = 100
-MAX_EXPLAINED = 10  # documents a request
-MAX_BODY_BYTES = 1_000_000
-MAX_ID_LENGTH = 100  # characters
+Every other module imports its limits from here. GET /v1/model publishes those of texts and requests, and an error that
+refuses a value names the limit it exceeds.
+"""
+
+# One document.
+MAX_TEXT_BYTES = 20_000  # bytes of UTF-8; IMDB's longest review has 12,988, Amazon Comprehend refuses more than 5,000
+MAX_ID_LENGTH = 100  # characters of a document's id, which its result repeats
+
+# One request to the API.
+MAX_DOCUMENTS = 100  # documents of a batch: they fit one pass of the model, which takes 128 texts
+MAX_EXPLAINED = 10  # explained documents of a batch: an explanation takes several times as long as a prediction
+MAX_BODY_BYTES = 1_000_000  # bytes of the body: room for MAX_DOCUMENTS documents of 10,000 bytes each
+MAX_JSON_DEPTH = 32  # nested arrays and objects of the body: a valid request has 3, and Python's parser recurses
+MAX_GATEWAY_BYTES = 10_000_000  # bytes of a body that API Gateway, and the development server like it, hands on
+
+# One file of texts.
+MAX_LINE_BYTES = 1_000_000  # bytes of a line, or of a CSV record with quoted line ends: a whole one is held in memory
+MAX_UNPACKED = 200  # times its size that a gzip file may unpack to: English text takes 3, a gzip bomb 1,000
+ALWAYS_UNPACKED = 64 << 20  # bytes that a gzip file may unpack to whatever its ratio: short ones may be all of a kind
+MAX_SHOWN_NAME = 30  # characters of a column or label in a message: longer ones may be texts in the wrong place
+MAX_SHOWN_NAMES = 20  # columns that a message lists
+MAX_INPUT_BYTES = 40 * 10**9  # bytes of an object in the inbox: one function can read as many in its 15 minutes
+
+# One part of the results, which ends with the record that reaches either number.
+CHUNK_ROWS = 20_000  # rows, the default of `--rows` and BatchChunkRows: scored in far less than a function's 4 minutes
+CHUNK_BYTES = 16 << 20  # bytes of input: long texts reach them before CHUNK_ROWS, and parts stay of similar size

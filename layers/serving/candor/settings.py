@@ -1,36 +1,51 @@
-"""The environment, read once."""
+"""Configuration from environment variables, read once into a frozen object."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from candor.limits import CHUNK_ROWS
+
 
 @dataclass(frozen=True)
 class Settings:
-    bundle: Path
-    """BUNDLE_PATH, the folder of the model bundle; the model layer puts it at /opt/bundle."""
-    bundle_digest: str
-    """BUNDLE_DIGEST, the SHA-256 of the bundle's manifest, in hex; empty: any intact bundle will do."""
+    """Configuration of a Lambda function. template.yaml sets the variables.
 
-    results: str = ""
-    """RESULTS_BUCKET, where batch jobs write."""
+    Example:
+        >>> Settings.from_environ({"MIN_CONFIDENCE": "0.8", "EXPLAIN": "true"}).min_confidence
+        0.8
+    """
+
+    bundle: Path
+    """BUNDLE_PATH: folder of the model bundle (default: /opt/bundle, where the model layer unpacks it)."""
+    bundle_digest: str
+    """BUNDLE_DIGEST: SHA-256 (hex) of the bundle's manifest. Empty (the default) accepts any intact bundle."""
+
+    results_bucket: str = ""
+    """RESULTS_BUCKET: name of the bucket that batch jobs write to."""
     text_column: str = "text"
-    """TEXT_COLUMN and ID_COLUMN, the names of a batch file's columns."""
+    """TEXT_COLUMN: name of the column with the texts in a batch file."""
     id_column: str = "id"
+    """ID_COLUMN: name of the column with the ids in a batch file."""
     min_confidence: float | None = None
-    """MIN_CONFIDENCE of a batch decision; empty: the model's own."""
+    """MIN_CONFIDENCE: probability below which a batch decision is "uncertain" (default: the model's own)."""
     explain: bool = False
-    """EXPLAIN, whether batch results hold attributions: "true" or anything else."""
+    """EXPLAIN=true adds attributions to batch results (default: off)."""
     redact: bool = True
-    """REDACT, whether the model sees batch texts redacted: "false" or anything else."""
-    text: str = ""
-    """WITH_TEXT, the mode of candor.redact in which batch results repeat the text; empty: they don't."""
-    chunk_rows: int = 20_000
-    """CHUNK_ROWS of a part, at most."""
+    """REDACT=false lets the model see unredacted batch texts (default: redacted)."""
+    with_text: str = ""
+    """WITH_TEXT: "replace" or "mask" repeats the redacted text in batch results (default: no text)."""
+    chunk_rows: int = CHUNK_ROWS
+    """CHUNK_ROWS: maximum rows per part of the results."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings from environment variables.
+
+        Raises:
+            ValueError: MIN_CONFIDENCE or CHUNK_ROWS is not a number.
+        """
         return cls(
             Path(environ.get("BUNDLE_PATH", "/opt/bundle")),
             environ.get("BUNDLE_DIGEST", ""),
@@ -41,5 +56,5 @@ class Settings:
             environ.get("EXPLAIN") == "true",
             environ.get("REDACT") != "false",
             environ.get("WITH_TEXT", ""),
-            int(environ.get("CHUNK_ROWS", "20000")),
+            int(environ.get("CHUNK_ROWS", CHUNK_ROWS)),
         )

@@ -1,7 +1,7 @@
-"""Where files lie and results go: a bucket, or a folder that behaves like one. The only module that imports boto3.
+"""Storage of inputs and results: an S3 bucket, or a folder that behaves like one.
 
-Both create an object whole or not at all, and only where there is none. What is worth another try is tried again here,
-a few times; then it is an UnavailableError, and for whoever called to try.
+Both create an object whole or not at all, and only if it is absent. S3 retries transient failures a few times and then
+raises UnavailableError. This is the only module that imports boto3.
 """
 
 import hashlib
@@ -18,107 +18,127 @@ from typing import IO, Any, NoReturn, Protocol, TypeVar
 from candor.errors import ChangedError, DeniedError, MissingError, StorageError, UnavailableError
 
 ATTEMPTS = 5
-FIRST_WAIT = 0.2  # seconds at most; doubles with each attempt
+FIRST_WAIT = 0.2  # seconds, the longest first wait; it doubles with each attempt
 BLOCK = 8 << 20  # bytes of one ranged read
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One version of one object: what is read is this or nothing."""
+    """One version of one object. Reads return its content or raise ChangedError."""
 
     bucket: str
+    """Empty for a folder."""
     key: str
     version: str
-    """Empty where the bucket keeps none."""
+    """Empty if the bucket keeps no versions."""
     etag: str
+    """S3's ETag; for a folder the SHA-256 (hex) of the content."""
     bytes: int
+    """Size of the content."""
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name, as a manifest holds them."""
         return asdict(self)
 
 
 class Store(Protocol):
-    """What a job needs of a bucket. Every method raises StorageError."""
+    """The operations that a job needs from a bucket. Each raises StorageError."""
 
     def source(self, key: str, version: str = "") -> Source:
-        """What lies there now, or lay there as that version."""
+        """Return the current version of an object, or the given one."""
 
     def blocks(self, source: Source, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Bytes [begin, end) of a source. Raises ChangedError as soon as it is no longer that one."""
+        """Yield bytes [begin, end) of a source. Raises ChangedError once the object is no longer that source."""
 
-    def get(self, key: str) -> bytes: ...
+    def get(self, key: str) -> bytes:
+        """Return the content of an object."""
 
     def lines(self, key: str) -> Iterator[bytes]:
-        """The lines of an object, with their ends."""
+        """Yield the lines of an object, line ends included."""
 
     def create(self, key: str, content: bytes | IO[bytes]) -> bool:
-        """Whether there is now such an object; False where there was one already, or maybe this very one."""
+        """Create an object if it is absent.
+
+        Returns:
+            True if this call created the object; False if it exists, possibly from an earlier attempt of this call.
+        """
 
     def digest(self, key: str) -> str | None:
-        """SHA-256 (hex) of what was created there; None if nothing was."""
+        """Return the SHA-256 (hex) of an object that create() wrote; None if there is no such object."""
 
 
 class Folder:
-    """A folder of the file system, as a bucket."""
+    """A folder of the file system with the operations of a bucket.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     folder = Folder(Path(path))
+        ...     folder.create("a.txt", b"one"), folder.create("a.txt", b"two"), folder.get("a.txt")
+        (True, False, b'one')
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._seen: dict[str, tuple[int, ...]] = {}
+        self._identities: dict[str, tuple[int, ...]] = {}
 
     def _path(self, key: str) -> Path:
         if key.startswith("/") or ".." in key.split("/") or "\0" in key:
-            raise MissingError("the key leads out of the folder")
+            raise MissingError("the key points outside the folder")
         return self.root / key
 
     def source(self, key: str, version: str = "") -> Source:
-        """The etag is the SHA-256 of the content, so a copy of a file is the same source."""
+        """Return the file as a source. Its ETag is the content's SHA-256, so a copy of a file is the same source."""
         with self._open(key) as file:
-            self._seen[key] = _identity(file)
+            self._identities[key] = _identity(file)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return Source("", key, "", digest, file.tell())
 
     def blocks(self, source: Source, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
-        if source.key not in self._seen and self.source(source.key) != source:
-            raise ChangedError("the file has changed")
+        """Yield bytes [begin, end) of a source. Raises ChangedError once the file is modified."""
+        if source.key not in self._identities and self.source(source.key) != source:
+            raise _changed(source.key)
         with self._open(source.key) as file:
             file.seek(begin)
             left = (source.bytes if end is None else end) - begin
             while left > 0 and (block := file.read(min(left, BLOCK))):
-                if _identity(file) != self._seen[source.key]:
-                    raise ChangedError("the file has changed")
+                if _identity(file) != self._identities[source.key]:
+                    raise _changed(source.key)
                 left -= len(block)
                 yield block
-            if left > 0 or _identity(file) != self._seen[source.key]:
-                raise ChangedError("the file has changed")
+            if left > 0 or _identity(file) != self._identities[source.key]:
+                raise _changed(source.key)
 
     def get(self, key: str) -> bytes:
+        """Return the content of a file."""
         with self._open(key) as file:
             return file.read()
 
     def lines(self, key: str) -> Iterator[bytes]:
+        """Yield the lines of a file, line ends included."""
         with self._open(key) as file:
             yield from file
 
     def create(self, key: str, content: bytes | IO[bytes]) -> bool:
-        """Written aside, then linked to its name, which only succeeds where there is none (POSIX link)."""
+        """Create a file if it is absent: write a temporary one, then link it to its name (POSIX link is atomic)."""
         path = self._path(key)
         if path.exists():
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 _copy(content, file)
                 os.fchmod(file.fileno(), 0o666 & ~_umask())
-            os.link(aside, path)
+            os.link(temporary, path)
         except FileExistsError:
             return False
         finally:
-            os.unlink(aside)  # noqa: PTH108
+            os.unlink(temporary)  # noqa: PTH108
         return True
 
     def digest(self, key: str) -> str | None:
+        """Return the SHA-256 (hex) of a file, or None if there is no such file."""
         try:
             with self._open(key) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
@@ -129,15 +149,19 @@ class Folder:
         try:
             return self._path(key).open("rb")
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise MissingError("there is no such file") from None
+            raise MissingError(f"{key} does not exist or is not a file") from None
         except PermissionError:
-            raise DeniedError("the file may not be read") from None
+            raise DeniedError(f"{key} cannot be read: permission denied") from None
 
 
 def _identity(file: IO[bytes]) -> tuple[int, ...]:
-    """What changes when a file does; cheaper than its digest."""
-    found = os.fstat(file.fileno())
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    """Return what a modification changes: device, inode, size and time. Cheaper than a digest."""
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _changed(key: str) -> ChangedError:
+    return ChangedError(f"{key} was modified while it was read; run the command again")
 
 
 def _umask() -> int:
@@ -157,120 +181,157 @@ def _copy(content: bytes | IO[bytes], file: IO[bytes]) -> None:
 
 # Amazon S3
 
-_PERHAPS_LATER = {  # "409: retry" is S3's own advice for a conditional write that meets another; botocore does not
+_TRANSIENT = {  # "409: retry" is S3's own advice for a conditional write that meets another; botocore does not retry it
     "500", "502", "503", "504", "409", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout",
     "Throttling", "RequestTimeTooSkewed", "ConditionalRequestConflict", "OperationAborted", "KMS.ThrottlingException",
     "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody",
 }  # fmt: skip
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket", "405", "MethodNotAllowed"}  # 405: a delete marker
 _CHANGED = {"412", "PreconditionFailed", "416", "InvalidRange"}
-_SHA256 = "sha256"  # the name of the metadata that holds it
+_FORBIDDEN = {"401", "403", "AccessDenied"}
+_SHA256 = "sha256"  # name of the object metadata that holds the digest
 
 
 class S3:
-    """A bucket. Reads name an ETag, and a version where there is one; writes ask that there be nothing yet."""
+    """An S3 bucket. Reads name an ETag, and a version if there is one; writes require that the object is absent.
+
+    Args:
+        bucket: The bucket's name.
+        client: A boto3 S3 client. Default: one that makes a single attempt per call, because this class retries.
+        sleep: Waits for a number of seconds between attempts.
+    """
 
     def __init__(self, bucket: str, client: Any = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self.bucket, self.client, self.sleep = bucket, client or _client(), sleep
 
     def source(self, key: str, version: str = "") -> Source:
-        found = self._try(lambda: self.client.head_object(Bucket=self.bucket, Key=key, **_versioned(version)))
-        version = version or found.get("VersionId", "")
+        """Return the current version of an object, or the given one."""
+        head = self._try(
+            "HeadObject", version, lambda: self.client.head_object(Bucket=self.bucket, Key=key, **_versioned(version))
+        )
+        version = version or head.get("VersionId", "")
         version = "" if version == "null" else version
-        return Source(self.bucket, key, version, found["ETag"].strip('"'), found["ContentLength"])
+        return Source(self.bucket, key, version, head["ETag"].strip('"'), head["ContentLength"])
 
     def blocks(self, source: Source, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield bytes [begin, end) of a source. Raises ChangedError once the object was replaced."""
         end = source.bytes if end is None else end
         for start in range(begin, end, BLOCK):
             yield self._range(source, start, min(start + BLOCK, end))
 
     def _range(self, source: Source, begin: int, end: int) -> bytes:
-        wanted = {"Range": f"bytes={begin}-{end - 1}", "IfMatch": f'"{source.etag}"', **_versioned(source.version)}
-        return self._read(source.key, **wanted)
+        conditions = {"Range": f"bytes={begin}-{end - 1}", "IfMatch": f'"{source.etag}"'}
+        return self._read(source.key, source.version, **conditions)
 
     def get(self, key: str) -> bytes:
+        """Return the content of an object."""
         return self._read(key)
 
-    def _read(self, key: str, **wanted: str) -> bytes:
-        """Whole, or read again: a body can end early, too."""
+    def _read(self, key: str, version: str = "", **conditions: str) -> bytes:
+        """Return a whole body. A connection can break after the headers, so a short body is read again."""
 
         def read() -> bytes:
-            found = self.client.get_object(Bucket=self.bucket, Key=key, **wanted)
-            body: bytes = found["Body"].read()
-            if len(body) != found["ContentLength"]:
-                raise UnavailableError("a read ended early")
+            answer = self.client.get_object(Bucket=self.bucket, Key=key, **conditions, **_versioned(version))
+            body: bytes = answer["Body"].read()
+            if len(body) != answer["ContentLength"]:
+                raise UnavailableError("the body ended early")
             return body
 
-        return self._try(read)
+        return self._try("GetObject", version, read)
 
     def lines(self, key: str) -> Iterator[bytes]:
-        held = b""
+        """Yield the lines of an object, line ends included."""
+        rest = b""
         for block in self.blocks(self.source(key)):
-            *whole, held = BytesIO(held + block).readlines() or [b""]
-            if held.endswith(b"\n"):
-                whole, held = [*whole, held], b""
+            *whole, rest = BytesIO(rest + block).readlines() or [b""]
+            if rest.endswith(b"\n"):
+                whole, rest = [*whole, rest], b""
             yield from whole
-        if held:
-            yield held
+        if rest:
+            yield rest
 
     def create(self, key: str, content: bytes | IO[bytes]) -> bool:
+        """Create an object if it is absent (If-None-Match), with its SHA-256 as metadata.
+
+        Returns:
+            True if this call created the object; False if it exists, possibly from an earlier attempt of this call.
+        """
         digest = sha256(content)
 
         def put() -> bool:
             stream = BytesIO(content) if isinstance(content, bytes) else content
             stream.seek(0)
-            facts = {"Metadata": {_SHA256: digest}, "IfNoneMatch": "*"}
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=stream, **facts)
+            options = {"Metadata": {_SHA256: digest}, "IfNoneMatch": "*"}
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=stream, **options)
             return True
 
         try:
-            return self._try(put)
-        except ChangedError:  # there is one; maybe ours, of an attempt whose answer was lost
+            return self._try("PutObject", "", put)
+        except ChangedError:  # it exists; an earlier attempt, whose answer was lost, may have created it
             return False
 
     def digest(self, key: str) -> str | None:
+        """Return the SHA-256 (hex) of an object that create() wrote; None if there is no such object."""
         try:
-            found = self._try(lambda: self.client.head_object(Bucket=self.bucket, Key=key))
+            head = self._try("HeadObject", "", lambda: self.client.head_object(Bucket=self.bucket, Key=key))
         except MissingError:
             return None
-        return str(found["Metadata"].get(_SHA256, ""))
+        return str(head["Metadata"].get(_SHA256, ""))
 
-    def _try(self, call: Callable[[], T]) -> T:
-        """Full jitter: Brooker 2015, "Exponential Backoff And Jitter"."""
-        last = ""
+    def _try(self, operation: str, version: str, call: Callable[[], T]) -> T:
+        """Call S3, with retries after transient failures.
+
+        Waits have full jitter: Brooker 2015, "Exponential Backoff And Jitter".
+        """
+        reason = ""
         for attempt in range(ATTEMPTS):
             try:
                 return call()
             except Exception as error:
-                last = _judged(error)
+                reason = self._transient_reason(error, operation, version)
             if attempt < ATTEMPTS - 1:
                 self.sleep(random.uniform(0, FIRST_WAIT * 2**attempt))
-        raise UnavailableError(f"S3 has not answered well in {ATTEMPTS} attempts; at last: {last}")
+        failed = f"S3 {operation} failed on bucket {self.bucket} in {ATTEMPTS} attempts"
+        raise UnavailableError(f"{failed}, the last with {reason}; try again later")
 
+    def _transient_reason(self, error: Exception, operation: str, version: str) -> str:
+        """Return a word for a transient failure. Raises StorageError for a permanent one, and unknown exceptions.
 
-def _judged(error: Exception) -> str:
-    """In a word, what was wrong, if another try is worth it. Messages are our own: S3's repeat what was sent."""
-    import botocore.exceptions as botocore
+        Messages are our own, because S3's repeat the request.
+        """
+        import botocore.exceptions as botocore
 
-    if isinstance(error, botocore.ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = str(error.response["ResponseMetadata"].get("HTTPStatusCode", ""))
-        if not {code, status} & _PERHAPS_LATER or code in _MISSING | _CHANGED:
-            _refuse(code, status)
-        return code or status
-    if isinstance(error, botocore.NoCredentialsError | botocore.ParamValidationError | botocore.NoRegionError):
-        raise DeniedError(f"S3 cannot be asked: {type(error).__name__}") from None
-    if not isinstance(error, StorageError | botocore.HTTPClientError | botocore.BotoCoreError | OSError):
-        raise error
-    return type(error).__name__
+        if isinstance(error, botocore.ClientError):
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            status = str(error.response["ResponseMetadata"].get("HTTPStatusCode", ""))
+            if not {code, status} & _TRANSIENT or code in _MISSING | _CHANGED:
+                self._refuse(code, status, operation, version)
+            return code or status
+        if isinstance(error, botocore.NoCredentialsError | botocore.ParamValidationError | botocore.NoRegionError):
+            failed = f"S3 {operation} was not sent to bucket {self.bucket} ({type(error).__name__})"
+            raise DeniedError(f"{failed}; check the credentials, the region and the bucket's name") from None
+        if not isinstance(error, StorageError | botocore.HTTPClientError | botocore.BotoCoreError | OSError):
+            raise error
+        return type(error).__name__
 
-
-def _refuse(code: str, status: str) -> NoReturn:
-    if {code, status} & _MISSING:
-        raise MissingError(f"S3 has no such object ({code})") from None
-    if {code, status} & _CHANGED:
-        raise ChangedError(f"S3 has another object there ({code})") from None
-    raise DeniedError(f"S3 refuses ({code or status})") from None  # access, KMS keys, and whatever trying won't mend
+    def _refuse(self, code: str, status: str, operation: str, version: str) -> NoReturn:
+        """Raise the StorageError of a permanent failure: what S3 refused, and the remedy."""
+        bucket, codes = self.bucket, {code, status}
+        if codes & _MISSING:
+            raise MissingError(f"S3 {operation}: no such object in bucket {bucket} ({code or status})") from None
+        if codes & _CHANGED:
+            replaced = f"S3 {operation}: the object in bucket {bucket} was replaced ({code or status})"
+            raise ChangedError(f"{replaced}; start a new job for the new object") from None
+        if code.startswith("KMS."):
+            action = "kms:GenerateDataKey" if operation == "PutObject" else "kms:Decrypt"
+            denied = f"S3 {operation} failed on bucket {bucket} ({code})"
+            raise DeniedError(f"{denied}; the bucket's key must be enabled, and the role needs {action}") from None
+        if codes & _FORBIDDEN:
+            read = "s3:GetObjectVersion" if version else "s3:GetObject"
+            action = "s3:PutObject" if operation == "PutObject" else read
+            denied = f"S3 {operation} denied on bucket {bucket}; the role needs {action}"
+            raise DeniedError(f"{denied} ({code or status})") from None
+        raise DeniedError(f"S3 {operation} refused on bucket {bucket} ({code or status})") from None
 
 
 def _versioned(version: str) -> dict[str, str]:
@@ -278,7 +339,12 @@ def _versioned(version: str) -> dict[str, str]:
 
 
 def sha256(content: bytes | IO[bytes]) -> str:
-    """Of all of it, in hex."""
+    """Return the SHA-256 (hex) of bytes, or of a whole file whatever its position.
+
+    Example:
+        >>> sha256(b"")[:16]
+        'e3b0c44298fc1c14'
+    """
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     content.seek(0)
@@ -292,6 +358,6 @@ def _client() -> Any:
     import boto3  # 120 ms of a cold start, which the API has no use for
     from botocore.config import Config
 
-    # One attempt: ours are the ones that count, and they know what a lost answer means.
+    # One attempt per call: S3._try retries, and knows what a lost answer means.
     once = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=5, read_timeout=30)
     return boto3.client("s3", config=once)

@@ -1,8 +1,14 @@
-"""Personal data found in text by rules and checksums, and masked: standard library only, time linear in the text.
+"""Find personal data in text by rules and checksums, and mask it. Standard library only, linear time.
 
-find(text) tells what is where, as code-point offsets of the caller's own text. redact(text) writes it over.
-Names of entities are Amazon Comprehend's, but for CN_RESIDENT_ID and API_KEY, which it has no name for.
-There is no named-entity model: a person's name is found only by the words around it.
+`find(text)` returns entities as code-point offsets of the caller's own text. `redact(text)` writes over them. Entity
+types have Amazon Comprehend's names, except CN_RESIDENT_ID and API_KEY, for which it has none. There is no named-entity
+model: a person's name is found only by the words around it.
+
+Example:
+    >>> find("write to jane@example.com")
+    [Entity(type='EMAIL', begin=9, end=25)]
+    >>> redact("write to jane@example.com").text
+    'write to [EMAIL]'
 """
 
 from candor.redact.entities import TYPES, Entity

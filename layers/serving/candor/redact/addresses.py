@@ -1,13 +1,13 @@
-"""Addresses of people and machines in networks: e-mail, handles, links, IP and MAC addresses, told by their form.
+"""Find network addresses by their form: e-mail addresses, user names, links, IP and MAC addresses.
 
-Each pattern starts with a sign, which is found at once, or with a set of characters; what stands before the sign is
-looked at only where what stands after it is right.
+Each pattern starts with a literal character or a set of characters, which the engine finds quickly. The text before
+that character is examined only where the text after it matches.
 """
 
 import ipaddress
 from collections.abc import Iterator
 
-from candor.redact.patterns import Find, compiled
+from candor.redact.patterns import Match, compiled
 
 # E-mail: within the limits of RFC 5321, 4.5.3.1.
 _LOCAL = r"[A-Za-z0-9\u00c0-\u024f!#$&'*+=?^`{|}~_.%/\-\x1e]"
@@ -17,33 +17,34 @@ _EMAIL = rf"@(?<={_LOCAL}@)(?:{_LABEL}\.){{1,8}}(?:[xX][nN]--[A-Za-z0-9\-]{{2,59
 _HANDLE = r"@(?<![A-Za-z0-9_.@/%+\-]@)[A-Za-z_][A-Za-z0-9_]{2,29}(?![A-Za-z0-9_@])"
 
 
-def emails(text: str) -> Iterator[Find]:
-    free = 0
+def emails(text: str) -> Iterator[Match]:
+    """Yield e-mail addresses of a normalised text."""
+    last_end = 0
     for match in compiled(_EMAIL).finditer(text) if "@" in text else ():
         at = match.start()
-        local = compiled(_LOCAL_BACKWARDS).match(text[max(free, at - 64) : at][::-1])
+        local = compiled(_LOCAL_BACKWARDS).match(text[max(last_end, at - 64) : at][::-1])
         begin = at - len(local[0].rstrip(".'/-=?&|")) if local else at
         if begin < at:
             yield "EMAIL", begin, match.end()
-            free = match.end()
+            last_end = match.end()
 
 
-def handles(text: str) -> Iterator[Find]:
+def handles(text: str) -> Iterator[Match]:
+    """Yield user names written as @name."""
     if "@" in text:
         yield from (("USERNAME", *match.span()) for match in compiled(_HANDLE).finditer(text))
 
 
-_REST = r"[^\s\0<>\"'，。；]"
+_LINK_CHARACTER = r"[^\s\0<>\"'，。；]"
 _URL = r"://(?<=[A-Za-z][A-Za-z]://)[^\s<>\"'，。；）]{3,2000}+"
 _SCHEME_BACKWARDS = r"(?:[sS]?[pP][tT][tT][hH]|[pP][tT][fF]|[hH][sS][sS]|[a-z]{2,12})"
-_WWW = (
-    rf"[wW](?<![A-Za-z0-9.@].)[wW]{{2}}\.[A-Za-z0-9\-]{{1,63}}(?:\.[A-Za-z0-9\-]{{1,63}}){{1,5}}(?:/{_REST}{{0,2000}})?"
-)
-_PATH = rf"\.(?:com|org|net|uk|de|cn|io)/{_REST}{{1,2000}}"
+_WWW = rf"[wW](?<![A-Za-z0-9.@].)[wW]{{2}}\.[A-Za-z0-9\-]{{1,63}}(?:\.[A-Za-z0-9\-]{{1,63}}){{1,5}}(?:/{_LINK_CHARACTER}{{0,2000}})?"
+_PATH = rf"\.(?:com|org|net|uk|de|cn|io)/{_LINK_CHARACTER}{{1,2000}}"
 _HOST_BACKWARDS = r"[a-z0-9\-]{1,63}(?:\.[a-z0-9\-]{1,63}){0,3}(?![A-Za-z0-9.@/\-])"
 
 
-def links(text: str) -> Iterator[Find]:
+def links(text: str) -> Iterator[Match]:
+    """Yield links with a scheme, and host names of common domains that are followed by a path."""
     for match in compiled(_URL).finditer(text):
         scheme = compiled(_SCHEME_BACKWARDS).match(text[max(0, match.start() - 12) : match.start()][::-1])
         if scheme:
@@ -54,54 +55,60 @@ def links(text: str) -> Iterator[Find]:
             yield "URL", match.start() - len(host[0]), match.end()
 
 
-def hosts(text: str) -> Iterator[Find]:
-    """Links that start with www."""
+def www_links(text: str) -> Iterator[Match]:
+    """Yield links that start with "www."."""
     yield from (("URL", *match.span()) for match in compiled(_WWW).finditer(text))
 
 
 _OCTET = r"(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9]))"
 _IPV4 = rf"[0-9](?<![0-9].)(?<![0-9]\..)[0-9]{{0,2}}+{_OCTET}{{3}}(?![0-9]|\.[0-9])"
-_DOTTED = r"\.[0-9]{1,3}\.[0-9]"
+_IPV4_HINT = r"\.[0-9]{1,3}\.[0-9]"
 _IPV6 = r"[0-9A-Fa-f:](?<![A-Za-z0-9:.].)[0-9A-Fa-f:]{1,38}[0-9.]{0,15}(?![A-Za-z0-9:])"
-_COLONS = r":[0-9A-Fa-f]{0,4}:"
-_PAIR = r"[:\-][0-9A-Fa-f]{2}[:\-]"
+_IPV6_HINT = r":[0-9A-Fa-f]{0,4}:"
+_MAC_HINT = r"[:\-][0-9A-Fa-f]{2}[:\-]"
 _MAC = r"[0-9A-Fa-f](?<![0-9A-Fa-f:\-].)[0-9A-Fa-f]([:\-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}(?![0-9A-Fa-f]|[:\-][0-9A-Fa-f])"
-_MAC_OF_FOURS = (
+_MAC_DOTTED = (
     r"\.[0-9A-Fa-f]{4}\.(?<=(?<![0-9A-Fa-f.])([0-9A-Fa-f]{4})\.[0-9A-Fa-f]{4}\.)[0-9A-Fa-f]{4}(?![0-9A-Fa-f.])"
 )
-_VERSION = r"(?i)(?:version|release|build|firmware|chapter|section|\bv\.?|\bver\.?|版本)[ :]{0,2}\Z"
+_VERSION_WORD = r"(?i)(?:version|release|build|firmware|chapter|section|\bv\.?|\bver\.?|版本)[ :]{0,2}\Z"
 
 
-def machines(text: str) -> Iterator[Find]:
-    if (text.count(":") > 4 or text.count("-") > 4) and compiled(_PAIR).search(text):
+def ip_and_mac_addresses(text: str) -> Iterator[Match]:
+    """Yield MAC, IPv4 and IPv6 addresses. Four dotted numbers after a word such as "version" are no address.
+
+    Example:
+        >>> list(ip_and_mac_addresses("version 1.2.3.4 on 192.168.1.1"))
+        [('IP_ADDRESS', 19, 30)]
+    """
+    if (text.count(":") > 4 or text.count("-") > 4) and compiled(_MAC_HINT).search(text):
         yield from (("MAC_ADDRESS", *match.span()) for match in compiled(_MAC).finditer(text))
-    for match in compiled(_MAC_OF_FOURS).finditer(text):
+    for match in compiled(_MAC_DOTTED).finditer(text):
         begin, end = match.start() - 4, match.end()
-        found = text[begin:end].replace(".", "")
-        if not found.isdigit() and not found.isalpha():
+        digits = text[begin:end].replace(".", "")
+        if not digits.isdigit() and not digits.isalpha():
             yield "MAC_ADDRESS", begin, end
-    for match in compiled(_IPV4).finditer(text) if compiled(_DOTTED).search(text) else ():
+    for match in compiled(_IPV4).finditer(text) if compiled(_IPV4_HINT).search(text) else ():
         begin = match.start()
-        if _is_ipv4(match[0]) and not compiled(_VERSION).search(text, max(0, begin - 12), begin):
+        if _is_ipv4(match[0]) and not compiled(_VERSION_WORD).search(text, max(0, begin - 12), begin):
             yield "IP_ADDRESS", *match.span()
-    for match in compiled(_IPV6).finditer(text) if compiled(_COLONS).search(text) else ():
-        found = match[0].rstrip(".")
-        if _is_ipv6(found):
-            yield "IP_ADDRESS", match.start(), match.start() + len(found)
+    for match in compiled(_IPV6).finditer(text) if compiled(_IPV6_HINT).search(text) else ():
+        address = match[0].rstrip(".")
+        if _is_ipv6(address):
+            yield "IP_ADDRESS", match.start(), match.start() + len(address)
 
 
-def _is_ipv4(found: str) -> bool:
-    return all(part == "0" or (part[0] != "0" and int(part) < 256) for part in found.split("."))
+def _is_ipv4(address: str) -> bool:
+    return all(part == "0" or (part[0] != "0" and int(part) < 256) for part in address.split("."))
 
 
-def _is_ipv6(found: str) -> bool:
-    """RFC 4291, section 2.2. What is plainly none is told without an exception, which costs more than all the rest."""
-    if len(found) < 3 or not any(c.isdigit() for c in found):  # "a::b" is none that anyone writes
+def _is_ipv6(address: str) -> bool:
+    """Validate an IPv6 address (RFC 4291, section 2.2). Cheap checks come first: an exception costs more than all."""
+    if len(address) < 3 or not any(c.isdigit() for c in address):  # nobody writes an address such as "a::b"
         return False
-    if found.count("::") > 1 or ":::" in found or ("::" not in found and found.count(":") < 6):
+    if address.count("::") > 1 or ":::" in address or ("::" not in address and address.count(":") < 6):
         return False
     try:
-        ipaddress.IPv6Address(found)
+        ipaddress.IPv6Address(address)
     except ValueError:
         return False
     return True

@@ -1,4 +1,7 @@
-"""Checksums and ranges, each from its public specification. Values come compact: no separators."""
+"""Validate numbers by the checksums and ranges of their public specifications.
+
+All values are compact: digits (and letters) without separators.
+"""
 
 import re
 from datetime import date
@@ -6,8 +9,6 @@ from datetime import date
 _DOUBLED = bytes(
     (2 * (byte - 48)) // 10 + (2 * (byte - 48)) % 10 + 48 if 48 <= byte < 58 else 48 for byte in range(256)
 )
-_PLAIN = bytes(octet - 48 if 48 <= octet < 58 else 0 for octet in range(256))
-# Length of an IBAN by country: SWIFT, IBAN Registry.
 IBAN_LENGTHS = {
     country: int(length)
     for length, countries in (
@@ -35,9 +36,10 @@ IBAN_LENGTHS = {
     )
     for country in countries.split(",")
 }
-_VALUES = {ord(letter): str(ord(letter) - 55) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-# Issuers' ranges (ISO/IEC 7812) as first digits, and the lengths, of cards that are in use.
-_ISSUERS = (
+"""Length of an IBAN by country code (SWIFT, IBAN Registry)."""
+_LETTER_VALUES = {ord(letter): str(ord(letter) - 55) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+# Issuer identification numbers (ISO/IEC 7812) of cards in use: first digits, and lengths of the cards.
+_IIN_RANGES = (
     ("4", (13, 16, 19)),  # Visa
     ("5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720", (16,)),  # Mastercard
     ("3[47]", (15,)),  # American Express
@@ -48,14 +50,15 @@ _ISSUERS = (
     ("5[0678]|6", (13, 14, 15, 16, 17, 18, 19)),  # Maestro, RuPay, Verve
     ("9792", (16,)),  # Troy
 )
-_ISSUED = {
-    length: re.compile("|".join(first for first, lengths in _ISSUERS if length in lengths)) for length in range(13, 20)
+_IIN_PATTERNS = {
+    length: re.compile("|".join(first for first, lengths in _IIN_RANGES if length in lengths))
+    for length in range(13, 20)
 }
-FIRSTS = {
-    length: bytes({ord(start[0]) for first, lengths in _ISSUERS if length in lengths for start in first.split("|")})
-    for length in _ISSUED
+IIN_FIRST_DIGITS = {
+    length: bytes({ord(start[0]) for first, lengths in _IIN_RANGES if length in lengths for start in first.split("|")})
+    for length in _IIN_PATTERNS
 }
-"""First digits of cards by length."""
+"""ASCII codes of the first digits that cards of a length may have, by length."""
 _PROVINCES = frozenset(
     [
         "11",
@@ -99,10 +102,10 @@ PROVINCE_DIGITS = {
     first.encode(): "".join(province[1] for province in sorted(_PROVINCES) if province[0] == first).encode()
     for first in sorted({province[0] for province in _PROVINCES})
 }
-"""First digits of provinces, and for each the second ones."""
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-# Digits that follow a country code, fewest and most: ITU-T E.164 and the national plans; any other code has 6 to 11.
-_CODES = {
+"""Second digits of province codes, by first digit, as ASCII."""
+_RESIDENT_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+# Minimum and maximum number of digits after a calling code: ITU-T E.164 and national plans. Any other code has 6 to 11.
+_CALLING_CODES = {
     "1": (10, 10), "7": (10, 10), "20": (8, 10), "27": (9, 9), "30": (10, 10), "31": (9, 9), "32": (8, 9), "33": (9, 9),
     "34": (9, 9), "36": (8, 9), "39": (6, 12), "40": (9, 9), "41": (9, 9), "43": (7, 13), "44": (9, 10), "45": (8, 8),
     "46": (7, 10), "47": (8, 8), "48": (9, 9), "49": (6, 12), "51": (8, 9), "52": (10, 11), "53": (6, 8), "54": (10, 11),
@@ -110,59 +113,82 @@ _CODES = {
     "63": (8, 10), "64": (8, 10), "65": (8, 8), "66": (8, 9), "81": (9, 10), "82": (8, 11), "84": (9, 10), "86": (9, 11),
     "90": (10, 10), "91": (10, 10), "92": (9, 10), "93": (9, 9), "94": (9, 9), "95": (7, 10), "98": (10, 10),
 }  # fmt: skip
-_THREE = re.compile(
+_THREE_DIGIT_CODES = re.compile(
     r"2[1-69][0-9]|27[0-9]|28[0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[789][0-9]|8[05789][0-9]|9[679][0-9]"
 )
 
 
 def luhn(digits: str) -> bool:
-    """ISO/IEC 7812-1, annex B.
+    """Return True if the digits pass the Luhn check (ISO/IEC 7812-1, annex B).
 
-    >>> luhn("4111111111111111"), luhn("4111111111111112")
-    (True, False)
+    Example:
+        >>> luhn("4111111111111111"), luhn("4111111111111112")
+        (True, False)
     """
     octets = digits.encode()
     return (sum(octets[::-1][::2]) + sum(octets[::-1][1::2].translate(_DOUBLED)) - 48 * len(octets)) % 10 == 0
 
 
-def issued(digits: str, length: int, place: int = 0) -> bool:
-    """Whether so many digits from a place on are of an issuer's range, and of the length that its cards have."""
-    return _ISSUED[length].match(digits, place) is not None
+def matches_iin(digits: str, length: int, start: int = 0) -> bool:
+    """Return True if the digits from `start` on begin with an issuer identification number (IIN) of cards of `length`.
+
+    Args:
+        digits: Digits, possibly of more than one number.
+        length: Number of digits of the card, from 13 to 19.
+        start: Index of the card's first digit.
+
+    Example:
+        >>> matches_iin("378282246310005", 15), matches_iin("411111111111116", 15)
+        (True, False)
+    """
+    return _IIN_PATTERNS[length].match(digits, start) is not None
 
 
 def iban(value: str) -> bool:
-    """ISO 13616: the country's length, and 1 modulo 97 (ISO 7064).
+    """Return True if the value is a valid IBAN (ISO 13616): the country's length, and 1 modulo 97 (ISO 7064).
 
-    >>> iban("GB82WEST12345698765432"), iban("GB82WEST12345698765433")
-    (True, False)
+    Example:
+        >>> iban("GB82WEST12345698765432"), iban("GB82WEST12345698765433")
+        (True, False)
     """
     if len(value) != IBAN_LENGTHS.get(value[:2]) or not value.isascii() or not value.isalnum():
         return False
-    return int((value[4:] + value[:4]).translate(_VALUES)) % 97 == 1
+    return int((value[4:] + value[:4]).translate(_LETTER_VALUES)) % 97 == 1
 
 
 def resident_id(value: str) -> bool:
-    """GB 11643: a province, a date of birth and, with 18 digits, a check character; 15 digits are the form of 1984.
+    """Return True if the value is a valid Chinese resident ID (GB 11643): a province and a date of birth.
 
-    >>> resident_id("11010519491231002X"), resident_id("110105194912310021")
-    (True, False)
+    A value of 18 characters also has a check character. The form of 1984 has 15 digits and none.
+
+    Example:
+        >>> resident_id("11010519491231002X"), resident_id("110105194912310021")
+        (True, False)
     """
-    if not province(value):
+    if not has_province(value):
         return False
     if len(value) == 15:
-        return day(f"19{value[6:12]}")
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, value, strict=False))
-    return value[17].upper() == "10X98765432"[total % 11] and day(value[6:14])
+        return is_valid_birth_date(f"19{value[6:12]}")
+    total = sum(weight * int(digit) for weight, digit in zip(_RESIDENT_ID_WEIGHTS, value, strict=False))
+    return value[17].upper() == "10X98765432"[total % 11] and is_valid_birth_date(value[6:14])
 
 
-def province(digits: str, place: int = 0) -> bool:
-    """Whether what starts there starts as an ID does; with 9 those of permanent residents from abroad."""
-    place += digits[place] == "9"
-    return digits[place : place + 2] in _PROVINCES
+def has_province(digits: str, start: int = 0) -> bool:
+    """Return True if the digits from `start` on begin with a province code, or with 9 and a province code.
+
+    IDs of foreign permanent residents begin with 9.
+    """
+    start += digits[start] == "9"
+    return digits[start : start + 2] in _PROVINCES
 
 
-def day(digits: str) -> bool:
-    """Whether yyyymmdd is a day there was, from 1850 to this year's end."""
+def is_valid_birth_date(digits: str) -> bool:
+    """Return True if the digits, yyyymmdd, are a calendar date from 1850 to the end of the current year.
+
+    Example:
+        >>> is_valid_birth_date("19490228"), is_valid_birth_date("19490230")
+        (True, False)
+    """
     try:
         return 1850 <= date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).year <= date.today().year
     except ValueError:
@@ -170,28 +196,53 @@ def day(digits: str) -> bool:
 
 
 def ssn(digits: str) -> bool:
-    """US Social Security Administration: no area 000, 666 or 900 to 999, no group 00, no serial 0000."""
+    """Return True if nine digits can be a US Social Security number.
+
+    The US Social Security Administration assigns no area 000, 666 or 900 to 999, no group 00 and no serial 0000.
+    """
     area, group, serial = digits[:3], digits[3:5], digits[5:]
     return area not in ("000", "666") and area[0] != "9" and group != "00" and serial != "0000"
 
 
 def itin(digits: str) -> bool:
-    """US Internal Revenue Service: 9 first, and the fourth and fifth digit in 50 to 65, 70 to 88, 90 to 92 or 94 to 99."""
+    """Return True if nine digits can be a US individual taxpayer identification number.
+
+    The US Internal Revenue Service assigns numbers that begin with 9 and whose fourth and fifth digits are 50 to 65, 70
+    to 88, 90 to 92 or 94 to 99.
+    """
     group = int(digits[3:5])
     return digits[0] == "9" and (50 <= group <= 65 or 70 <= group <= 88 or (group >= 90 and group != 93))
 
 
 def routing(digits: str) -> bool:
-    """American Bankers Association: weights 3, 7, 1, and a Federal Reserve district first."""
+    """Return True if nine digits are a valid routing number of the American Bankers Association.
+
+    The digits weighted by 3, 7, 1 sum to a multiple of 10, and the first two are a Federal Reserve district.
+
+    Example:
+        >>> routing("021000021"), routing("021000022")
+        (True, False)
+    """
     total = sum(weight * int(digit) for weight, digit in zip((3, 7, 1) * 3, digits, strict=True))
     first = int(digits[:2])
     return total % 10 == 0 and (first <= 12 or 21 <= first <= 32 or 61 <= first <= 72 or first == 80)
 
 
-def subscriber(digits: str) -> tuple[int, int]:
-    """Fewest and most digits, code included, of an international number that starts with these; (0, 0) if none does."""
+def international_length(digits: str) -> tuple[int, int]:
+    """Return the minimum and maximum number of digits of an international number, calling code included.
+
+    Args:
+        digits: The first three digits of the number, after + or 00.
+
+    Returns:
+        (minimum, maximum), or (0, 0) if the digits begin with no calling code.
+
+    Example:
+        >>> international_length("441"), international_length("000")
+        ((11, 12), (0, 0))
+    """
     for length in (1, 2):
-        if digits[:length] in _CODES:
-            fewest, most = _CODES[digits[:length]]
-            return fewest + length, most + length
-    return (9, 14) if _THREE.match(digits) else (0, 0)
+        if digits[:length] in _CALLING_CODES:
+            minimum, maximum = _CALLING_CODES[digits[:length]]
+            return minimum + length, maximum + length
+    return (9, 14) if _THREE_DIGIT_CODES.match(digits) else (0, 0)

@@ -1,8 +1,11 @@
-"""The digits of a text, and where a number of some kind may begin among them: all places at once, bit-parallel.
+"""Find where numbers may begin among the digits of a text: all positions at once, bit-parallel.
 
-In an integer, bit n stands for the n-th digit, and one shift moves them all (Baeza-Yates and Gonnet 1992, "A New
-Approach to Text Searching"). So a text of nothing but digits costs little more than any other. What passes here is for
-candor.redact.numbers to judge, one by one; what does not is no number.
+In an integer, bit n stands for the n-th digit, and one shift moves all of them (Baeza-Yates and Gonnet 1992, "A New
+Approach to Text Searching"). A text of nothing but digits therefore costs little more than any other text.
+
+Terms: a run is a stretch of digits with gaps of at most three characters. A group is a stretch of digits without gaps.
+A window is a sequence of whole neighbouring groups of a run. A position counts digits; an offset counts code points of
+the text. candor.redact.numbers examines the windows found here one by one; any other sequence of digits is no number.
 """
 
 import re
@@ -14,28 +17,35 @@ from operator import or_
 
 from candor.redact import checks
 
-FEWEST = 7  # digits that say anything without a word beside them
-CARD = range(13, 20)  # digits of a card: ISO/IEC 7812
-RESIDENT = (15, 17, 18)  # of a resident ID: GB 11643; of one in 17 the check character is an X
-PHONE = range(FEWEST, 16)  # of a telephone: ITU-T E.164; it has at most five groups
-_SET_APART = 12  # groups of a run at most, if an evasion set the digits of a number apart in it
-# Digits in each group of a telephone number, as countries write them.
-SHAPES = {
+MIN_DIGITS = 7
+"""Minimum number of digits of a number that no word announces."""
+CARD_LENGTHS = range(13, 20)
+"""Digits of a payment card (ISO/IEC 7812)."""
+RESIDENT_ID_LENGTHS = (15, 17, 18)
+"""Digits of a Chinese resident ID (GB 11643). An ID with 17 digits has the check character X."""
+PHONE_LENGTHS = range(MIN_DIGITS, 16)
+"""Digits of a telephone number (ITU-T E.164). It has at most five groups."""
+_MAX_SPLIT_GROUPS = 12  # groups of a run in which somebody may have split a number's digits apart to evade detection
+PHONE_SHAPES = {
     (3, 3, 4), (1, 3, 3, 4), (3, 7), (6, 4), (3, 4, 4), (3, 8), (4, 7), (4, 8), (4, 3, 4), (4, 4, 3), (5, 6), (5, 3, 3),
     (3, 3, 3), (2, 2, 2, 2, 2), (2, 4, 4), (2, 8), (2, 9), (2, 5, 4), (2, 4, 5), (4, 6), (5, 5), (2, 3, 4), (2, 3, 5),
     (3, 3, 5), (1, 4, 4), (3, 2, 2, 2), (4, 3, 3), (4, 2, 2, 2), (3, 6), (3, 3, 2, 2), (2, 7), (2, 3, 2, 2), (5, 4), (4, 5),
     (3, 4, 3),
 }  # fmt: skip
+"""Digits in each group of telephone numbers, as countries write them."""
 NORTH_AMERICAN = {(3, 3, 4), (6, 4), (1, 3, 3, 4)}
-HIGH = {(5, 5), (3, 3, 3), (3, 2, 2, 2)}  # which start with 6 to 9
-FREEPHONE = {(3, 3, 4), (3, 4, 3), (3, 7)}  # which start with 400 or 800
-_US = (3, 2, 4)  # a number of a person in the US
+"""Shapes of North American numbers."""
+STARTING_6_TO_9 = {(5, 5), (3, 3, 3), (3, 2, 2, 2)}
+"""Shapes of numbers whose first digit is 6 to 9."""
+FREEPHONE = {(3, 3, 4), (3, 4, 3), (3, 7)}
+"""Shapes of numbers that begin with 400 or 800."""
+_SSN_SHAPE = (3, 2, 4)
 
 Tree = dict[int, "Tree"]
+"""Sizes of first groups, and for each size the tree of the groups after it."""
 
 
 def _tree(shapes: Iterable[tuple[int, ...]]) -> Tree:
-    """Sizes of first groups, and for each those of the next, and so on."""
     tree: Tree = {}
     for shape in shapes:
         branch = tree
@@ -44,19 +54,21 @@ def _tree(shapes: Iterable[tuple[int, ...]]) -> Tree:
     return tree
 
 
-_TREE = _tree((*SHAPES, _US))
+_TREE = _tree((*PHONE_SHAPES, _SSN_SHAPE))
 _GAP = r"(?:[ \t\r\n\x1e\x1f_()/\-]{1,3}+|\.)"
 _RUN = re.compile(rf"[+(0-9](?:[0-9]|{_GAP}[0-9]){{6,}}+")
 _GAPS = b" \t\r\n\x1e\x1f_()/-."
 _BREAKS = b"#+"
 
 
-def _table(kinds: dict[str, bytes]) -> bytes:
-    """A translation to these letters from the octets that each has, and from all others to a break."""
-    return bytes(next((ord(kind) for kind, octets in kinds.items() if octet in octets), 35) for octet in range(256))
+def _table(classes: dict[str, bytes]) -> bytes:
+    """Return a translation table from the octets of each class to its letter, and from all other octets to "#"."""
+    return bytes(
+        next((ord(letter) for letter, octets in classes.items() if octet in octets), 35) for octet in range(256)
+    )
 
 
-_KINDS = _table({"d": b"0123456789", "p": b"(", ".": b".", "g": _GAPS})  # a digit, a bracket, a dot, any other gap
+_CLASSES = _table({"d": b"0123456789", "p": b"(", ".": b".", "g": _GAPS})  # digit, opening bracket, dot, other gap
 _NO_GAP = bytes(octet not in _GAPS for octet in range(256))
 _VALUES = bytes(octet - 48 if octet in b"0123456789" else 0 for octet in range(256))
 _DOUBLED = bytes(2 * value // 10 + 2 * value % 10 for value in _VALUES)
@@ -64,77 +76,95 @@ _TENS = bytes(48 + (value % 10 == 0) for value in range(256))
 
 
 @cache
-def _only(octets: bytes) -> bytes:
-    """A translation of these octets to 1 and of all others to 0."""
+def _is_in(octets: bytes) -> bytes:
+    """Return a translation table from these octets to "1" and from all others to "0"."""
     return bytes(48 + (octet in octets) for octet in range(256))
 
 
 def _bits(flags: bytes) -> int:
-    """A bitset from a 1 or a 0 for each place, the first being bit 0."""
+    """Return the bitset of "0"/"1" per position. The first position is bit 0."""
     return int(flags[::-1], 2)
 
 
 def flags(bits: int) -> str:
-    """The way back."""
+    """Return "0"/"1" per position of a bitset, without trailing zeros: the inverse of _bits.
+
+    Example:
+        >>> flags(0b1100)
+        '0011'
+    """
     return f"{bits:b}"[::-1]
 
 
 class Digits:
-    """The digits of all runs of a text, one after the other, with a break between two runs and at both ends.
+    """The digits of all runs of a text, concatenated, with a break between runs and at both ends.
 
-    A bitset has bit n for what is said of place n. A window starts at its place, and holds whole neighbouring groups.
+    Bit n of each bitset is the predicate at position n. A window is represented by its first position and its length.
+
+    Args:
+        text: A normalised text.
+        runs: Its runs, in order.
+
+    Attributes:
+        octets: The digits and breaks in ASCII, indexed by position. A break is "#", or "+" before the first digit.
+
+    Example:
+        >>> digits = Digits.from_text("pay 4111 1111 1111 1111 now")
+        >>> [(length, digits.span(1, 1 + length)) for length, windows in digits.cards() if windows >> 1 & 1]
+        [(16, (4, 23))]
     """
 
     def __init__(self, text: str, runs: Sequence[str]) -> None:
         self._text, self._runs = text, runs
-        self._cut = "#".join(["", *self._runs, ""]).encode()
-        self.octets = self._cut.translate(None, _GAPS)
-        kinds = self._cut.translate(_KINDS)
-        # A digit that starts a group becomes an o after an opening bracket, a t after a dot, else an s; then gaps go.
+        self._joined = "#".join(["", *self._runs, ""]).encode()
+        self.octets = self._joined.translate(None, _GAPS)
+        classes = self._joined.translate(_CLASSES)
+        # A digit that starts a group becomes "o" after an opening bracket, "t" after a dot, else "s". Then gaps go.
         for several, one in (b"pd", b"o"), (b".d", b"t"), (b"p", b"g"), (b"gd", b"s"), (b"#d", b"#s"):
-            kinds = kinds.replace(several, one)
-        self._kinds = kinds = kinds.translate(None, b"g.")
-        breaks = _bits(kinds.translate(_only(b"#")))
-        self._opened = _bits(kinds.translate(_only(b"o")))
-        """Where a group of digits starts, right after a bracket."""
-        self._dotted = _bits(kinds.translate(_only(b"t")))
-        """Where one starts, right after a dot."""
-        self._starts = _bits(kinds.translate(_only(b"sto")))
-        """Where any starts."""
+            classes = classes.replace(several, one)
+        self._classes = classes = classes.translate(None, b"g.")
+        breaks = _bits(classes.translate(_is_in(b"#")))
+        self._opened = _bits(classes.translate(_is_in(b"o")))
+        """A group starts here, right after an opening bracket."""
+        self._dotted = _bits(classes.translate(_is_in(b"t")))
+        """A group starts here, right after a dot."""
+        self._starts = _bits(classes.translate(_is_in(b"sto")))
+        """A group starts here."""
         self._edges = self._starts | breaks
-        """Where one may end, exclusive."""
+        """A group may end here (exclusive)."""
         self._inside = ~breaks
 
     @classmethod
-    def of(cls, text: str) -> "Digits | None":
+    def from_text(cls, text: str) -> "Digits | None":
+        """Return the digits of a normalised text, or None if it has no run, which takes at least 7 characters."""
         runs = _RUN.findall(text)
         return cls(text, runs) if runs else None
 
-    def _places(self, some: bytes) -> int:
-        """Where one of these digits stands."""
-        return _bits(self.octets.translate(_only(some)))
+    def _positions(self, digits: bytes) -> int:
+        """Return the bitset of positions whose digit is one of these."""
+        return _bits(self.octets.translate(_is_in(digits)))
 
     @cached_property
     def _windows(self) -> dict[int, int]:
-        """By length, in digits."""
-        found, clear = {}, self._starts
-        for length in range(1, CARD[-1] + 1):
-            if length >= FEWEST:
-                found[length] = clear & self._edges >> length
+        """Starts of the windows of each length in digits."""
+        windows, clear = {}, self._starts
+        for length in range(1, CARD_LENGTHS[-1] + 1):
+            if length >= MIN_DIGITS:
+                windows[length] = clear & self._edges >> length
             clear &= self._inside >> length
-        return found
+        return windows
 
     def cards(self) -> Iterator[tuple[int, int]]:
-        """Lengths of cards, and windows of each, from a digit that issuers have, that pass Luhn's check."""
-        for length in CARD:
+        """Yield (length, bitset of starts) of windows that pass the Luhn check and begin with a digit of an issuer."""
+        for length in CARD_LENGTHS:
             if windows := self._windows[length]:
-                yield length, self._luhn(windows & self._places(checks.FIRSTS[length]), length)
+                yield length, self._luhn(windows & self._positions(checks.IIN_FIRST_DIGITS[length]), length)
 
     def _luhn(self, starts: int, length: int) -> int:
-        """Of windows those that pass: all sums of one length at once, in a byte each, by one multiplication.
+        """Return the windows of one length that pass the Luhn check.
 
-        A digit counts double if it stands an odd number of places before the last, so at an even place or at an odd one
-        as start and length say. Nineteen digits have a sum of 171 at most.
+        One multiplication computes all sums, one byte each: 19 digits sum to at most 171. A digit counts double if its
+        distance from the last digit is odd, hence at even or at odd positions, depending on start and length.
         """
         if not starts:
             return 0
@@ -145,7 +175,7 @@ class Digits:
 
     @cached_property
     def _lanes(self) -> list[int]:
-        """The digits, a byte each, with those at even places doubled as Luhn says, and with those at odd ones."""
+        """The digits, one byte each: once with even positions doubled as in the Luhn check, once with odd positions."""
         plain, doubled = self.octets.translate(_VALUES), self.octets.translate(_DOUBLED)
         both = [bytearray(plain), bytearray(plain)]
         for odd, lanes in enumerate(both):
@@ -156,69 +186,84 @@ class Digits:
     def _even(self) -> int:
         return int.from_bytes(b"\xff\0" * (len(self.octets) // 2) + b"\xff" * (len(self.octets) % 2), "little")
 
-    def residents(self) -> Iterator[tuple[int, int]]:
-        """Lengths of resident IDs, and windows of each that may have a province and a date of birth."""
-        if not any(self._windows[length] for length in RESIDENT):
+    def resident_ids(self) -> Iterator[tuple[int, int]]:
+        """Yield (length, bitset of starts) of windows that may hold a province code and a date of birth."""
+        if not any(self._windows[length] for length in RESIDENT_ID_LENGTHS):
             return
-        zero, one = self._places(b"0"), self._places(b"1")
+        zero, one = self._positions(b"0"), self._positions(b"1")
         province = reduce(
-            or_, (self._places(first) & self._places(second) >> 1 for first, second in checks.PROVINCE_DIGITS.items())
+            or_,
+            (self._positions(first) & self._positions(second) >> 1 for first, second in checks.PROVINCE_DIGITS.items()),
         )
-        province |= self._places(b"9") & province >> 1
-        day = (zero | one & self._places(b"012") >> 1) & self._places(b"0123") >> 2  # from its month's first digit on
-        year = one & self._places(b"89") >> 1 | self._places(b"2") & zero >> 1
-        for length in RESIDENT:
-            born = day >> 8 if length == 15 else year >> 6 & day >> 10
-            yield length, self._windows[length] & province & born
+        province |= self._positions(b"9") & province >> 1
+        month_and_day = (zero | one & self._positions(b"012") >> 1) & self._positions(b"0123") >> 2
+        century = one & self._positions(b"89") >> 1 | self._positions(b"2") & zero >> 1
+        for length in RESIDENT_ID_LENGTHS:
+            birth_date = month_and_day >> 8 if length == 15 else century >> 6 & month_and_day >> 10
+            yield length, self._windows[length] & province & birth_date
 
-    def grouped(self) -> bool:
-        """Whether any groups together are as long as a telephone number."""
-        return any(self._windows[length] for length in PHONE)
+    def has_phone_length(self) -> bool:
+        """Return True if any window is as long as a telephone number."""
+        return any(self._windows[length] for length in PHONE_LENGTHS)
 
-    def phones(self, announced: Iterable[int]) -> dict[int, int]:
-        """By length, windows that may be a telephone's number, or one of a person in the US.
+    def phone_numbers(self, announced: Iterable[int]) -> dict[int, int]:
+        """Return windows that may be telephone numbers or US Social Security numbers.
 
-        `announced`: where in the text a digit follows a word for them, so that a run may be one whatever its shape.
+        Args:
+            announced: Offsets of digits that follow a word for such a number. A run that starts there may be one
+                whatever its shape.
+
+        Returns:
+            Bitset of starts, by length.
         """
         first = self._runs_at(announced)
-        sized, zero, one, free = self._windows, self._places(b"0"), self._places(b"1"), self._places(b"23456789")
-        abroad = self._places(b"+") << 1, zero & zero >> 1
-        mobile = one & self._places(b"3456789") >> 1
-        chinese = {11: mobile, 13: self._places(b"8") & self._places(b"6") >> 1 & mobile >> 2}
+        windows, zero, one, free = (
+            self._windows,
+            self._positions(b"0"),
+            self._positions(b"1"),
+            self._positions(b"23456789"),
+        )
+        international = self._positions(b"+") << 1, zero & zero >> 1
+        mobile = one & self._positions(b"3456789") >> 1
+        chinese = {11: mobile, 13: self._positions(b"8") & self._positions(b"6") >> 1 & mobile >> 2}
         shaped = self._shaped(zero, free)
-        found = {}
-        for length in PHONE:
+        numbers = {}
+        for length in PHONE_LENGTHS:
             starts = chinese.get(length, 0) | first
-            for prefix, bits in zip((0, 2), abroad, strict=True):  # a country's code, which no 0 starts; 1 has ten more
-                own = length - prefix
-                starts |= bits & (free >> prefix if own >= 8 else 0) | bits & (one >> prefix if own == 11 else 0)
-            found[length] = (sized[length] & starts | shaped.get(length, 0)) & (self._few[length] | self._short)
-        return found
+            # A calling code follows + or 00. It does not begin with 0; after calling code 1 come ten digits.
+            for prefix, bits in zip((0, 2), international, strict=True):
+                rest = length - prefix
+                starts |= bits & (free >> prefix if rest >= 8 else 0) | bits & (one >> prefix if rest == 11 else 0)
+            few_groups = self._few_groups[length] | self._short_runs
+            numbers[length] = (windows[length] & starts | shaped.get(length, 0)) & few_groups
+        return numbers
 
     @cached_property
-    def _few(self) -> dict[int, int]:
-        """By length, places from which on so many digits have no more groups than a telephone number has.
+    def _few_groups(self) -> dict[int, int]:
+        """Positions from which so many digits have at most five groups, by length.
 
-        Groups are counted bit by bit, in the planes of a binary number.
+        Groups are counted for all positions at once, in the bit planes of a binary number.
         """
-        found, planes = {}, [0, 0, 0, 0]
-        for length in range(1, PHONE[-1] + 1):
+        few, planes = {}, [0, 0, 0, 0]
+        for length in range(1, PHONE_LENGTHS[-1] + 1):
             carry = self._starts >> length - 1
-            for place, plane in enumerate(planes):
-                planes[place], carry = plane ^ carry, plane & carry
-            found[length] = ~(planes[3] | planes[2] & planes[1])  # not 6 or more
-        return found
+            for index, plane in enumerate(planes):
+                planes[index], carry = plane ^ carry, plane & carry
+            few[length] = ~(planes[3] | planes[2] & planes[1])  # not 6 or more
+        return few
 
     @cached_property
-    def _short(self) -> int:
-        """Places in runs of few groups: there an evasion may have set digits apart."""
-        runs = self._kinds.split(b"#")
+    def _short_runs(self) -> int:
+        """Positions in runs of few groups, in which an evasion may have split digits apart."""
+        runs = self._classes.split(b"#")
         return _bits(
-            b"0".join((b"1" if len(run.translate(None, b"d")) <= _SET_APART else b"0") * len(run) for run in runs)
+            b"0".join(
+                (b"1" if len(run.translate(None, b"d")) <= _MAX_SPLIT_GROUPS else b"0") * len(run) for run in runs
+            )
         )
 
     def _shaped(self, zero: int, free: int) -> dict[int, int]:
-        """By length, where groups stand as in some country's numbers, and their digits may be such a number's."""
+        """Return windows whose groups and digits fit a number of some country: bitset of starts, by length."""
         sized, going = [0], self._starts
         for size in range(1, 10):
             edge = self._edges >> size
@@ -233,95 +278,97 @@ class Digits:
                     walk(rest, (*shape, size), here)
 
         walk(_TREE, (), self._starts)
-        found: dict[int, int] = {sum(_US): shapes.get(_US, 0)}
-        service = self._places(b"48") & zero >> 1 & zero >> 2
-        led = zero & ~zero >> 1 | self._opened & ~service
-        for shape in shapes.keys() & SHAPES:
+        windows: dict[int, int] = {sum(_SSN_SHAPE): shapes.get(_SSN_SHAPE, 0)}
+        service = self._positions(b"48") & zero >> 1 & zero >> 2
+        with_area_code = zero & ~zero >> 1 | self._opened & ~service
+        for shape in shapes.keys() & PHONE_SHAPES:
             bits, length = shapes[shape], sum(shape)
-            may = led
+            allowed = with_area_code
             if shape in NORTH_AMERICAN:
-                own = len(shape) == 4  # after the 1 of the country
-                may |= free >> own & (free >> 3 if shape == (6, 4) else -1)
-            if shape in HIGH:
-                round_ = zero >> length - 3 & zero >> length - 2 & zero >> length - 1
+                area = len(shape) == 4  # the area code comes after calling code 1
+                allowed |= free >> area & (free >> 3 if shape == (6, 4) else -1)
+            if shape in STARTING_6_TO_9:
+                round_number = zero >> length - 3 & zero >> length - 2 & zero >> length - 1
                 dotted = reduce(or_, (self._dotted >> sum(shape[:count]) for count in range(1, len(shape))))
-                may |= self._places(b"6789") & ~service & ~((round_ | dotted) if len(shape) > 2 else 0)
+                allowed |= self._positions(b"6789") & ~service & ~((round_number | dotted) if len(shape) > 2 else 0)
             if shape in FREEPHONE:
-                may |= service
-            found[length] = found.get(length, 0) | bits & may
-        return found
+                allowed |= service
+            windows[length] = windows.get(length, 0) | bits & allowed
+        return windows
 
-    # One place after the other, for what is to be judged.
+    # Access to single positions, for candor.redact.numbers.
 
     @cached_property
     def _edge_flags(self) -> str:
         return flags(self._edges)
 
-    def ends(self, place: int) -> list[int]:
-        """Where the groups from this one on end, to the run's end or as long as a card may be."""
-        found, at = [], place
-        while at - place <= CARD[-1] and (at == place or self.octets[at] not in _BREAKS):
+    def group_ends(self, position: int) -> list[int]:
+        """Return the ends of the groups from this position on, up to the end of the run or the length of a card."""
+        ends, at = [], position
+        while at - position <= CARD_LENGTHS[-1] and (at == position or self.octets[at] not in _BREAKS):
             at = self._edge_flags.index("1", at + 1)
-            found.append(at)
-        return found
+            ends.append(at)
+        return ends
 
-    def prefix(self, place: int) -> int:
-        """Digits there before a country's code: none after a plus sign, or two zeros; -1 if there is no such code."""
-        if self.octets[place - 1] == ord("+"):
+    def international_prefix(self, position: int) -> int:
+        """Return the number of digits before a calling code: 0 after "+", 2 for "00", -1 without a calling code."""
+        if self.octets[position - 1] == ord("+"):
             return 0
-        return 2 if self.octets.startswith(b"00", place) else -1
+        return 2 if self.octets.startswith(b"00", position) else -1
 
-    def begins(self, place: int) -> bool:
-        """Whether a run does, there."""
-        return self.octets[place - 1] in _BREAKS
+    def starts_run(self, position: int) -> bool:
+        """Return True if a run begins at this position."""
+        return self.octets[position - 1] in _BREAKS
 
-    def over(self, end: int) -> bool:
-        """Whether a run is, there."""
+    def ends_run(self, end: int) -> bool:
+        """Return True if a run ends before this position."""
         return self.octets[end] in _BREAKS
 
-    def value(self, place: int, end: int) -> str:
-        return self.octets[place:end].decode()
+    def value(self, position: int, end: int) -> str:
+        """Return the digits from one position to another (exclusive), without gaps."""
+        return self.octets[position:end].decode()
 
     @cached_property
     def _kept(self) -> list[int]:
-        """By place, where it is in the cut."""
-        return list(compress(range(len(self._cut)), self._cut.translate(_NO_GAP)))
+        """Index of each position in the joined runs."""
+        return list(compress(range(len(self._joined)), self._joined.translate(_NO_GAP)))
 
     @cached_property
     def _shifts(self) -> tuple[list[int], list[int]]:
-        """Where each run starts in the cut, and how much later in the text."""
+        """Begin of each run in the joined runs, and the difference to its offset in the text."""
         begins = [*accumulate((len(run) + 1 for run in self._runs), initial=1)]
         return begins, [match.start() - begin for match, begin in zip(_RUN.finditer(self._text), begins, strict=False)]
 
     @cached_property
-    def _firsts(self) -> dict[int, int]:
-        """The places of the runs' first digits, by where those are in the text."""
-        places = (match.end() for match in re.finditer(rb"[#+]++(?=[0-9])", self.octets))
-        return {self.offset(place): place for place in places}
+    def _first_digits(self) -> dict[int, int]:
+        """Position of each run's first digit, by its offset in the text."""
+        positions = (match.end() for match in re.finditer(rb"[#+]++(?=[0-9])", self.octets))
+        return {self.offset(position): position for position in positions}
 
     def _runs_at(self, offsets: Iterable[int]) -> int:
-        """Where a run's first digit is one of those in the text."""
-        found = bytearray(b"0") * len(self.octets)
+        """Return the bitset of the runs' first digits that stand at these offsets."""
+        starts = bytearray(b"0") * len(self.octets)
         for offset in offsets:
-            if offset in self._firsts:
-                found[self._firsts[offset]] = ord("1")
-        return _bits(bytes(found))
+            if offset in self._first_digits:
+                starts[self._first_digits[offset]] = ord("1")
+        return _bits(bytes(starts))
 
-    def before_runs(self, characters: int) -> list[tuple[int, int]]:
-        """Stretches of text, so many characters before each run and to its first digit; those that meet are one."""
+    def regions_before_runs(self, characters: int) -> list[tuple[int, int]]:
+        """Return spans of the text from so many characters before each run's first digit to that digit, merged."""
         regions: list[tuple[int, int]] = []
-        for offset in self._firsts:
+        for offset in self._first_digits:
             begin = max(0, offset - characters)
             if regions and begin <= regions[-1][1]:
                 begin = regions.pop()[0]
             regions.append((begin, offset + 1))
         return regions
 
-    def offset(self, place: int) -> int:
-        """Where that digit is in the text."""
+    def offset(self, position: int) -> int:
+        """Return the offset in the text of the digit at this position."""
         begins, shifts = self._shifts
-        at = self._kept[place]
+        at = self._kept[position]
         return at + shifts[bisect_right(begins, at) - 1]
 
-    def span(self, place: int, end: int) -> tuple[int, int]:
-        return self.offset(place), self.offset(end - 1) + 1
+    def span(self, position: int, end: int) -> tuple[int, int]:
+        """Return the span in the text of the digits from one position to another (exclusive)."""
+        return self.offset(position), self.offset(end - 1) + 1

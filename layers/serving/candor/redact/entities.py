@@ -1,4 +1,4 @@
-"""What is looked for, by the names of Amazon Comprehend, and how a find is told."""
+"""Define entity types, by the names of Amazon Comprehend, and the entity."""
 
 from typing import NamedTuple
 
@@ -27,11 +27,15 @@ TYPES = (
     "USERNAME",
     "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER",
 )
+"""All entity types, in alphabetical order."""
 
 
 class Entity(NamedTuple):
-    """One find: text[begin:end] is what was found, in code points of the text as the caller wrote it."""
+    """One piece of personal data: text[begin:end] of the text as the caller wrote it."""
 
     type: str
+    """One of TYPES."""
     begin: int
+    """Offset of the first character, in code points."""
     end: int
+    """Offset after the last character, in code points."""

@@ -1,7 +1,7 @@
-"""Where personal data is, in a text. Each kind has its rule; where two rules overlap, the surer one counts.
+"""Find personal data in a text. Each entity type has its rule. Where rules overlap, the more certain one wins.
 
-A rule reads normalised text, whose digits are 0 to 9. Numbers are not bounded by letters, so that letters glued to them
-hide nothing. What most texts have nothing of is asked first, of all of the text at once.
+Rules read normalised text, whose digits are 0 to 9. A number may touch letters, so that nobody can hide it by gluing
+letters to it. Cheap checks of the whole text come first and rule out most rules for most texts.
 """
 
 import re
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from candor.redact import addresses, numbers
-from candor.redact.digits import FEWEST, Digits
+from candor.redact.digits import MIN_DIGITS, Digits
 from candor.redact.entities import Entity
-from candor.redact.normalise import Normal
-from candor.redact.patterns import Find, compiled
-from candor.redact.rules import LITERALS, RULES, SHORTEST, aws_secrets, chinese_addresses
+from candor.redact.normalise import NormalizedText
+from candor.redact.patterns import Match, compiled
+from candor.redact.rules import KEY_FORMATS, MIN_KEY_LENGTH, RULES, aws_secrets, chinese_addresses
 
-_FEW = 4  # digits in an address of a machine, with dots between
-_DASHES = 5  # in one without digits
+_MIN_IPV4_DIGITS = 4
+_MIN_MAC_DASHES = 5
 _VISIBLE = bytes(ord(" " if chr(octet).isspace() else "x") for octet in range(256))
 _NO_DIGITS = bytes(octet for octet in range(256) if octet not in b"0123456789")
 _LETTERS = bytes(ord(chr(octet).lower()) if chr(octet).isalpha() else 32 for octet in range(128)) + b" " * 128
@@ -24,113 +24,146 @@ _HAN = "[\u4e00-\u9fff]"
 
 
 def find(text: str) -> list[Entity]:
-    """Entities in order, none overlapping another, as offsets of `text` in code points."""
-    normal = Normal(text)
-    chosen = _chosen(_candidates(normal.text), len(normal.text))
-    return [Entity(kind, *normal.span(begin, end)) for begin, end, kind in chosen]
+    """Find personal data.
+
+    Args:
+        text: The text as the caller wrote it.
+
+    Returns:
+        Entities in order, without overlap, with offsets of `text` in code points.
+
+    Example:
+        >>> find("call 555-123-4567")
+        [Entity(type='PHONE', begin=5, end=17)]
+    """
+    normalized = NormalizedText(text)
+    selected = _select(_candidates(normalized.text), len(normalized.text))
+    return [Entity(entity_type, *normalized.to_original(begin, end)) for begin, end, entity_type in selected]
 
 
-def _chosen(candidates: Iterator[Find], length: int) -> list[tuple[int, int, str]]:
-    """Of candidates in order of sureness, those that no surer one overlaps; in order of place."""
-    taken, chosen = bytearray(length), []
-    for kind, begin, end in candidates:
+def _select(candidates: Iterator[Match], length: int) -> list[tuple[int, int, str]]:
+    """Return, in order of offset, the candidates that overlap no earlier candidate: no more certain one."""
+    taken, selected = bytearray(length), []
+    for entity_type, begin, end in candidates:
         if taken.find(1, begin, end) < 0:
             taken[begin:end] = b"\1" * (end - begin)
-            chosen.append((begin, end, kind))
-    return sorted(chosen)
+            selected.append((begin, end, entity_type))
+    return sorted(selected)
 
 
-def _candidates(text: str) -> Iterator[Find]:
-    """Surest first."""
+def _candidates(text: str) -> Iterator[Match]:
+    """Yield matches of all rules, the most certain first."""
     octets = text.encode("ascii", "replace")
-    digits = len(octets.translate(None, _NO_DIGITS))
+    n_digits = len(octets.translate(None, _NO_DIGITS))
     words = octets.translate(_LETTERS).split()
-    han = not text.isascii() and compiled(_HAN).search(text) is not None
+    has_han = not text.isascii() and compiled(_HAN).search(text) is not None
     if "/" in text:
         yield from addresses.links(text)
     if b"www" in words:
-        yield from addresses.hosts(text)
+        yield from addresses.www_links(text)
     yield from addresses.emails(text)
-    if has_token(octets, SHORTEST) or "-----BEGIN " in text:
-        for literal in LITERALS:
-            yield from literal.find(text)
+    if has_token(octets, MIN_KEY_LENGTH) or "-----BEGIN " in text:
+        for key_format in KEY_FORMATS:
+            yield from key_format.find(text)
         if b"secret" in words or b"aws" in words:
             yield from aws_secrets(text)
-    yield from announced(text, _starters(digits).intersection(words), digits, han)
-    if han and "号" in text:
+    yield from context_matches(text, _active_parts(n_digits).intersection(words), n_digits, has_han)
+    if has_han and "号" in text:
         yield from chinese_addresses(text)
-    if digits >= _FEW or ":" in text or text.count("-") >= _DASHES:
-        yield from addresses.machines(text)
-    if digits >= FEWEST and (found := Digits.of(text)):
-        yield from numbers.checked(text, found)
+    if n_digits >= _MIN_IPV4_DIGITS or ":" in text or text.count("-") >= _MIN_MAC_DASHES:
+        yield from addresses.ip_and_mac_addresses(text)
+    if n_digits >= MIN_DIGITS and (digits := Digits.from_text(text)):
+        yield from numbers.checksummed(text, digits)
         yield from numbers.ibans(text)
-        yield from numbers.shaped(text, found)
+        yield from numbers.phones_and_ssns(text, digits)
     yield from addresses.handles(text)
 
 
-# Words: a rule is tried only where one of its words is among those of the text, cut where there are no letters.
+# A context rule is tried only where a part of one of its context words is a word of the text: a sequence of letters.
 
-_Pair = tuple[int, str]  # a rule by its place, and one of its words
+_RuleWord = tuple[int, str]  # index of a rule in RULES, and one of its context words
 
 
-def _starts() -> tuple[dict[bytes, list[_Pair]], list[_Pair], list[_Pair]]:
-    """Rules by one part of their words; those whose words are to be looked for as they are; and those of Chinese."""
-    parted: dict[bytes, list[_Pair]] = {}
-    short: list[_Pair] = []
-    chinese: list[_Pair] = []
-    for place, rule in enumerate(RULES):
-        for word in rule.words:
+def _index() -> tuple[dict[bytes, list[_RuleWord]], list[_RuleWord], list[_RuleWord]]:
+    """Return rules by a part of their context words, rules of words of single letters ("a/c"), and of Chinese words."""
+    by_part: dict[bytes, list[_RuleWord]] = {}
+    unparted: list[_RuleWord] = []
+    chinese: list[_RuleWord] = []
+    for index, rule in enumerate(RULES):
+        for word in rule.context:
             if not word.isascii():
-                chinese.append((place, word))
-            elif len(part := part_of(word)) == 1:
-                short.append((place, word))
+                chinese.append((index, word))
+            elif len(part := rarest_part(word)) == 1:
+                unparted.append((index, word))
             else:
-                parted.setdefault(part.encode(), []).append((place, word))
-    return parted, short, chinese
+                by_part.setdefault(part.encode(), []).append((index, word))
+    return by_part, unparted, chinese
 
 
-def part_of(word: str) -> str:
-    """The part that a text is asked for first: the longest, but of "screen name" and the like the rarer one."""
+def rarest_part(word: str) -> str:
+    """Return the part of a context word that is searched first: the longest, but "name" of "screen name" and the like.
+
+    Example:
+        >>> rarest_part("social security"), rarest_part("screen name")
+        ('security', 'name')
+    """
     parts = re.findall("[a-z]+", word.lower())
     return "name" if "name" in parts else max(parts, key=len)
 
 
-PARTED, _SHORT, _CHINESE = _starts()
+RULES_BY_PART, _UNPARTED, _CHINESE = _index()
+"""(index of a rule, context word) by the ASCII part of the word that is searched first."""
 
 
 @lru_cache(maxsize=16)
-def _of(digits: int) -> frozenset[bytes]:
-    return frozenset(part for part, pairs in PARTED.items() if any(RULES[place].digits <= digits for place, _ in pairs))
+def _parts(n_digits: int) -> frozenset[bytes]:
+    return frozenset(
+        part
+        for part, rule_words in RULES_BY_PART.items()
+        if any(RULES[index].min_digits <= n_digits for index, _ in rule_words)
+    )
 
 
-def _starters(digits: int) -> frozenset[bytes]:
-    """Words worth a look in a text of so many digits."""
-    return _of(min(digits, 9))
+def _active_parts(n_digits: int) -> frozenset[bytes]:
+    """Return the parts whose rules may match a text with so many digits."""
+    return _parts(min(n_digits, 9))
 
 
-def announced(text: str, parts: Iterable[bytes], digits: int, han: bool = False) -> Iterator[Find]:
-    """What rules find whose words have one of these parts, in a text of so many digits."""
-    pairs = [pair for part in parts for pair in PARTED[part]]
-    pairs += _SHORT if digits >= _FEWEST_SHORT else []
-    pairs += _CHINESE if han else []
-    if not pairs:
+def context_matches(text: str, parts: Iterable[bytes], n_digits: int, has_han: bool = False) -> Iterator[Match]:
+    """Yield matches of the context rules.
+
+    Args:
+        text: A normalised text.
+        parts: Keys of RULES_BY_PART that occur in the text.
+        n_digits: Number of digits in the text.
+        has_han: True to try the rules with Chinese context words too.
+    """
+    rule_words = [rule_word for part in parts for rule_word in RULES_BY_PART[part]]
+    rule_words += _UNPARTED if n_digits >= _MIN_UNPARTED_DIGITS else []
+    rule_words += _CHINESE if has_han else []
+    if not rule_words:
         return
-    low = text.lower()
-    low = low if len(low) == len(text) else text
-    found: dict[int, list[str]] = {}
-    for place, word in pairs:
-        rule = RULES[place]
-        if rule.digits <= digits and word in (text if rule.own else low):
-            found.setdefault(place, []).append(word)
-    for place in sorted(found):
-        token = RULES[place].token
-        if not token or has_token(text.encode("ascii", "replace"), token):
-            yield from RULES[place].find(text, low, found[place])
+    lowered = text.lower()
+    lowered = lowered if len(lowered) == len(text) else text
+    occurring: dict[int, list[str]] = {}
+    for index, word in rule_words:
+        rule = RULES[index]
+        if rule.min_digits <= n_digits and word in (text if rule.word_offset else lowered):
+            occurring.setdefault(index, []).append(word)
+    for index in sorted(occurring):
+        min_token = RULES[index].min_token
+        if not min_token or has_token(text.encode("ascii", "replace"), min_token):
+            yield from RULES[index].find(text, lowered, occurring[index])
 
 
 def has_token(octets: bytes, length: int) -> bool:
-    """Whether so many visible characters stand in a row."""
+    """Return True if at least `length` visible characters stand in a row.
+
+    Example:
+        >>> has_token(b"a long-word", 9), has_token(b"a long-word", 10)
+        (True, False)
+    """
     return b"x" * length in octets.translate(_VISIBLE)
 
 
-_FEWEST_SHORT = min(RULES[place].digits for place, _ in _SHORT)
+_MIN_UNPARTED_DIGITS = min(RULES[index].min_digits for index, _ in _UNPARTED)

@@ -1,4 +1,4 @@
-"""What is written over a find: its type, a character for each of its own, or a keyed digest."""
+"""Write over entities: by their type, by a mask of the same length, or by a keyed digest."""
 
 import hashlib
 import hmac
@@ -9,74 +9,110 @@ from typing import NamedTuple
 
 from candor.redact.entities import Entity
 from candor.redact.finder import find
-from candor.redact.normalise import Normal
+from candor.redact.normalise import NormalizedText
 
 MODES = ("replace", "mask", "hash", "off")
+"""What `redact` can write over an entity."""
 _SEPARATORS = re.compile(r"[\s._()/-]+")
-_READ = "@+%&#_.-:;,/()[]'\"=?!$<>\\{}"  # characters that a pattern reads: as a mask they could make one match
+_PATTERN_CHARACTERS = "@+%&#_.-:;,/()[]'\"=?!$<>\\{}"  # a pattern reads these: as a mask they could create a match
 
 
 class Redacted(NamedTuple):
-    """The text with its finds written over, and the finds, in offsets of the text as it was."""
+    """A redacted text and the entities that were written over."""
 
     text: str
+    """The text after redaction."""
     entities: list[Entity]
-    places: list[int]
-    """Where in `text` what is written over each find starts, and where it ends: two numbers a find."""
+    """The entities in order, with offsets of the text before redaction."""
+    bounds: list[int]
+    """Begin and end in `text` of what is written over each entity: two offsets per entity, ascending."""
 
-    def origin(self, begin: int, end: int) -> tuple[int, int]:
-        """Offsets in the text as it was of text[begin:end]; a find's, whole, if any of it is in what stands for it."""
-        return self._back(begin, 0), self._back(end - 1, 1)
+    def to_original(self, begin: int, end: int) -> tuple[int, int]:
+        """Map a span of the redacted text to the text before redaction.
 
-    def _back(self, place: int, side: int) -> int:
-        after = bisect_right(self.places, place)
+        Args:
+            begin: Offset in `text`, in code points.
+            end: Offset after the span, greater than `begin`.
+
+        Returns:
+            Begin and end in the text before redaction. A span that touches an entity's replacement includes the whole
+            entity.
+
+        Example:
+            >>> redacted = redact("mail jane@example.com now")
+            >>> redacted.text, redacted.to_original(13, 16)
+            ('mail [EMAIL] now', (22, 25))
+        """
+        return self._to_original(begin, 0), self._to_original(end - 1, 1)
+
+    def _to_original(self, offset: int, side: int) -> int:
+        """Map one character: to its first offset (side 0) or the offset after it (side 1)."""
+        after = bisect_right(self.bounds, offset)
         if after % 2:
-            found = self.entities[after // 2]
-            return found.end if side else found.begin
-        shift = self.entities[after // 2 - 1].end - self.places[after - 1] if after else 0
-        return place + shift + side
+            entity = self.entities[after // 2]
+            return entity.end if side else entity.begin
+        shift = self.entities[after // 2 - 1].end - self.bounds[after - 1] if after else 0
+        return offset + shift + side
 
 
 def redact(text: str, mode: str = "replace", mask: str = "*", key: bytes = b"") -> Redacted:
-    """Text with what find() finds written over; redacting what comes out changes nothing.
+    """Write over every entity that `find` finds. Redacting redacted text changes nothing.
 
-    replace  [EMAIL]
-    mask     a character for each of the find's own, so that offsets stay
-    hash     [EMAIL:1a2b3c4d], 32 bits of HMAC-SHA256 (RFC 2104) over type and value, however it was spaced: equal values
-             have equal digests, which tell nothing to whoever lacks the key
-    off      the text as it is, and nothing looked for
+    Args:
+        text: The text as the caller wrote it.
+        mode: One of MODES:
+            replace: [EMAIL].
+            mask: The mask, once for each character of the entity, so that offsets stay.
+            hash: [EMAIL:1a2b3c4d], 32 bits of HMAC-SHA256 (RFC 2104) over type and value without separators. Equal
+            values have equal digests, which reveal nothing without the key.
+            off: The text unchanged. Nothing is searched.
+        mask: One symbol that no pattern reads, such as * or █; used by mode "mask".
+        key: Secret key; used by mode "hash".
 
-    Raises ValueError for another mode, a mask that is not one symbol, or hash without a key.
+    Returns:
+        The redacted text with its entities.
+
+    Raises:
+        ValueError: The mode is unknown, the mask is not such a symbol, or mode "hash" has no key.
+
+    Example:
+        >>> redact("my SSN is 123-45-6789", "mask").text
+        'my SSN is ***********'
     """
     if mode not in MODES:
         raise ValueError(f"mode is one of {', '.join(MODES)}")
-    if mode == "mask" and not _symbol(mask):
+    if mode == "mask" and not _is_valid_mask(mask):
         raise ValueError("mask is one symbol that no pattern reads, such as * or █")
     if mode == "hash" and not key:
         raise ValueError("hash needs a key")
     entities = [] if mode == "off" else find(text)
     if not entities:
         return Redacted(text, [], [])
-    parts, places, read, written = [], [], 0, 0
+    parts, bounds, read, written = [], [], 0, 0
     for entity in entities:
-        new = _written(text, entity, mode, mask, key)
-        parts += [text[read : entity.begin], new]
+        replacement = _replacement(text, entity, mode, mask, key)
+        parts += [text[read : entity.begin], replacement]
         written += entity.begin - read
-        places += [written, written + len(new)]
-        read, written = entity.end, written + len(new)
-    return Redacted("".join(parts) + text[read:], entities, places)
+        bounds += [written, written + len(replacement)]
+        read, written = entity.end, written + len(replacement)
+    return Redacted("".join(parts) + text[read:], entities, bounds)
 
 
-def _symbol(mask: str) -> bool:
-    """Whether a mask is one character that stays itself in normalised text and that no pattern reads."""
-    return len(mask) == 1 and unicodedata.category(mask)[0] in "PS" and Normal(mask).text == mask and mask not in _READ
+def _is_valid_mask(mask: str) -> bool:
+    """Return True if the mask is one symbol that normalisation keeps and no pattern reads."""
+    return (
+        len(mask) == 1
+        and unicodedata.category(mask)[0] in "PS"
+        and NormalizedText(mask).text == mask
+        and mask not in _PATTERN_CHARACTERS
+    )
 
 
-def _written(text: str, entity: Entity, mode: str, mask: str, key: bytes) -> str:
+def _replacement(text: str, entity: Entity, mode: str, mask: str, key: bytes) -> str:
     if mode == "mask":
         return mask * (entity.end - entity.begin)
     if mode == "replace":
         return f"[{entity.type}]"
-    value = _SEPARATORS.sub("", Normal(text[entity.begin : entity.end]).text).casefold()
+    value = _SEPARATORS.sub("", NormalizedText(text[entity.begin : entity.end]).text).casefold()
     message = f"{entity.type}:{value}".encode("utf-8", "surrogatepass")
     return f"[{entity.type}:{hmac.new(key, message, hashlib.sha256).hexdigest()[:8]}]"

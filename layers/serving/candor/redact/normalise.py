@@ -1,7 +1,8 @@
-"""Text as the patterns read it, and the way back to the caller's own offsets.
+"""Normalise text for the patterns, and map spans back to the caller's own text.
 
-Digits of any script become 0 to 9, invisible characters go, spaces and dashes of any width become plain ones, percent
-escapes and character references are read. Compatibility characters: Unicode Standard Annex 15 (NFKC).
+Digits of any script become 0 to 9. Invisible characters are dropped. Spaces and dashes of any width become plain ones.
+Percent escapes and character references are decoded. Compatibility characters become their NFKC form (Unicode Standard
+Annex 15).
 """
 
 import re
@@ -15,10 +16,14 @@ from typing import NamedTuple
 from candor.redact.entities import TYPES
 from candor.redact.patterns import compiled
 
-BARRIER = "\0"  # stands where something is masked already; normalised text has none elsewhere
-SPACE = "\x1f"  # a space that was written as an escape: white space to every pattern, but part of a URL
-PLUS = "\x1e"  # a plus sign that may have been a space, in text that is percent-encoded throughout
-LONGEST = 4  # characters that one may become; a few would become eighteen
+BARRIER = "\0"
+"""Replaces text that is masked already, such as [EMAIL]. Normalised text contains no other NUL."""
+SPACE = "\x1f"
+"""A space that was written as an escape: white space to every pattern, but part of a URL."""
+PLUS = "\x1e"
+"""A plus sign that may stand for a space, in text that is percent-encoded throughout."""
+MAX_EXPANSION = 4
+"""Maximum characters that one character may become. NFKC turns a few into up to 18: those stay."""
 
 _REFERENCES = {
     "amp": "&", "apos": "'", "colon": ":", "comma": ",", "commat": "@", "dash": "-", "emsp": " ", "ensp": " ",
@@ -26,7 +31,7 @@ _REFERENCES = {
     "plus": "+", "quot": '"', "rpar": ")", "shy": "", "sol": "/", "thinsp": " ", "zwj": "", "zwnj": "",
 }  # fmt: skip
 _ESCAPE = r"%(?:25)*(?:[0-7][0-9A-Fa-f]|[C-Fc-f][0-9A-Fa-f](?:%(?:25)*[89ABab][0-9A-Fa-f]){1,3})"
-_PIECES = (
+_STRETCHES = (
     r"(?<=[^\x00-\x7f])[^\x00-\x7f]*+"
     rf"|(?<=%){_ESCAPE[1:]}(?:{_ESCAPE})*+"
     rf"|(?<=&)(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(_REFERENCES)});"
@@ -34,16 +39,16 @@ _PIECES = (
 )
 _MASK = rf"(?:{'|'.join(TYPES)})(?::[0-9a-f]{{8}})?\]"
 _MASKED = rf"\[{_MASK}"
-# Each starts with a set of characters: the regular expression engine then skips plain text quickly.
+# Each pattern starts with a set of characters, with which the regular expression engine skips plain text quickly.
 _ODD = r"[^\t\n\r\x1e -$'-~]"
-_PIECE = rf"{_ODD}(?:{_PIECES})"
-_PIECE_OR_MASK = rf"[^\t\n\r\x1e -$'-Z\\-~](?:{_PIECES}|(?<=\[){_MASK})"
+_ODD_STRETCH = rf"{_ODD}(?:{_STRETCHES})"
+_ODD_STRETCH_OR_MASK = rf"[^\t\n\r\x1e -$'-Z\\-~](?:{_STRETCHES}|(?<=\[){_MASK})"
 _PLAIN = bytes(octet for octet in range(128) if not re.match(_ODD, chr(octet)))
 _ANY_ESCAPE = r"%[0-9A-Fa-f]{2}"
 _PLUS = r"(?<=[\w.)-])\+(?=[\w(%])"
 _FILLERS = "\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 _INVISIBLE = {"Cf", "Mn", "Me", "Cc"}
-# What a Windows-1252 text has for quotes and dashes is a control character if it is read as Latin-1 (WHATWG, Encoding).
+# Quotes and dashes of Windows-1252 become control characters when text is decoded as Latin-1 (WHATWG, Encoding).
 _SIGNS = {
     "‘": "'", "’": "'", "‛": "'", "′": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "−": "-", "⁃": "-", "İ": "I",
     "\x91": "'", "\x92": "'", "\x93": '"', "\x94": '"', "\x96": "-", "\x97": "-",
@@ -53,133 +58,171 @@ _STRANGE = f"[İ{_FILLERS}]"
 _NO_LETTER = rf"[^\x00-\x7f](?:(?<![^\W\d_])|(?<={_STRANGE}))"
 
 
-class Piece(NamedTuple):
-    """A stretch whose length changed: `times` times, `length` characters at `place` stand for `width` at `origin`."""
+class OffsetRun(NamedTuple):
+    """A stretch whose length changed: `repeats` times, `original_length` characters became `length` characters."""
 
-    place: int
-    origin: int
+    offset: int
+    """Begin of the stretch in the normalised text."""
+    original_offset: int
+    """Begin of the stretch in the original text."""
     length: int
-    width: int
-    times: int
+    """Characters of one repetition in the normalised text."""
+    original_length: int
+    """Characters of one repetition in the original text."""
+    repeats: int
+    """Number of repetitions."""
 
 
-class Normal:
-    """A text as the patterns read it. Linear in the text's length; plain ASCII stays as it is."""
+class NormalizedText:
+    """A text as the patterns read it, with the way back. Plain ASCII stays as it is. Time is linear in the length.
+
+    Args:
+        text: The text as the caller wrote it.
+
+    Attributes:
+        text: The normalised text.
+
+    Example:
+        >>> normalized = NormalizedText("café: jane%40example.com")
+        >>> normalized.text, normalized.to_original(6, 22)
+        ('café: jane@example.com', (6, 24))
+    """
 
     def __init__(self, text: str) -> None:
-        self._written = self.text = text
+        self._original = self.text = text
         masked = "[" in text and compiled(_MASKED).search(text)
-        if not masked and _letters_only(text) and not text.encode("ascii", "ignore").translate(None, _PLAIN):
+        if not masked and _has_stable_letters_only(text) and not text.encode("ascii", "ignore").translate(None, _PLAIN):
             return
         if "%" in text and " " not in text and compiled(_ANY_ESCAPE).search(text):
-            self._written = text = compiled(_PLUS).sub(PLUS, text)
-        self.text = compiled(_PIECE_OR_MASK if masked else _PIECE).sub(_new, text)
+            self._original = text = compiled(_PLUS).sub(PLUS, text)
+        self.text = compiled(_ODD_STRETCH_OR_MASK if masked else _ODD_STRETCH).sub(_normalized, text)
 
     @cached_property
-    def pieces(self) -> list[Piece]:
-        """Those that moved, in order. They are needed only where something was found."""
-        pieces: list[Piece] = []
+    def offset_runs(self) -> list[OffsetRun]:
+        """Stretches whose length changed, in order, computed on first use: only when an entity is found."""
+        runs: list[OffsetRun] = []
         shift = 0
-        if self.text == self._written:
-            return pieces
-        for match in compiled(_PIECE).finditer(self._written):  # without masks, which move nothing
-            found, origin = match[0], match.start()
-            for length, width, times in _lengths(found) if len(found) > 1 else ((len(_new(match)), 1, 1),):
-                if length != width:
-                    pieces.append(Piece(origin + shift, origin, length, width, times))
-                    shift += (length - width) * times
-                origin += width * times
-        return pieces
+        if self.text == self._original:
+            return runs
+        for match in compiled(_ODD_STRETCH).finditer(self._original):  # masks keep their length
+            stretch, original_offset = match[0], match.start()
+            units = _unit_lengths(stretch) if len(stretch) > 1 else ((len(_normalized(match)), 1, 1),)
+            for length, original_length, repeats in units:
+                if length != original_length:
+                    runs.append(OffsetRun(original_offset + shift, original_offset, length, original_length, repeats))
+                    shift += (length - original_length) * repeats
+                original_offset += original_length * repeats
+        return runs
 
     @cached_property
-    def _piece_places(self) -> list[int]:
-        return [piece.place for piece in self.pieces]
+    def _run_offsets(self) -> list[int]:
+        return [run.offset for run in self.offset_runs]
 
-    def span(self, begin: int, end: int) -> tuple[int, int]:
-        """Offsets in the text as written of text[begin:end]; what was dropped at either edge stays outside."""
-        return (self._origin(begin)[0], self._origin(end - 1)[1]) if self.pieces else (begin, end)
+    def to_original(self, begin: int, end: int) -> tuple[int, int]:
+        """Map a span of the normalised text to the original text.
 
-    def _origin(self, place: int) -> tuple[int, int]:
-        """First and last offset, exclusive, of what became the character at a place."""
-        after = bisect_right(self._piece_places, place)
+        Args:
+            begin: Offset in `text`, in code points.
+            end: Offset after the span, greater than `begin`.
+
+        Returns:
+            Begin and end in the original text. Characters dropped at either edge stay outside.
+        """
+        return (self._to_original(begin)[0], self._to_original(end - 1)[1]) if self.offset_runs else (begin, end)
+
+    def _to_original(self, offset: int) -> tuple[int, int]:
+        """Return the span in the original text of what became the character at this offset."""
+        after = bisect_right(self._run_offsets, offset)
         if not after:
-            return place, place + 1
-        piece = self.pieces[after - 1]
-        within = place - piece.place
-        if within < piece.length * piece.times:
-            begin = piece.origin + within // piece.length * piece.width
-            return begin, begin + piece.width
-        begin = piece.origin + piece.width * piece.times + within - piece.length * piece.times
+            return offset, offset + 1
+        run = self.offset_runs[after - 1]
+        within = offset - run.offset
+        if within < run.length * run.repeats:
+            begin = run.original_offset + within // run.length * run.original_length
+            return begin, begin + run.original_length
+        begin = run.original_offset + run.original_length * run.repeats + within - run.length * run.repeats
         return begin, begin + 1
 
 
-def _new(match: re.Match[str]) -> str:
-    """What stands for a piece."""
-    found = match[0]
-    if len(found) == 1 and found > "\x7f":
-        return stand_in(found)
-    if found[0] == "[":
-        return BARRIER * len(found)
-    if found[0] == "%":
-        return _simple(found) or "".join(map(decoded, compiled(_ESCAPE).findall(found)))
-    if found[0] == "&":
-        return decoded(found)
-    if found.isascii():
-        return "".join(map(decoded, found))
-    return found if _stays(found) else "".join(map(stand_in, found))
+def _normalized(match: re.Match[str]) -> str:
+    """Return the normalised form of a matched stretch."""
+    stretch = match[0]
+    if len(stretch) == 1 and stretch > "\x7f":
+        return replacement(stretch)
+    if stretch[0] == "[":
+        return BARRIER * len(stretch)
+    if stretch[0] == "%":
+        return _decode_simple(stretch) or "".join(map(decode, compiled(_ESCAPE).findall(stretch)))
+    if stretch[0] == "&":
+        return decode(stretch)
+    if stretch.isascii():
+        return "".join(map(decode, stretch))
+    return stretch if _is_stable(stretch) else "".join(map(replacement, stretch))
 
 
-def _simple(escapes: str) -> str:
-    """What percent escapes stand for, if those are signs that everybody sees and no escapes again, as nearly all are."""
+def _decode_simple(escapes: str) -> str:
+    """Decode percent escapes of printable ASCII that encode no further escape or space, as nearly all do; else ""."""
     octets = bytes.fromhex(escapes.replace("%", ""))
     simple = b"%" not in octets and b" " not in octets and octets.isascii()
     text = octets.decode() if simple else ""
     return text if text.isprintable() else ""
 
 
-def _lengths(found: str) -> Iterator[tuple[int, int, int]]:
-    """Of a piece, how many characters stand for how many, and how many times in a row."""
-    if found[0] == "%":
-        units = [(len(decoded(each)), len(each)) for each in compiled(_ESCAPE).findall(found)]
-    elif found[0] == "&":
-        units = [(len(decoded(found)), len(found))]
-    elif found.isascii():
-        units = [(len(decoded(each)), 1) for each in found]
+def _unit_lengths(stretch: str) -> Iterator[tuple[int, int, int]]:
+    """Yield (length, original length, repeats) of the units of a stretch: escapes, references or characters."""
+    if stretch[0] == "%":
+        units = [(len(decode(escape)), len(escape)) for escape in compiled(_ESCAPE).findall(stretch)]
+    elif stretch[0] == "&":
+        units = [(len(decode(stretch)), len(stretch))]
+    elif stretch.isascii():
+        units = [(len(decode(character)), 1) for character in stretch]
     else:
-        units = [(1, 1)] * len(found) if _stays(found) else [(len(stand_in(each)), 1) for each in found]
-    return ((*unit, len(list(times))) for unit, times in groupby(units))
+        stable = _is_stable(stretch)
+        units = [(1, 1)] * len(stretch) if stable else [(len(replacement(character)), 1) for character in stretch]
+    return ((*unit, len(list(repeats))) for unit, repeats in groupby(units))
 
 
-def _letters_only(text: str) -> bool:
-    """Whether all that is not ASCII in a text are letters that stay as they are."""
+def _has_stable_letters_only(text: str) -> bool:
+    """Return True if all non-ASCII characters of the text are letters that normalisation keeps."""
     return text.isascii() or (unicodedata.is_normalized("NFKC", text) and not compiled(_NO_LETTER).search(text))
 
 
-def _stays(letters: str) -> bool:
-    """Whether letters are what NFKC makes of them: as most are that are not ASCII."""
+def _is_stable(letters: str) -> bool:
+    """Return True if normalisation keeps these characters, as it does most non-ASCII letters."""
     return letters.isalpha() and unicodedata.is_normalized("NFKC", letters) and not compiled(_STRANGE).search(letters)
 
 
 @lru_cache(maxsize=1 << 12)
-def decoded(found: str) -> str:
-    """What an ASCII stretch stands for: an escape, a reference or a control character."""
-    if len(found) == 1:
-        return " " if found.isspace() else ""
-    character = _percent(found) if found[0] == "%" else _reference(found[1:-1])
-    new = "".join(map(stand_in, character)) if not character.isascii() else character
-    if new.isspace():
+def decode(stretch: str) -> str:
+    """Decode one percent escape, one character reference or one control character.
+
+    Args:
+        stretch: The escape, reference or character, in ASCII.
+
+    Returns:
+        The normalised character, SPACE for white space in an escape or a reference, or "" for what is invisible.
+
+    Example:
+        >>> decode("%40"), decode("&commat;"), decode("%2541"), decode("%07")
+        ('@', '@', 'A', '')
+    """
+    if len(stretch) == 1:
+        return " " if stretch.isspace() else ""
+    character = _decode_percent(stretch) if stretch[0] == "%" else _decode_reference(stretch[1:-1])
+    normalized = "".join(map(replacement, character)) if not character.isascii() else character
+    if normalized.isspace():
         return SPACE
-    return new if new.isprintable() else ""
+    return normalized if normalized.isprintable() else ""
 
 
-def _percent(found: str) -> str:
-    """A percent escape, or one of an escape, as text (RFC 3986, section 2.1)."""
-    octets = re.findall(r"%(?:25)*([0-9A-Fa-f]{2})", found)
+def _decode_percent(escape: str) -> str:
+    """Decode a percent escape, or an escape of an escape (RFC 3986, section 2.1)."""
+    octets = re.findall(r"%(?:25)*([0-9A-Fa-f]{2})", escape)
     return bytes(int(octet, 16) for octet in octets).decode("utf-8", "replace")
 
 
-def _reference(name: str) -> str:
-    """What a character reference names (HTML, section 13.5), or nothing if there is no such character."""
+def _decode_reference(name: str) -> str:
+    """Return the character that a character reference names (HTML, section 13.5), or "" if there is none."""
     if not name.startswith("#"):
         return _REFERENCES[name]
     point = int(name[2:], 16) if name[1] in "xX" else int(name[1:])
@@ -187,8 +230,13 @@ def _reference(name: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def stand_in(character: str) -> str:
-    """What stands for one non-ASCII character: at most LONGEST characters, none if nobody sees it."""
+def replacement(character: str) -> str:
+    """Return the replacement of one non-ASCII character: at most MAX_EXPANSION characters, "" if it is invisible.
+
+    Example:
+        >>> replacement("１"), replacement("—"), replacement("½")
+        ('1', '-', '1⁄2')
+    """
     if character.isspace() or character in _BLANKS:
         return " "
     if character in _SIGNS:
@@ -200,9 +248,9 @@ def stand_in(character: str) -> str:
         return "-"
     if category == "Nd":
         return str(unicodedata.decimal(character))
-    new = "".join(each for each in unicodedata.normalize("NFKC", character) if _visible(each))
-    return new if len(new) <= LONGEST else character
+    normalized = "".join(each for each in unicodedata.normalize("NFKC", character) if _is_visible(each))
+    return normalized if len(normalized) <= MAX_EXPANSION else character
 
 
-def _visible(character: str) -> bool:
+def _is_visible(character: str) -> bool:
     return character not in _FILLERS and character != "İ" and unicodedata.category(character) not in _INVISIBLE

@@ -1,6 +1,7 @@
-"""Numbers of cards, of accounts, of people and of telephones: groups of digits with little between them.
+"""Find numbers of cards, bank accounts, people and telephones: groups of digits with little between them.
 
-Where one may begin is told by candor.redact.digits; here it is judged, by its checksum or its shape and the word before.
+candor.redact.digits finds where such a number may begin. This module decides each candidate by its checksum, or by its
+shape and the words before it.
 """
 
 import re
@@ -12,12 +13,12 @@ from operator import or_
 from typing import NamedTuple
 
 from candor.redact import checks
-from candor.redact.digits import FREEPHONE, HIGH, NORTH_AMERICAN, SHAPES, Digits, flags
-from candor.redact.patterns import Find, any_of, compiled
+from candor.redact.digits import FREEPHONE, NORTH_AMERICAN, PHONE_SHAPES, STARTING_6_TO_9, Digits, flags
+from candor.redact.patterns import Match, any_word, compiled
 
-_PATIENCE = 100  # numbers that turn out to be nothing, and as many bytes of text for one more
-_NEAR = 48  # characters before a number in which its word stands
-_WIDEST = 28  # characters of a telephone number at most
+_PATIENCE = 100  # candidates that may be rejected in a text, and one more for each 100 characters
+_CONTEXT = 48  # characters before a number in which its word may begin
+_MAX_PHONE_WIDTH = 28  # characters of a telephone number, gaps included
 
 _PHONE_WORDS = (
     "phone", "telephone", "tel", "call", "calling", "called", "mobile", "cell", "cellphone", "fax", "text", "whatsapp", "whats app", "sms",
@@ -29,45 +30,50 @@ _OTHER_WORDS = (
 )  # fmt: skip
 
 
-_FAR = {_PHONE_WORDS: 20, _PERSON_WORDS: 24, _OTHER_WORDS: 16}  # characters between a word and its number, at most
+_MAX_DISTANCE = {_PHONE_WORDS: 20, _PERSON_WORDS: 24, _OTHER_WORDS: 16}  # characters between a word and its number
 _YEARS = r"(?:1[89]|20)[0-9]{2}[ \-/]+(?:1[89]|20)[0-9]{2}"
-_X = r"[ _\-]?[xX]"
+_CHECK_X = r"[ _\-]?[xX]"
 
 
-def checked(text: str, digits: Digits) -> Iterator[Find]:
-    """Numbers that a checksum vouches for: cards and resident IDs. Of several that overlap the first, then the shortest."""
+def checksummed(text: str, digits: Digits) -> Iterator[Match]:
+    """Yield card numbers and resident IDs with a valid checksum. Of overlapping ones the first wins, then the shortest.
+
+    Args:
+        text: A normalised text.
+        digits: Its digits.
+    """
     value, free = digits.octets.decode(), 0
-    nearest = [(-1, length, 0, flags(bits)) for length, bits in digits.residents()]
-    nearest += [(-1, length, 1, _issued(flags(bits), value, length)) for length, bits in digits.cards()]
-    while nearest:
-        place, length, rank, where = nearest[0]
-        if place >= free and (found := (_resident, _card)[rank](text, digits, place, place + length)):
-            yield found
-            free = place + length
-        following = where.find("1", max(place + 1, free))
+    queue = [(-1, length, 0, flags(bits)) for length, bits in digits.resident_ids()]
+    queue += [(-1, length, 1, _with_iin(flags(bits), value, length)) for length, bits in digits.cards()]
+    while queue:
+        position, length, rank, starts = queue[0]
+        if position >= free and (match := (_resident_id, _card)[rank](text, digits, position, position + length)):
+            yield match
+            free = position + length
+        following = starts.find("1", max(position + 1, free))
         if following < 0:
-            heappop(nearest)
+            heappop(queue)
         else:
-            heapreplace(nearest, (following, length, rank, where))
+            heapreplace(queue, (following, length, rank, starts))
 
 
-def _issued(where: str, digits: str, length: int) -> str:
-    """Those of the places from which on digits are of an issuer's range."""
-    kept = bytearray(b"0") * len(where)
-    for match in re.finditer("1", where):
-        if checks.issued(digits, length, match.start()):
+def _with_iin(starts: str, digits: str, length: int) -> str:
+    """Keep the start positions whose digits match an issuer identification number (IIN) range."""
+    kept = bytearray(b"0") * len(starts)
+    for match in re.finditer("1", starts):
+        if checks.matches_iin(digits, length, match.start()):
             kept[match.start()] = 49
     return kept.decode()
 
 
-def _card(text: str, digits: Digits, place: int, end: int) -> Find:
-    return "CREDIT_DEBIT_NUMBER", *digits.span(place, end)
+def _card(text: str, digits: Digits, position: int, end: int) -> Match:
+    return "CREDIT_DEBIT_NUMBER", *digits.span(position, end)
 
 
-def _resident(text: str, digits: Digits, place: int, end: int) -> Find | None:
-    value, (begin, after) = digits.value(place, end), digits.span(place, end)
+def _resident_id(text: str, digits: Digits, position: int, end: int) -> Match | None:
+    value, (begin, after) = digits.value(position, end), digits.span(position, end)
     if len(value) == 17:
-        x = compiled(_X).match(text, after)
+        x = compiled(_CHECK_X).match(text, after)
         if not x:
             return None
         value, after = value + "X", x.end()
@@ -80,160 +86,182 @@ _LETTER_OR_DIGIT = (
 _IBAN_GAP = r"[ _.\x1f-]"
 
 
-def ibans(text: str) -> Iterator[Find]:
-    """From two letters before two digits on: 15 to 33 letters and digits, whatever stands between them."""
+def ibans(text: str) -> Iterator[Match]:
+    """Yield IBANs: two letters, two digits and 11 to 29 letters and digits, with gaps, whatever stands around them.
+
+    Example:
+        >>> list(ibans("to GB82 WEST 1234 5698 7654 32!"))
+        [('INTERNATIONAL_BANK_ACCOUNT_NUMBER', 3, 30)]
+    """
     for match in re.finditer(b"aa00", text.encode("ascii", "replace").translate(_LETTER_OR_DIGIT)):
-        place = match.start()
-        length = checks.IBAN_LENGTHS.get(text[place : place + 2].upper(), 0)
-        value, end = compiled(_IBAN_GAP).sub("", text[place : place + 45])[:length] if length else "", place
+        begin = match.start()
+        length = checks.IBAN_LENGTHS.get(text[begin : begin + 2].upper(), 0)
+        value, end = compiled(_IBAN_GAP).sub("", text[begin : begin + 45])[:length] if length else "", begin
         if value.isalnum() and checks.iban(value.upper()):
-            for letter in value:
-                end = text.index(letter, end) + 1
-            yield "INTERNATIONAL_BANK_ACCOUNT_NUMBER", place, end
+            for character in value:
+                end = text.index(character, end) + 1
+            yield "INTERNATIONAL_BANK_ACCOUNT_NUMBER", begin, end
 
 
-class Words(NamedTuple):
-    """Where in a text a digit follows a word for numbers of a kind, in the same line."""
+class Context(NamedTuple):
+    """Offsets of digits that follow a word for a kind of number, on the same line."""
 
     phone: set[int]
+    """After words for telephone numbers."""
     person: set[int]
+    """After words for US Social Security and taxpayer numbers."""
     other: set[int]
+    """After words for other numbers, such as orders."""
 
     @classmethod
-    def of(cls, text: str, digits: Digits) -> "Words":
-        low, regions = text.lower(), digits.before_runs(_NEAR)
-        return cls(*(_followed(text, low, words, regions) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS)))
+    def from_text(cls, text: str, digits: Digits) -> "Context":
+        """Search the words before each run of digits of a normalised text."""
+        lowered, regions = text.lower(), digits.regions_before_runs(_CONTEXT)
+        return cls(
+            *(_announced(text, lowered, words, regions) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS))
+        )
 
 
-def _followed(text: str, low: str, words: tuple[str, ...], regions: Sequence[tuple[int, int]]) -> set[int]:
-    if not any(word in low for word in words):
+def _announced(text: str, lowered: str, words: tuple[str, ...], regions: Sequence[tuple[int, int]]) -> set[int]:
+    """Return the offsets of the digits that follow one of the words. `lowered` is the text in lower case."""
+    if not any(word in lowered for word in words):
         return set()
-    pattern = compiled(rf"{any_of(words)}[^0-9\n]{{0,{_FAR[words]}}}+(?=[0-9])")
+    pattern = compiled(rf"{any_word(words)}[^0-9\n]{{0,{_MAX_DISTANCE[words]}}}+(?=[0-9])")
     return {match.end() for begin, end in regions for match in pattern.finditer(text, begin, end)}
 
 
-class Number(NamedTuple):
-    """Neighbouring groups of digits that may be a telephone's number, or one of a person."""
+class Candidate(NamedTuple):
+    """Neighbouring groups of digits that may be a telephone number, or a US number of a person."""
 
     text: str
-    """As it stands there."""
+    """The stretch of text, gaps included."""
     digits: str
+    """Its digits, without gaps."""
     shape: tuple[int, ...]
-    """How many digits each group has."""
+    """Number of digits in each group."""
     before: str
-    """The character before it."""
+    """The character before it; "" at the start of the text."""
     whole: bool
-    """Whether it is all of its run."""
+    """True if it is its whole run."""
     phone: bool
-    """Whether a word for a telephone's number comes before; likewise for a person's, and for numbers of other things."""
+    """True if a word for a telephone number precedes it."""
     person: bool
+    """True if a word for a Social Security or taxpayer number precedes it."""
     other: bool
+    """True if a word for another kind of number precedes it."""
 
 
-def shaped(text: str, digits: Digits) -> Iterator[Find]:
-    """Telephone numbers and those of people in the US, told by their shape or the word before them; the longest first.
+def phones_and_ssns(text: str, digits: Digits) -> Iterator[Match]:
+    """Yield telephone numbers and US Social Security and taxpayer numbers, by shape or preceding word, longest first.
 
-    Of a text that has hundreds of what nearly are some, the rest is taken for telephone numbers without a look: who
-    writes such a text can neither hide a number in it nor make it take long.
+    After hundreds of rejected candidates, the remaining ones are taken for telephone numbers without a look, so that a
+    crafted text can neither hide a number nor take long.
+
+    Args:
+        text: A normalised text.
+        digits: Its digits.
     """
-    if not digits.grouped():
+    if not digits.has_phone_length():
         return
-    words, free, patience = Words.of(text, digits), 0, _PATIENCE + len(text) // _PATIENCE
-    by_length = digits.phones(words.phone | words.person)
+    context, free, patience = Context.from_text(text, digits), 0, _PATIENCE + len(text) // _PATIENCE
+    by_length = digits.phone_numbers(context.phone | context.person)
     starts = {length: flags(bits).ljust(len(digits.octets), "0") for length, bits in by_length.items() if bits}
-    for match in re.finditer("1", flags(reduce(or_, by_length.values(), 0))):
-        place = match.start()
-        if place < free:
+    for start in re.finditer("1", flags(reduce(or_, by_length.values(), 0))):
+        position = start.start()
+        if position < free:
             continue
-        lengths = [length for length in sorted(starts, reverse=True) if starts[length][place] == "1"]
+        lengths = [length for length in sorted(starts, reverse=True) if starts[length][position] == "1"]
         if patience < 0:
-            free = place + lengths[0]
-            yield "PHONE", *digits.span(place, free)
+            free = position + lengths[0]
+            yield "PHONE", *digits.span(position, free)
             continue
-        likely = _likely(digits, place, words)
+        plausible = _plausible_lengths(digits, position, context)
         for length in lengths:
-            if length in likely and (found := _judged(text, digits, place, length, words)):
-                yield found
-                free = place + length
+            if length in plausible and (match := _classify(text, digits, position, length, context)):
+                yield match
+                free = position + length
                 break
         else:
             patience -= 1
 
 
-def _likely(digits: Digits, place: int, words: Words) -> Sequence[int]:
-    """Lengths that a number from there on may have: of several groups, as the country has it that they name.
+def _plausible_lengths(digits: Digits, position: int, context: Context) -> Sequence[int]:
+    """Return lengths of a number that begins here. A calling code limits numbers of several groups to its country's.
 
-    Numbers of people in the US may start likewise.
+    US Social Security numbers may begin like an international number, so that their length stays.
     """
-    lengths = [end - place for end in digits.ends(place)]
-    prefix = digits.prefix(place)
+    lengths = [end - position for end in digits.group_ends(position)]
+    prefix = digits.international_prefix(position)
     if prefix < 0 or len(lengths) < 2:
         return lengths
-    fewest, most = checks.subscriber(digits.value(place + prefix, place + prefix + 3))
-    only = {*range(fewest + prefix, most + prefix + 2), 11, 13}  # with the (0) that some write; and those of China
-    if lengths[:3] == [3, 5, 9] or digits.offset(place) in words.person:
-        only.add(9)
-    return [length for length in lengths if length in only or (not prefix and length == lengths[0])]
+    minimum, maximum = checks.international_length(digits.value(position + prefix, position + prefix + 3))
+    allowed = {*range(minimum + prefix, maximum + prefix + 2), 11, 13}  # with the (0) that some write; China's lengths
+    if lengths[:3] == [3, 5, 9] or digits.offset(position) in context.person:
+        allowed.add(9)
+    return [length for length in lengths if length in allowed or (not prefix and length == lengths[0])]
 
 
-def _judged(text: str, digits: Digits, place: int, length: int, words: Words) -> Find | None:
-    end = place + length
-    begin, after = digits.span(place, end)
-    if after - begin > _WIDEST:
+def _classify(text: str, digits: Digits, position: int, length: int, context: Context) -> Match | None:
+    end = position + length
+    begin, after = digits.span(position, end)
+    if after - begin > _MAX_PHONE_WIDTH:
         return None
-    shape = tuple(later - sooner for sooner, later in pairwise([place, *digits.ends(place)]) if later <= end)
-    whole = digits.begins(place) and digits.over(end)
-    before, announced = text[max(0, begin - 1) : begin], (begin in where for where in words)
-    kind = _of_shape(Number(text[begin:after], digits.value(place, end), shape, before, whole, *announced))
-    return (kind, begin - (before in ("+", "(")), after) if kind else None
+    shape = tuple(
+        later - sooner for sooner, later in pairwise([position, *digits.group_ends(position)]) if later <= end
+    )
+    whole = digits.starts_run(position) and digits.ends_run(end)
+    before, announced = text[max(0, begin - 1) : begin], (begin in offsets for offsets in context)
+    candidate = Candidate(text[begin:after], digits.value(position, end), shape, before, whole, *announced)
+    entity_type = _entity_type(candidate)
+    return (entity_type, begin - (before in ("+", "(")), after) if entity_type else None
 
 
-def _of_shape(number: Number) -> str:
-    if len(number.digits) == 9 and (number.shape == (3, 2, 4) or number.person):
-        if checks.itin(number.digits):
+def _entity_type(candidate: Candidate) -> str:
+    if len(candidate.digits) == 9 and (candidate.shape == (3, 2, 4) or candidate.person):
+        if checks.itin(candidate.digits):
             return "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER"
-        if checks.ssn(number.digits):
+        if checks.ssn(candidate.digits):
             return "SSN"
-    return "PHONE" if _phone(number) else ""
+    return "PHONE" if _is_phone(candidate) else ""
 
 
-def _phone(number: Number) -> bool:
-    digits, groups = number.digits, len(number.shape)
-    if number.before == "+" or (digits.startswith("00") and groups > 1):
+def _is_phone(candidate: Candidate) -> bool:
+    digits, groups = candidate.digits, len(candidate.shape)
+    if candidate.before == "+" or (digits.startswith("00") and groups > 1):
         international = digits.removeprefix("00")
-        fewest, most = checks.subscriber(international)
-        return fewest <= len(international) - ("(0)" in number.text) <= most
-    if _mobile(digits):
+        minimum, maximum = checks.international_length(international)
+        return minimum <= len(international) - ("(0)" in candidate.text) <= maximum
+    if _is_chinese_mobile(digits):
         return True
-    if (not number.whole and groups == 1) or number.before in ("$", "€", "£", "¥", "#") or number.other:
+    if (not candidate.whole and groups == 1) or candidate.before in ("$", "€", "£", "¥", "#") or candidate.other:
         return False
-    if number.phone:
-        years = number.shape == (4, 4) and compiled(_YEARS).fullmatch(number.text)
+    if candidate.phone:
+        years = candidate.shape == (4, 4) and compiled(_YEARS).fullmatch(candidate.text)
         return (groups > 1 or len(digits) <= 12) and not years
-    return groups > 1 and _national(number)
+    return groups > 1 and _is_national(candidate)
 
 
-def _mobile(digits: str) -> bool:
-    """Of China: 1, then 3 to 9, then nine digits; maybe after 86."""
-    own = digits.removeprefix("86") if len(digits) == 13 else digits
-    return len(own) == 11 and own[0] == "1" and own[1] in "3456789"
+def _is_chinese_mobile(digits: str) -> bool:
+    """Return True for 1, then 3 to 9, then nine digits, possibly after calling code 86."""
+    subscriber = digits.removeprefix("86") if len(digits) == 13 else digits
+    return len(subscriber) == 11 and subscriber[0] == "1" and subscriber[1] in "3456789"
 
 
-def _national(number: Number) -> bool:
-    """A form that some country writes its numbers in, of separators and digits that no date or amount has."""
-    digits, shape = number.digits, number.shape
-    if shape not in SHAPES:
+def _is_national(candidate: Candidate) -> bool:
+    """Return True if groups and digits fit a number of some country, and neither a date nor an amount."""
+    digits, shape = candidate.digits, candidate.shape
+    if shape not in PHONE_SHAPES:
         return False
     if digits[0] == "0":
         return 9 <= len(digits) <= 12
     if shape in NORTH_AMERICAN:
-        own = digits[-10:]
-        own_office = shape != (6, 4) or own[3] in "23456789"
-        return own[0] in "23456789" and own_office and (len(digits) == 10 or digits[0] == "1")
+        subscriber = digits[-10:]
+        valid_exchange = shape != (6, 4) or subscriber[3] in "23456789"
+        return subscriber[0] in "23456789" and valid_exchange and (len(digits) == 10 or digits[0] == "1")
     if shape == (5, 5):
         return digits[0] in "6789"
     if digits[:3] in ("400", "800"):
         return shape in FREEPHONE
-    if number.before == "(":
+    if candidate.before == "(":
         return 9 <= len(digits) <= 12
-    return shape in HIGH and digits[0] in "6789" and "." not in number.text and not digits.endswith("000")
+    return shape in STARTING_6_TO_9 and digits[0] in "6789" and "." not in candidate.text and not digits.endswith("000")

@@ -1,0 +1,1 @@
+"""Batch scoring: rows of files, jobs that plan, score and finish, and the steps that run them on AWS."""

@@ -1,0 +1,164 @@
+"""`candor dashboard`: the panels of the deployed dashboard as a picture, from the log of a run on this machine.
+
+Panels are those of template.yaml. Their figures come from lines in CloudWatch's embedded metric format, which is how
+metrics leave a function (AWS, "Embedded metric format specification").
+"""
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import yaml
+
+from candor.cli import options
+from candor.cli.errors import CommandError, absent
+from candor.resources import TEMPLATE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito 2008
+LINES = ("-", "--", ":", "-.")
+Point = tuple[float, list[float]]
+"""Unix time in seconds, and the values that one log line holds of a metric."""
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """CloudFormation's YAML: a function becomes its argument where that is a string, else None."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: getattr(node, "value", None))
+
+
+@click.command(
+    short_help="Draw the dashboard from a log.",
+    epilog="\b\nExample:\n  candor serve --log run.log\n  candor dashboard run.log dashboard.png",
+)
+@click.argument("log", type=options.Named("file", allow_dash=True))
+@click.argument("output", type=options.Named(dir_okay=False), default="dashboard.png")
+def dashboard(log: Path, output: Path) -> None:
+    """Draw the panels of the deployed dashboard from LOG, which `candor serve --log` wrote, to OUTPUT, a picture."""
+    text = sys.stdin.read() if str(log) == "-" else log.read_text(errors="replace")
+    points = metrics(text.splitlines())
+    if not points:
+        raise CommandError(
+            f"{log} holds no metrics",
+            "write it with candor serve --log run.log (make run LOG=run.log), and send requests",
+        )
+    try:
+        draw(widgets(), points).savefig(output)
+    except ModuleNotFoundError as error:
+        raise absent(error, "dashboard") from None
+    click.echo(f"wrote {output}")
+
+
+def widgets() -> list[dict[str, Any]]:
+    """Return the panels of the template's dashboard."""
+    template = yaml.load(TEMPLATE.read_text(), _Loader)
+    body: dict[str, list[dict[str, Any]]] = json.loads(
+        template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
+    )
+    return body["widgets"]
+
+
+def metrics(lines: Iterable[str]) -> dict[tuple[str, ...], list[Point]]:
+    """Collect the points of each metric from log lines in CloudWatch's embedded metric format.
+
+    Returns:
+        Points by namespace, metric, and dimensions with their values: the way a panel names them.
+    """
+    points: dict[tuple[str, ...], list[Point]] = defaultdict(list)
+    for line in lines:
+        try:
+            entry = json.loads(line[line.index('{"') :])
+            directives, time = entry["_aws"]["CloudWatchMetrics"], entry["_aws"]["Timestamp"] / 1000
+        except (ValueError, KeyError, TypeError):
+            continue  # another line of the log
+        for directive in directives:
+            for names in directive["Dimensions"]:
+                dimensions = [part for name in names for part in (name, entry[name])]
+                for metric in directive["Metrics"]:
+                    values = entry[metric["Name"]]
+                    values = values if isinstance(values, list) else [values]
+                    points[directive["Namespace"], metric["Name"], *dimensions].append((time, values))
+    return dict(points)
+
+
+def series(points: Iterable[Point], stat: str, period: int) -> tuple[list[float], list[float]]:
+    """Aggregate points by period.
+
+    Args:
+        points: Times and values.
+        stat: `Sum`, `Average`, or a percentile such as `p99`.
+        period: Seconds.
+
+    Returns:
+        The start of each period that has points, and its statistic.
+    """
+    periods: dict[float, list[float]] = defaultdict(list)
+    for time, values in points:
+        periods[time // period * period].extend(values)
+    aggregate: Any = {"Sum": np.sum, "Average": np.mean}.get(stat) or (
+        lambda values: np.percentile(values, float(stat[1:]))
+    )
+    starts = sorted(periods)
+    return starts, [float(aggregate(periods[start])) for start in starts]
+
+
+def draw(panels: Sequence[Mapping[str, Any]], points: Mapping[tuple[str, ...], Sequence[Point]]) -> "Figure":
+    """Draw each panel where the dashboard has it.
+
+    Raises:
+        ModuleNotFoundError: Matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure
+
+    width = max(panel["x"] + panel["width"] for panel in panels)
+    height = max(panel["y"] + panel["height"] for panel in panels)
+    figure = Figure(figsize=(width * 0.6, height * 0.55), dpi=110, layout="constrained")
+    grid = figure.add_gridspec(height, width)
+    for panel in panels:
+        rows = slice(panel["y"], panel["y"] + panel["height"])
+        axes = figure.add_subplot(grid[rows, panel["x"] : panel["x"] + panel["width"]])
+        _draw_panel(axes, panel["properties"], points)
+    return figure
+
+
+def _draw_panel(axes: "Axes", properties: Mapping[str, Any], points: Mapping[tuple[str, ...], Sequence[Point]]) -> None:
+    axes.set_title(properties["title"], fontsize=10, loc="left")
+    every = [axes]
+    for number, (*name, style) in enumerate(_with_options(properties["metrics"])):
+        stat = style.get("stat", properties.get("stat", "Average"))
+        of_metric = points.get(tuple(name), [])
+        starts, values = series(of_metric, stat, properties["period"])
+        side = axes.twinx() if style.get("yAxis") == "right" else axes
+        times = np.array(starts, dtype=np.int64).astype("datetime64[s]")
+        label = f"{name[1]} {stat}{', right' if side is not axes else ''}{'' if of_metric else ' (none)'}"
+        side.plot(times, values, LINES[number % 4], color=COLOURS[number % 4], marker="o", markersize=3, label=label)
+        axes.plot([], [], LINES[number % 4], color=COLOURS[number % 4], label=label)
+        side.tick_params(labelsize=7)
+        every.append(side)
+    for line in properties.get("annotations", {}).get("horizontal", []):
+        axes.axhline(line["value"], color="#767676", linewidth=1, linestyle="--")
+    for each in every:
+        each.set_ylim(bottom=0)  # last, because it ends the automatic fitting of the upper end
+    moments = [time for series_points in points.values() for time, _ in series_points]
+    axes.set_xlim(*(np.array([min(moments) - 90, max(moments) + 30], dtype=np.int64).astype("datetime64[s]")))
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    axes.legend(unique.values(), unique.keys(), fontsize=7, frameon=False)
+    axes.tick_params(labelsize=7)
+    for tick in axes.get_xticklabels():
+        tick.set_rotation(20)
+
+
+def _with_options(metrics: Iterable[Sequence[Any]]) -> Iterable[list[Any]]:
+    """Yield each metric of a panel with its options, which the dashboard's format lets out where there are none."""
+    for metric in metrics:
+        yield [*metric] if isinstance(metric[-1], dict) else [*metric, {}]

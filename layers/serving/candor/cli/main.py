@@ -1,0 +1,160 @@
+"""The `candor` command: its subcommands, and what they have in common.
+
+Subcommands are imported when they are asked for. Other packages may add some by entry points of the group
+`candor.commands`, as the trainer does, so that nothing here imports it.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, NoReturn
+
+import click
+from click.shell_completion import get_completion_class
+
+from candor import __version__
+from candor.cli.errors import CommandError, report
+from candor.errors import CandorError
+
+# Where each command is defined, in the order of the help page.
+COMMANDS = {
+    "predict": "candor.cli.predict:predict",
+    "explain": "candor.cli.predict:explain",
+    "redact": "candor.cli.predict:redact",
+    "score": "candor.cli.score:score",
+    "verify": "candor.cli.verify:verify",
+    "report": "candor.cli.report:report",
+    "serve": "candor.cli.serve:serve",
+    "train": "",  # the training package's
+    "evaluate": "candor.cli.evaluate:evaluate",
+    "use": "candor.cli.use:use",
+    "dashboard": "candor.cli.dashboard:dashboard",
+    "torture": "candor.cli.torture.command:torture",
+    "completion": "candor.cli.main:completion",
+}
+EPILOG = """\b
+Exit status:
+  0    done
+  1    done, but something did not hold (verify, evaluate, use, torture)
+  2    not done: wrong usage, or input that cannot be read
+  130  interrupted with Ctrl-C
+
+\b
+Examples:
+  candor predict "A wonderful film."
+  candor score reviews.csv results/
+  candor serve --port 8000
+"""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names, in the order of the help page."""
+        return [*COMMANDS, *sorted({entry.name for entry in entry_points(group="candor.commands")} - COMMANDS.keys())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name, or None if there is none such."""
+        for entry in entry_points(group="candor.commands", name=cmd_name):
+            added: click.Command = entry.load()
+            return added
+        if not (home := COMMANDS.get(cmd_name)):
+            return absent_trainer if cmd_name in COMMANDS else None
+        module, _, name = home.partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; stop quietly when the reader of its output has gone."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Python must not find it out again when it flushes at exit.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+@click.group(
+    cls=Commands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+@click.version_option(__version__, prog_name="candor", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Classify text, and answer for it: predictions with their reasons, files of texts, a server, training."""
+
+
+@click.command(
+    "train",
+    short_help="Train a model on labelled texts (not installed).",
+    context_settings={"ignore_unknown_options": True},
+    epilog="\b\nExample:\n  candor train tickets.csv --text body --label queue",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def absent_trainer(arguments: tuple[str, ...]) -> None:
+    """Train a model on labelled texts; the trainer is not installed."""
+    raise CommandError("the trainer is not installed", "pip install 'candor[train]', or in a checkout: make train")
+
+
+@click.command(epilog="\b\nExample:\n  candor completion bash >> ~/.bashrc")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a completion script for a shell."""
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "candor", "_CANDOR_COMPLETE").source())
+
+
+def run() -> NoReturn:
+    """Run the command and exit; the entry point of the `candor` script."""
+    sys.exit(main())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, and return its exit status; errors are said on stderr."""
+    try:
+        status = cli.main(None if arguments is None else list(arguments), prog_name="candor", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except CommandError as error:
+        error.show()
+        return error.status
+    except click.UsageError as error:
+        report(*_usage(error))
+        return 2
+    except click.ClickException as error:
+        report(error.format_message())
+        return 2
+    except (CandorError, OSError) as error:
+        report(_sentence(error))
+        return 2
+    except BrokenProcessPool:
+        report("a worker process was killed, perhaps for want of memory", "run the same command again to go on")
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        report("interrupted")
+        return 130
+
+
+def _usage(error: click.UsageError) -> tuple[str, str]:
+    """Return what is wrong with the usage, and the command whose help says what is right."""
+    message = error.format_message().rstrip(".")
+    path = error.ctx.command_path if error.ctx else "candor"
+    hint = f"{path} --help lists arguments and options"
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        message, hint = f"no such option: {error.option_name}", f"did you mean {' or '.join(error.possibilities)}?"
+    return message[:1].lower() + message[1:], hint
+
+
+def _sentence(error: CandorError | OSError) -> str:
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"{error.filename} does not exist"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

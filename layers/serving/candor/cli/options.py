@@ -1,0 +1,162 @@
+"""Arguments and options that several commands share, and the types that check their values."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from candor.cli.errors import CommandError
+from candor.resources import BUNDLE
+
+if TYPE_CHECKING:
+    from candor.model.classifier import Classifier
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Probability(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on only
+    """A number from 0 to 1."""
+
+    name = "probability"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the value as a float; fail for what is no number, not finite, or outside 0 to 1."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not 0 <= number <= 1:
+            self.fail(f"{value!r} is not a number from 0 to 1.", param, ctx)
+        return number
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg]
+    """A whole number from `least` to `most`; None: without an end."""
+
+    name = "whole number"
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the value as an int; fail for what is none, or out of range."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = None
+        if number is None or number < self.least or (self.most is not None and number > self.most):
+            end = f"of {self.least} or more" if self.most is None else f"from {self.least} to {self.most}"
+            self.fail(f"{value!r} is not a whole number {end}.", param, ctx)
+        return number
+
+
+class Named(click.Path):
+    """A path, which may not be empty: that would mean the working directory.
+
+    Args:
+        existing: `file` or `folder` if there must be one.
+        options: Those of click.Path.
+    """
+
+    name = "path"
+
+    def __init__(self, existing: str = "", **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+        self.existing = existing
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value as a Path; fail if it is empty or not what must exist."""
+        if value == "":
+            self.fail("the path is empty.", param, ctx)
+        path = Path(value)
+        if self.existing and not (self.allow_dash and str(value) == "-"):
+            if not path.exists():
+                raise CommandError(f"{value} does not exist")
+            if path.is_dir() != (self.existing == "folder"):
+                raise CommandError(f"{value} is {'a file' if path.is_file() else 'a folder'}, not a {self.existing}")
+        return super().convert(value, param, ctx)
+
+
+def model(command: F) -> F:
+    """Add `--model PATH`, a bundle's folder."""
+    return click.option(
+        "--model",
+        "bundle",
+        type=Named(),
+        default=BUNDLE,
+        show_default="the model in layers/model, or the one that ships in the wheel",
+        metavar="PATH",
+        help="Folder of the model bundle.",
+    )(command)
+
+
+def text_column(command: F) -> F:
+    """Add `--text-column NAME`."""
+    return click.option(
+        "--text-column",
+        "--text",
+        "text_column",
+        default="text",
+        show_default=True,
+        metavar="NAME",
+        help="Column or field that holds the text.",
+    )(command)
+
+
+def label_column(command: F) -> F:
+    """Add `--label-column NAME`."""
+    return click.option(
+        "--label-column",
+        "--label",
+        "label_column",
+        default="label",
+        show_default=True,
+        metavar="NAME",
+        help="Column or field that holds the label.",
+    )(command)
+
+
+def min_confidence(command: F) -> F:
+    """Add `--min-confidence P`."""
+    return click.option(
+        "--min-confidence",
+        type=Probability(),
+        default=None,
+        show_default="the model's own",
+        metavar="P",
+        help="Decide only at this probability or above, from 0 to 1; below it the decision is `uncertain`.",
+    )(command)
+
+
+def no_redact(command: F) -> F:
+    """Add `--no-redact`."""
+    return click.option(
+        "--no-redact", is_flag=True, help="Let the model see personal data. By default it is masked first."
+    )(command)
+
+
+def as_json(command: F) -> F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")(command)
+
+
+def load(bundle: Path) -> "Classifier":
+    """Load the bundle that `--model` names.
+
+    Raises:
+        CommandError: There is no bundle, or it is damaged.
+    """
+    from candor.errors import CandorError
+    from candor.model.classifier import Classifier
+
+    try:
+        return Classifier.load(bundle)
+    except CandorError as error:
+        raise unusable(bundle, error) from None
+
+
+def unusable(bundle: Path, error: Exception) -> CommandError:
+    """Return the error for a folder that is no intact bundle."""
+    return CommandError(f"{bundle} is not a usable model: {error}", "name a bundle's folder, as candor train writes it")

@@ -1,0 +1,96 @@
+"""`candor report`: an HTML page on a file of texts: counts, confidences, and examples with their decisive words."""
+
+import html
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from candor.batch.rows import Row, RowsError, blocks, read
+from candor.cli import options
+from candor.cli.errors import CommandError
+from candor.cli.histogram import bin_of, histogram
+from candor.cli.score import write
+from candor.model.classifier import Classifier, Prediction
+from candor.model.explain import Explainer
+
+EXAMPLES = 5
+MARKED = 12  # words of an example, at most
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#1d1f23;background:#fff}
+rect{fill:#1f5f8b}text{font-size:11px;fill:#444}
+blockquote{margin:.8rem 0;padding:.6rem .9rem;border-left:3px solid #bbb}
+mark{background:none;border-bottom:3px solid #0b6b4f}mark.no{border-bottom:3px dashed #a03a12}
+td,th{text-align:left;padding:.2rem .8rem .2rem 0}
+"""
+
+
+@click.command(
+    short_help="Write an HTML report on a file of texts.",
+    epilog="\b\nExample:\n  candor report reviews.csv report.html",
+)
+@click.argument("source", metavar="INPUT", type=options.Named("file"))
+@click.argument("output", type=options.Named(dir_okay=False), default="report.html")
+@options.model
+@options.text_column
+def report(source: Path, output: Path, bundle: Path, text_column: str) -> None:
+    """Write a report on INPUT, a file of texts, to OUTPUT, one HTML page. The page holds a few texts as examples."""
+    classifier = options.load(bundle)
+    try:
+        with source.open("rb") as file:
+            content = page(source.name, read(file, source.name, text_column), classifier)
+    except RowsError as error:
+        raise CommandError(str(error), error.hint) from None
+    write(output, [content])
+    click.echo(f"wrote {output}")
+
+
+def page(name: str, rows: Iterator[Row], classifier: Classifier) -> str:
+    """Return the page on a file of that name. Of the texts only the examples' are kept."""
+    errors, decisions, confidences = Counter[str](), Counter[str](), Counter[int]()
+    examples: dict[str, list[tuple[float, str, Prediction]]] = {}
+    for block in blocks(rows, 4096):
+        errors.update(row.error for row in block if row.error)
+        texts = [row.text for row in block if not row.error]
+        for text, prediction in zip(texts, classifier.predict(texts), strict=True):
+            decision = prediction.decision(classifier.min_confidence)
+            confidence = prediction.probabilities[prediction.label]
+            decisions[decision] += 1
+            confidences[bin_of(confidence)] += 1
+            kept = examples.setdefault(decision, [])
+            kept.append((confidence, text, prediction))
+            kept.sort(key=lambda each: -each[0] if decision != "uncertain" else each[0])
+            del kept[EXAMPLES:]
+    explainer = Explainer(classifier)
+    body = [
+        f"<h1>{html.escape(name)}</h1>",
+        f"<p>{decisions.total():,} texts scored, {errors.total():,} rows with an error.</p>",
+    ]
+    body += [_table("decision", decisions), _table("error", errors), "<h2>Confidence</h2>", histogram(confidences)]
+    for decision, kept in sorted(examples.items()):
+        body.append(f"<h2>{html.escape(decision)}</h2>")
+        body += [_quote(text, prediction, explainer) for _, text, prediction in kept]
+    title = html.escape(name)
+    return f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>{''.join(body)}\n"
+
+
+def _table(kind: str, counts: Counter[str]) -> str:
+    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{count:,}</td></tr>" for name, count in counts.most_common())
+    return f"<table><tr><th>{kind}</th><th>rows</th></tr>{rows}</table>" if rows else ""
+
+
+def _quote(text: str, prediction: Prediction, explainer: Explainer) -> str:
+    """Return a text with its heaviest words underlined: solid for the label, dashed against it."""
+    explanation = explainer(text, prediction.label)
+    heaviest = sorted(abs(value) for value in explanation.values)[-MARKED:][:1]
+    shown, at = [], 0
+    for (begin, end), value in zip(explanation.spans, explanation.values, strict=True):
+        if heaviest and abs(value) >= heaviest[0]:
+            side = "" if value > 0 else " class=no"
+            word = html.escape(text[begin:end])
+            shown.append(f"{html.escape(text[at:begin])}<mark{side} title='{value:+.2f}'>{word}</mark>")
+            at = end
+    confidence = prediction.probabilities[prediction.label]
+    words = "".join(shown) + html.escape(text[at:])
+    return f"<blockquote><p>{words}</p><small>{html.escape(prediction.label)}, {confidence:.1%}</small></blockquote>"

@@ -1,0 +1,57 @@
+"""Sample events of the batch functions, events/batch_*.json: events/reviews.csv uploaded to a bucket, step by step.
+
+They name the model in use, so `candor use` writes them again.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from candor.batch.steps import Batch
+from candor.resources import BUNDLE, EVENTS
+from candor.settings import Settings
+from candor.storage import Folder, Source, Store
+
+INPUT = EVENTS / "reviews.csv"
+INBOX, RESULTS = "candor-inbox", "candor-results"
+STARTED = "2026-01-01T00:00:00.000Z"
+
+
+class _Inbox:
+    """A bucket that holds the sample input, as far as planning needs one."""
+
+    def __init__(self) -> None:
+        self.content = INPUT.read_bytes()
+        self.etag = hashlib.md5(self.content, usedforsecurity=False).hexdigest()  # S3's, of an object put in one piece
+
+    def source(self, key: str, version: str = "") -> Source:
+        return Source(INBOX, key, version, self.etag, len(self.content))
+
+    def blocks(self, source: Source, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+        yield self.content[begin:end]
+
+
+def samples() -> dict[str, Any]:
+    """Return each batch function's sample event by its file's name, for the bundle in layers/model."""
+    inbox = _Inbox()
+    thing = {"key": INPUT.name, "size": 1, "etag": inbox.etag, "sequencer": "0062E99A88DC407460"}
+    detail = {"version": "0", "bucket": {"name": INBOX}, "object": thing, "reason": "PutObject"}
+    created = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+    settings = replace(Settings.from_environ({}), bundle=BUNDLE, results_bucket=RESULTS)
+    with tempfile.TemporaryDirectory() as folder:
+        results = Folder(Path(folder))
+        batch = Batch(settings, lambda name: cast(Store, inbox) if name == INBOX else results)
+        planned = batch.plan(created) | {"started": STARTED}
+        (chunk,) = json.loads(results.get(planned["chunks"]["key"]))
+    score = {"job": planned["job"], "chunk": chunk}
+    return {"batch_plan.json": created, "batch_score.json": score, "batch_finish.json": planned}
+
+
+def write() -> None:
+    """Write the sample events to events/."""
+    for name, event in samples().items():
+        (EVENTS / name).write_text(json.dumps(event, indent=2) + "\n")

@@ -1,0 +1,363 @@
+"""`candor score`: files of texts in, JSON lines and a manifest out, over as many processes as there are cores.
+
+Plan, score and finish are those of the batch functions. Each file gets a folder of parts and, last, a manifest.json;
+parts of an interrupted run are kept.
+"""
+
+import csv
+import glob
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Self
+
+import click
+from tqdm import tqdm
+
+from candor.batch import jobs
+from candor.batch.jobs import Job, Options
+from candor.batch.rows import READERS, Chunk, RowsError
+from candor.cli import options
+from candor.cli.errors import CommandError, report
+from candor.cli.histogram import bin_of, histogram
+from candor.limits import CHUNK_ROWS
+from candor.model.bundle import Bundle
+from candor.model.classifier import Classifier
+from candor.storage import Folder
+
+SUFFIXES = tuple(kind + compressed for kind in READERS for compressed in ("", ".gz"))
+SUPPORTED = f"supported: {', '.join(READERS)}, each also with .gz"
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Files that are written beside the results on request."""
+
+    table: bool
+    picture: bool
+
+
+@click.command(
+    short_help="Score files of texts.",
+    epilog="\b\nExamples:\n  candor score reviews.csv results/\n"
+    "  candor score inbox/ results/ --text-column body --csv\n  zcat texts.gz | candor score - --stdin txt",
+)
+@click.argument("named", metavar="INPUT")
+@click.argument("output", type=options.Named(file_okay=False), default="results")
+@options.model
+@options.text_column
+@click.option(
+    "--id-column", "--id", "id_column", default="id", show_default=True, metavar="NAME", help="Column of the rows' ids."
+)
+@options.min_confidence
+@click.option("--explain", is_flag=True, help="Add what each token adds to the logit.")
+@options.no_redact
+@click.option(
+    "--with-text",
+    type=click.Choice(["replace", "mask"]),
+    default=None,
+    show_default="texts are left out",
+    help="Repeat the text in the results, with personal data masked in this mode.",
+)
+@click.option("--csv", "table", is_flag=True, help="Write results.csv, too: a table for spreadsheets.")
+@click.option("--picture", is_flag=True, help="Write histogram.svg, too: texts by confidence.")
+@click.option(
+    "--rows",
+    type=options.Whole(1),
+    default=CHUNK_ROWS,
+    show_default=True,
+    metavar="N",
+    help="Rows of an output part, at most.",
+)
+@click.option(
+    "--stdin",
+    type=click.Choice([kind[1:] for kind in READERS]),
+    default="jsonl",
+    show_default=True,
+    help="Format of standard input, where INPUT is -.",
+)
+@click.option(
+    "--processes",
+    type=options.Whole(1),
+    default=os.cpu_count() or 1,
+    show_default="one a core",
+    metavar="N",
+    help="Worker processes.",
+)
+def score(
+    named: str,
+    output: Path,
+    bundle: Path,
+    text_column: str,
+    id_column: str,
+    min_confidence: float | None,
+    explain: bool,
+    no_redact: bool,
+    with_text: str | None,
+    table: bool,
+    picture: bool,
+    rows: int,
+    stdin: str,
+    processes: int,
+) -> int:
+    """Score INPUT, a file, folder or pattern of texts (.csv, .jsonl, .txt, each also .gz), into the folder OUTPUT.
+
+    `-` reads standard input. Each file gets a folder with JSON lines in the order of its rows, and a manifest. Run the
+    same command again after an interruption: it goes on from there.
+    """
+    settings = Options(text_column, id_column, min_confidence, explain, not no_redact, with_text or "", rows)
+    status = 0
+    with ExitStack() as stack:
+        files = inputs(named, stack, stdin)
+        model = options.load(bundle).bundle
+        try:
+            for path in files:
+                status = max(
+                    status, _score_or_say_why(path, output, model, settings, processes, Extras(table, picture))
+                )
+        except KeyboardInterrupt:
+            report("stopped; finished parts are kept", "run the same command again to go on from there")
+            return 130
+    return status
+
+
+def _score_or_say_why(
+    path: Path, output: Path, model: Bundle, settings: Options, processes: int, extras: Extras
+) -> int:
+    """Score one file and return its exit status. A file that cannot be read does not stop the others."""
+    try:
+        manifest = score_file(path, output, model, settings, processes)
+    except RowsError as error:
+        report(str(error), error.hint)
+        return 2
+    folder = Path(manifest["folder"])
+    if extras.table:
+        write(folder / "results.csv", table_of(lines(folder, manifest), model.labels))
+    if extras.picture:
+        write(folder / "histogram.svg", [picture_of(lines(folder, manifest))])
+    summarise(manifest)
+    return 0
+
+
+def inputs(named: str, stack: ExitStack, stdin: str = "jsonl") -> list[Path]:
+    """Return the files that a name, a folder, a pattern or `-` stands for; results and hidden folders are left out.
+
+    Raises:
+        CommandError: There is no such file, or none of a supported format.
+    """
+    if named == "-":
+        spooled = Path(stack.enter_context(tempfile.TemporaryDirectory())) / f"stdin.{stdin}"
+        with spooled.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return [spooled]
+    if not named:
+        raise CommandError("INPUT is empty", "name a file, folder or pattern, or - for standard input")
+    path = Path(named)
+    matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(named, recursive=True))]  # noqa: PTH207
+    if not matches:
+        raise CommandError(f"{named} does not exist", None if not glob.has_magic(named) else "no file fits the pattern")
+    files = [file for match in matches for file in (_walked(match) if match.is_dir() else [match])]
+    readable = [
+        file for file in files if file.is_file() and file.name.lower().endswith(SUFFIXES) and not is_result_part(file)
+    ]
+    if not readable:
+        if path.is_file():
+            raise CommandError(
+                f"{named}: unsupported format ({path.suffix or 'no suffix'})", f"export it as CSV; {SUPPORTED}"
+            )
+        raise CommandError(f"{named}: no file of a supported format", SUPPORTED)
+    return readable
+
+
+def _walked(folder: Path) -> list[Path]:
+    """Return all files below a folder, sorted, but for hidden ones and those in hidden folders, such as .venv."""
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent) / name for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
+def is_result_part(file: Path) -> bool:
+    """Return whether a file is a part of our own results."""
+    return file.name.startswith("part-") and file.suffix == ".jsonl" and (file.parent / "manifest.json").exists()
+
+
+def score_file(path: Path, output: Path, model: Bundle, settings: Options, processes: int) -> dict[str, Any]:
+    """Score one file into a folder of its own, named after it and after all that its results depend on.
+
+    Returns:
+        The manifest, and the results' folder as `folder`.
+
+    Raises:
+        RowsError: The file cannot be read as a whole. A manifest says so, too.
+    """
+    inbox, results, identity = Folder(path.parent), Folder(output), jobs.identity(model)
+    with Scorer(inbox, results, model.path, model.digest, processes) as scorer:
+        if path.stat().st_size > settings.bytes:
+            scorer.warm()  # while the file is read for its digest
+        source, started = inbox.source(path.name), jobs.now()
+        folder = f"{path.name}-{jobs.job_id(source, identity, settings)[:16]}/"
+        manifest = jobs.read_manifest(results, folder)
+        if manifest is None or manifest["status"] == "rejected":  # then the file is read again, to say what is wrong
+            try:
+                job, chunks = jobs.plan(inbox, source, identity, settings, folder, scorer.on_chunk)
+            except RowsError as error:
+                jobs.reject(results, folder, source, identity, settings, error)
+                raise
+            scorer.finish()
+            manifest = jobs.finish(job, chunks, results, started, scorer.map, path=str(path.resolve()))
+    if manifest["status"] == "rejected":
+        raise RowsError(manifest["error"]["code"], path.name)
+    return {"folder": str(output / folder), **manifest}
+
+
+class Scorer:
+    """Makes the parts that are missing, over a pool of processes.
+
+    Parts of a file whose middle can be read are made while the rest is still planned. Gzip and UTF-16 are planned to
+    the end first, since they can still be rejected at the last byte.
+    """
+
+    def __init__(self, inbox: Folder, results: Folder, bundle: Path, digest: str, processes: int) -> None:
+        self.inbox, self.results, self.model, self.processes = inbox, results, (bundle, digest), processes
+        # Processes are started as they are needed.
+        self.pool = ProcessPoolExecutor(processes, get_context("spawn"), _start, self.model)
+        self.number, self.waiting, self.tasks = 0, list[tuple[Job, int, Chunk]](), list[Future[None]]()
+        self.progress = tqdm(total=0, desc="scoring", unit=" rows", unit_scale=True, leave=False, disable=None)
+
+    def on_chunk(self, job: Job, chunk: Chunk) -> None:
+        """Queue a planned chunk whose part is not there yet."""
+        if not (self.results.root / job.part(self.number)).exists():
+            self.waiting.append((job, self.number, chunk))
+            self.progress.total += chunk.rows
+        self.number += 1
+        if self.processes > 1 and len(self.waiting) > 1 and job.format.seekable:
+            self._submit()
+
+    def _submit(self) -> None:
+        for job, number, chunk in self.waiting:
+            task = self.pool.submit(_score, job, number, chunk, self.inbox, self.results)
+            task.add_done_callback(partial(self._on_part, chunk.rows))
+            self.tasks.append(task)
+        self.waiting.clear()
+
+    def _on_part(self, rows: int, task: "Future[None]") -> None:
+        if not task.cancelled():
+            self.progress.update(rows)
+
+    def __enter__(self) -> Self:
+        """Return the scorer itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Shut the pool down: running tasks finish, queued ones are cancelled."""
+        self.pool.shutdown(cancel_futures=True)
+        self.progress.close()
+
+    def warm(self) -> None:
+        """Start the processes before there is work for them."""
+        for _ in range(self.processes if self.processes > 1 else 0):
+            self.pool.submit(int)
+
+    @property
+    def map(self) -> jobs.Map:
+        """The pool's map if it is in use, else the built-in one."""
+        return self.pool.map if self.tasks else map
+
+    def finish(self) -> None:
+        """Make every queued part, and return when all are there."""
+        if self.tasks or (self.processes > 1 and len(self.waiting) > 1):
+            self._submit()
+            for task in as_completed(self.tasks):
+                task.result()
+            return
+        if self.waiting:
+            _load(*self.model)
+        for job, number, chunk in self.waiting:
+            _score(job, number, chunk, self.inbox, self.results)
+            self.progress.update(chunk.rows)
+
+
+_classifier: Classifier
+
+
+def _start(bundle: Path, digest: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one decides
+    _load(bundle, digest)
+
+
+def _load(bundle: Path, digest: str) -> None:
+    global _classifier
+    _classifier = Classifier.load(bundle, digest)
+
+
+def _score(job: Job, number: int, chunk: Chunk, inbox: Folder, results: Folder) -> None:
+    jobs.score(job, number, chunk, inbox, results, _classifier)
+
+
+def summarise(manifest: dict[str, Any]) -> None:
+    """Print how many rows were scored, and how many of each label, decision and error."""
+    counts = manifest["counts"]
+    click.echo(
+        f"{manifest['folder']}: {counts['scored']:,} of {counts['read']:,} rows scored, by {manifest['model']['name']}"
+    )
+    for kind in ("labels", "decisions", "errors"):
+        for name, count in sorted(counts[kind].items()):
+            click.echo(f"  {kind[:-1]:9} {name:16} {count:,}")
+
+
+def lines(folder: Path, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield all results, in order."""
+    for part in manifest["parts"]:
+        with (folder / part["name"]).open("rb") as file:
+            yield from map(json.loads, file)
+
+
+def write(path: Path, content: Iterable[str]) -> None:
+    """Write a file whole or not at all."""
+    aside = path.with_name(f".{path.name}.new")
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(content)
+    aside.replace(path)
+
+
+def table_of(results: Iterable[dict[str, Any]], labels: Sequence[str]) -> Iterator[str]:
+    """Yield rows of CSV (RFC 4180) for spreadsheets; no cell of them is a formula (OWASP, CSV injection)."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    header = ["line", "id", "label", "decision", *map(escape_formula, labels), "error"]
+    for cells in chain([header], (_cells(result, labels) for result in results)):
+        writer.writerow(cells)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def picture_of(results: Iterable[dict[str, Any]]) -> str:
+    """Return a histogram of the labels' probabilities (SVG)."""
+    return histogram(Counter(bin_of(each["probabilities"][each["label"]]) for each in results if "label" in each))
+
+
+def _cells(result: dict[str, Any], labels: Sequence[str]) -> list[Any]:
+    names = [escape_formula(result.get(name, "")) for name in ("id", "label", "decision")]
+    shares = [result.get("probabilities", {}).get(label, "") for label in labels]
+    return [result["line"], *names, *shares, result.get("error", {}).get("code", "")]
+
+
+def escape_formula(cell: str) -> str:
+    """Return a cell that a spreadsheet shows instead of computing it."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

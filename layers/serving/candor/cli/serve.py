@@ -1,0 +1,93 @@
+"""`candor serve`: the API on this machine, by the very handler that Lambda runs."""
+
+import errno
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from candor.cli import options
+from candor.cli.errors import CommandError
+from candor.resources import BUNDLE
+
+
+@click.command(
+    short_help="Serve the API and its page over HTTP.",
+    epilog="\b\nExamples:\n  candor serve --port 8080\n  API_KEYS=first,second candor serve --model models/tickets",
+)
+@click.option(
+    "--model",
+    "bundle",
+    type=options.Named(),
+    envvar="BUNDLE_PATH",
+    default=BUNDLE,
+    show_default="the model in layers/model, or the one that ships in the wheel",
+    metavar="PATH",
+    help="Folder of the model bundle.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=options.Whole(0, 65535),
+    default=8000,
+    show_default=True,
+    metavar="N",
+    help="Port to listen on; 0 takes any free one.",
+)
+@click.option(
+    "--log",
+    type=options.Named(dir_okay=False),
+    show_default="log lines here, no metrics",
+    metavar="FILE",
+    help="Append log lines and metrics to this file.",
+)
+def serve(bundle: Path, host: str, port: int, log: Path | None) -> int:
+    """Serve the API and its page over HTTP, for development. Ctrl-C ends it.
+
+    Where the environment variable API_KEYS is set (keys, separated by commas), routes under /v1 ask for one of them in
+    the header x-api-key.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    terminal = sys.stdout
+    if log:
+        os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "false")
+        sys.stdout = log.open("a", buffering=1)
+    os.environ["BUNDLE_PATH"] = str(bundle)
+    if bundle.resolve() != BUNDLE.resolve():
+        os.environ.setdefault("BUNDLE_DIGEST", "")  # the template's is that of its own model
+    try:
+        from candor.cli.gateway import Gateway, prepare, template
+
+        deployed, keys = template(), set(os.environ.get("API_KEYS", "").split(",")) - {""}
+        server = Gateway((host, port), deployed, prepare(deployed), keys)
+    except OSError as error:
+        raise _unavailable(host, port, error) from None
+    except KeyboardInterrupt:  # while the model loads
+        return 0
+    with server:
+        try:
+            print(greeting(f"http://{host}:{server.server_port}"), file=terminal, flush=True)
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("\nended", file=terminal, flush=True)
+    return 0
+
+
+def greeting(address: str) -> str:
+    """Return what to say first: the address, and a request to try."""
+    question = '{"text": "A wonderful film, from the first minute to the last."}'
+    return (
+        f"Candor listens on {address} (Ctrl-C ends it). Try:\n\n"
+        f"  curl {address}/v1/predict -H 'Content-Type: application/json' -d '{question}'\n"
+    )
+
+
+def _unavailable(host: str, port: int, error: OSError) -> CommandError:
+    free = port + 1 if port < 65535 else port - 1
+    if error.filename:
+        return CommandError(f"{error.filename}: {error.strerror}")
+    taken = error.errno == errno.EADDRINUSE
+    reason = "is already in use" if taken else f"cannot be opened on {host}: {error.strerror}"
+    return CommandError(f"port {port} {reason}", f"try --port {free} (make: PORT={free})")

@@ -1,0 +1,42 @@
+"""`candor torture`: batch jobs under random schedules of faults."""
+
+import os
+
+import click
+from tqdm import tqdm
+
+from candor.cli import options
+from candor.cli.errors import absent
+
+
+@click.command(
+    short_help="Run batch jobs under random faults.", epilog="\b\nExample:\n  candor torture --schedules 100 --seed 7"
+)
+@click.option(
+    "--schedules", type=options.Whole(1), default=2000, show_default=True, metavar="N", help="Schedules to run."
+)
+@click.option(
+    "--seed", type=options.Whole(0), default=0, show_default=True, metavar="N", help="Seed of the first schedule."
+)
+def torture(schedules: int, seed: int) -> int:
+    """Run batch jobs on a fake of AWS under random faults, and hold their results against those of a run without.
+
+    A schedule is a file format and up to three faults: refusals, lost answers, torn bodies, killed functions. Exit
+    status 1 if a job lost, doubled or changed a row.
+    """
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        os.environ[name] = "testing"  # nothing here may reach an account
+    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
+    try:
+        from candor.cli.torture.schedules import trial
+    except ModuleNotFoundError as error:
+        raise absent(error, "torture") from None
+    broken = [
+        fault
+        for number in tqdm(range(seed, seed + schedules), "schedules", leave=False, disable=None)
+        if (fault := trial(number))
+    ]
+    for fault in broken:
+        click.echo(fault)
+    click.echo(f"{schedules:,} schedules of faults, {len(broken):,} of them with a broken promise")
+    return int(bool(broken))

@@ -1,0 +1,1 @@
+"""Load a verified model bundle, predict labels, and explain and evaluate predictions."""

@@ -1,0 +1,132 @@
+"""Read and write model bundles: folders of files, each verified against a manifest.
+
+manifest.json is the canonical JSON of {"files": {name: {"bytes": n, "sha256": hex}}}. Its own SHA-256 is the bundle's
+digest, which template.yaml pins. One changed byte anywhere therefore no longer matches the pinned digest.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from candor.errors import BundleError
+
+MANIFEST = "manifest.json"
+REQUIRED = ("name", "version", "created", "labels", "metrics", "data", "licence")
+"""Keys that model.json must have."""
+
+
+class Bundle:
+    """A verified bundle, held in memory.
+
+    Attributes:
+        path: Folder that the bundle was read from.
+        digest: SHA-256 of manifest.json, in hex.
+        files: Content by file name, without manifest.json.
+        model: Content of model.json.
+        labels: Label names, in the order of the model's outputs.
+    """
+
+    def __init__(self, path: Path, digest: str, files: dict[str, bytes]) -> None:
+        self.path, self.digest, self.files = path, digest, files
+        self.model: dict[str, Any] = _parse("model.json", self.read("model.json"))
+        if missing := [name for name in REQUIRED if name not in self.model]:
+            raise BundleError(f"model.json lacks {', '.join(missing)}")
+        self.labels: tuple[str, ...] = tuple(self.model["labels"])
+
+    @classmethod
+    def open(cls, path: Path, digest: str = "") -> "Bundle":
+        """Read a bundle and verify every file against the manifest.
+
+        Args:
+            path: Folder of the bundle.
+            digest: Expected digest in hex; "" accepts any.
+
+        Returns:
+            The verified bundle.
+
+        Raises:
+            BundleError: The digest differs, a file is missing or differs from the manifest (the message names the first
+                one), or model.json lacks a required key.
+        """
+        manifest = _read(path, MANIFEST)
+        actual = hashlib.sha256(manifest).hexdigest()
+        if digest and actual != digest:
+            raise BundleError(f"{MANIFEST} has SHA-256 {actual}, but {digest} was deployed")
+        expected = _parse(MANIFEST, manifest).get("files", {})
+        files = {name: _read(path, name) for name in sorted(expected)}
+        for name, content in files.items():
+            if describe(content) != expected[name]:
+                raise BundleError(f"{name} is not the file that {MANIFEST} describes")
+        return cls(path, actual, files)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one file, as it was verified when the bundle was opened.
+
+        Raises:
+            BundleError: The manifest does not list the file.
+        """
+        try:
+            return self.files[name]
+        except KeyError:
+            raise BundleError(f"{name} is not listed in {MANIFEST}") from None
+
+
+def write(path: Path, files: Mapping[str, bytes]) -> str:
+    """Write a bundle: the files and their manifest.
+
+    Args:
+        path: Existing folder.
+        files: Content by file name. The order does not matter.
+
+    Returns:
+        The bundle's digest, in hex.
+    """
+    for name, content in files.items():
+        (path / name).write_bytes(content)
+    manifest = canonical({"files": {name: describe(content) for name, content in files.items()}})
+    (path / MANIFEST).write_bytes(manifest)
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def describe(content: bytes) -> dict[str, Any]:
+    """Return the manifest entry of a file: its size in bytes and its SHA-256 in hex.
+
+    Example:
+        >>> describe(b"")["bytes"], describe(b"")["sha256"][:8]
+        (0, 'e3b0c442')
+    """
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def canonical(value: Any) -> bytes:
+    r"""Encode a value as canonical JSON: sorted keys, UTF-8, one final line end. Equal values give equal bytes.
+
+    Raises:
+        ValueError: The value contains NaN or an infinity.
+
+    Example:
+        >>> canonical({"b": 1, "a": []})
+        b'{\n "a": [],\n "b": 1\n}\n'
+    """
+    return (json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _read(path: Path, name: str) -> bytes:
+    if Path(name).name != name:
+        raise BundleError(f"{MANIFEST} lists a path outside the bundle")
+    try:
+        return (path / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _parse(name: str, content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{name} is not JSON") from error
+    if not isinstance(value, dict):
+        raise BundleError(f"{name} is not a JSON object")
+    return value

@@ -1,0 +1,243 @@
+"""Predict labels and probabilities of texts with the featuriser and the model of one bundle."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.errors import BundleError
+from candor.model.bundle import Bundle
+from candor.model.interpreter import Signature
+from candor.redact import Redacted
+from candor.redact import redact as redact_text
+from candor.redact.sieve import candidate_indices
+from candor.text.evidence import warnings
+from candor.text.features import VERSION, Features, Featuriser
+
+BLOCK = 128
+"""Texts per pass: enough to amortise the overhead of NumPy calls, few enough to stay in the processor's cache."""
+_DECIMALS = 6
+_PREFILTER_CHARACTERS = 1_000_000  # minimum size of a block for the prefilter
+_PREFILTER_OVERHEAD = 8  # blocks of at most so many texts are redacted faster without the prefilter
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The model's answer for one text."""
+
+    label: str
+    """The most probable label."""
+    probabilities: dict[str, float]
+    """Probability by label, rounded to 6 decimals. The decimals sum to exactly 1."""
+    tokens: int
+    """Number of tokens that the model read."""
+    warnings: tuple[str, ...] = ()
+    """Codes of candor.text.evidence.WARNINGS: reasons not to rely on the label."""
+    oov_rate: float = 0.0
+    """Share of out-of-vocabulary tokens, from 0 to 1: tokens that occurred in too few training texts to be known."""
+
+    def decision(self, min_confidence: float) -> str:
+        """Return the label, or "uncertain" if its probability is below `min_confidence` or there are warnings.
+
+        Args:
+            min_confidence: Minimum probability of the label, from 0 to 1.
+
+        Example:
+            >>> prediction = Prediction("positive", {"negative": 0.3, "positive": 0.7}, tokens=5)
+            >>> prediction.decision(0.5), prediction.decision(0.8)
+            ('positive', 'uncertain')
+        """
+        confident = self.probabilities[self.label] >= min_confidence and not self.warnings
+        return self.label if confident else "uncertain"
+
+
+class Classifier:
+    """A bundle, ready to predict.
+
+    Not thread-safe: one interpreter, one tensor arena. Use one Classifier per thread.
+
+    Args:
+        bundle: A verified bundle.
+
+    Attributes:
+        bundle: The bundle.
+        featuriser: Featuriser with the bundle's settings.
+        min_confidence: The bundle's default confidence threshold for decisions, from 0 to 1.
+        redacts: True if the model was trained on redacted text.
+        drift_reference: Distribution of the predictions on the training texts, to compare with candor.operate.drift.
+
+    Raises:
+        BundleError: A file or a key of model.json is missing or does not fit this version of the code.
+        InterpreterError: The TensorFlow Lite runtime is missing or rejects the model.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        try:
+            self.featuriser = Featuriser(**bundle.model["featuriser"])
+            self._scripts = tuple(bundle.model["scripts"])
+            self.min_confidence = float(bundle.model["min_confidence"])
+            self.redacts = bool(bundle.model["redacts"])
+            self.drift_reference = bundle.model["drift"]
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"model.json lacks what the classifier needs: {error}") from error
+        if self.featuriser.version != VERSION:
+            raise BundleError(f"model.json wants featuriser version {self.featuriser.version}; this code has {VERSION}")
+        self._known_tokens = np.unpackbits(np.frombuffer(bundle.read("known.bin"), np.uint8))
+        if len(self._known_tokens) != 1 << self.featuriser.unigram_bits:
+            raise BundleError("known.bin has another size than the featuriser's buckets")
+        self._predict = Signature(bundle.read("model.tflite"))
+
+    @classmethod
+    def load(cls, path: Path, digest: str = "") -> "Classifier":
+        """Open a bundle and build its classifier.
+
+        Args:
+            path: Folder of the bundle.
+            digest: Expected digest of the bundle in hex; "" accepts any.
+
+        Raises:
+            BundleError: The bundle is damaged, incomplete, or not the expected one.
+            InterpreterError: The TensorFlow Lite runtime is missing or rejects the model.
+        """
+        return cls(Bundle.open(path, digest))
+
+    def predict(self, texts: Sequence[str], *, redact: bool = True) -> list[Prediction]:
+        """Return one Prediction per text, in order.
+
+        Args:
+            texts: The texts as callers wrote them, any number.
+            redact: If the model was trained on redacted text, redact the texts first. False skips that.
+        """
+        if redact and self.redacts:
+            texts = self._redact(texts)
+        return [prediction for block in _blocks(texts, BLOCK) for prediction in self._predict_block(block)]
+
+    def _redact(self, texts: Sequence[str]) -> Sequence[str]:
+        """Redact a batch. A vectorised prefilter (candor.redact.sieve) skips texts that cannot contain PII."""
+        redacted: list[str] = []
+        for block in _sized_blocks(texts, _PREFILTER_CHARACTERS):
+            candidates = {*candidate_indices(block)} if len(block) > _PREFILTER_OVERHEAD else range(len(block))
+            redacted += [self.prepare(text).text if index in candidates else text for index, text in enumerate(block)]
+        return redacted
+
+    def prepare(self, text: str) -> Redacted:
+        """Return a text as the model reads it: redacted if the model was trained on redacted text, else unchanged."""
+        return redact_text(text, "replace" if self.redacts else "off")
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return probabilities [n, K] of n texts, without redaction or rounding.
+
+        Texts are processed in blocks, so that only the result grows with n.
+        """
+        blocks = [self._run(self.featuriser(block)) for block in _blocks(texts, BLOCK)]
+        return np.concatenate([np.empty((0, len(self.bundle.labels))), *blocks])
+
+    def _run(self, features: Features) -> NDArray[np.float64]:
+        return softmax(self._predict(model_inputs(features, self.featuriser))["logits"])
+
+    def _predict_block(self, texts: Sequence[str]) -> list[Prediction]:
+        features = self.featuriser(texts)
+        probabilities = self._run(features)
+        known = np.bincount(features.unigram_rows, self._known_tokens[features.unigrams], len(texts)).tolist()
+        rows = zip(
+            texts,
+            probabilities.argmax(axis=1),
+            round_probabilities(probabilities),
+            features.tokens.tolist(),
+            known,
+            strict=True,
+        )
+        return [
+            Prediction(
+                self.bundle.labels[winner],
+                dict(zip(self.bundle.labels, rounded, strict=True)),
+                n_tokens,
+                tuple(warnings(text, n_tokens, int(n_known), self._scripts)),
+                1 - n_known / n_tokens if n_tokens else 0.0,
+            )
+            for text, winner, rounded, n_tokens, n_known in rows
+        ]
+
+
+def _blocks(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (texts[start : start + size] for start in range(0, len(texts), size))
+
+
+def _sized_blocks(texts: Sequence[str], min_characters: int) -> Iterator[list[str]]:
+    """Yield blocks of at least `min_characters` characters. Only the last may be shorter."""
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        block.append(text)
+        size += len(text)
+        if size >= min_characters:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def model_inputs(features: Features, featuriser: Featuriser) -> dict[str, NDArray[np.int32]]:
+    """Return the inputs of the model's `predict` signature.
+
+    A text without unigrams or bigrams gets one id for "no feature", 2**unigram_bits or 2**bigram_bits: TensorFlow
+    Lite's SEGMENT_SUM rejects rows that skip a number, and takes the number of texts from the last row only.
+
+    Args:
+        features: Features of a block of n texts.
+        featuriser: The featuriser that made them.
+
+    Returns:
+        int32 arrays `unigrams`, `unigram_rows`, `bigrams`, `bigram_rows` and `tokens` [n]. Each row in [0, n) occurs.
+    """
+    tokens = features.tokens
+    blanks = np.int32(1 << featuriser.unigram_bits), np.int32(1 << featuriser.bigram_bits)
+    unigrams, unigram_rows = _fill_rows(features.unigrams, features.unigram_rows, np.flatnonzero(tokens < 1), blanks[0])
+    bigrams, bigram_rows = _fill_rows(features.bigrams, features.bigram_rows, np.flatnonzero(tokens < 2), blanks[1])
+    return {
+        "unigrams": unigrams,
+        "unigram_rows": unigram_rows,
+        "bigrams": bigrams,
+        "bigram_rows": bigram_rows,
+        "tokens": tokens,
+    }
+
+
+def _fill_rows(
+    ids: NDArray[np.int32], rows: NDArray[np.int32], missing: NDArray[np.int64], blank: np.int32
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Insert one blank id for each missing row, in ascending order of rows."""
+    if not len(missing):
+        return ids, rows
+    indices = np.searchsorted(rows, missing)
+    return np.insert(ids, indices, blank), np.insert(rows, indices, missing)
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return probabilities [n, K] of logits [n, K], in double precision.
+
+    Example:
+        >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]])).tolist()
+        [[0.5, 0.5], [1.0, 0.0]]
+    """
+    shifted = logits.astype(np.float64)
+    exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def round_probabilities(probabilities: NDArray[np.float64]) -> list[list[float]]:
+    """Round probabilities [n, K] to 6 decimals so that each row sums to exactly 1: the largest-remainder method.
+
+    Example:
+        >>> round_probabilities(np.full((1, 3), 1 / 3))
+        [[0.333334, 0.333333, 0.333333]]
+    """
+    scale = 10**_DECIMALS
+    exact = probabilities * scale
+    units = np.floor(exact).astype(np.int64)
+    ranks = np.argsort(np.argsort(units - exact, axis=1, kind="stable"), axis=1)
+    units += ranks < scale - units.sum(axis=1, keepdims=True)
+    return (units / scale).tolist()  # type: ignore[no-any-return]

@@ -1,0 +1,135 @@
+"""Logs and metrics: names and numbers that the code defines, never a text.
+
+Metrics are lines of the log in CloudWatch's embedded metric format.
+"""
+
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import PurePath
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from candor.errors import CandorError, InternalError
+from candor.model.classifier import Prediction
+from candor.operate.drift import DriftReport, Monitor, ReferenceDistribution
+
+_MAX_VALUES = 10  # about as many confidences per request are recorded: each takes the metrics library 15 µs
+_INTEGRITY_ERRORS = {"BundleError", "ModelChangedError", "ConflictError"}
+Step = Callable[[Any, Any], dict[str, Any]]
+
+
+def observed(step: Step) -> Step:
+    """Decorate a Lambda handler to log and measure the outcome of each call.
+
+    Lambda logs what a handler raises, with its message. The messages of CandorError are safe. Any other exception may
+    have a text in its message, so it becomes an InternalError with its type and source line.
+
+    Args:
+        step: A handler that returns "status" and "counts", or neither. Its name is logged.
+
+    Raises:
+        InternalError: The handler raised an exception that is not a CandorError.
+    """
+    logger, metrics = Logger(), Metrics()
+
+    @wraps(step)
+    def handler(event: Any, context: Any) -> dict[str, Any]:
+        start, outcome, counts = time.perf_counter(), "InternalError", {}
+        try:
+            answer = step(event, context)
+            outcome, counts = answer.get("status", "ok"), answer.get("counts", {})
+            return answer
+        except CandorError as error:
+            outcome = type(error).__name__
+            raise
+        except Exception as error:
+            raise InternalError(f"{type(error).__name__} in {_location(error)}") from None
+        finally:
+            milliseconds = (time.perf_counter() - start) * 1000
+            line = {"step": step.__name__, "outcome": outcome, "ms": round(milliseconds, 1), "counts": counts}
+            logger.info("batch", extra={"request_id": getattr(context, "aws_request_id", ""), **line})
+            rows = {f"Rows{kind.capitalize()}": counts[kind] for kind in ("scored", "failed") if kind in counts}
+            errors = {
+                "Errors": int(outcome.endswith("Error")),
+                "IntegrityFailures": int(outcome in _INTEGRITY_ERRORS),
+            }
+            measure(metrics, {"step": step.__name__}, milliseconds, errors | rows)
+
+    return handler
+
+
+def measure(
+    metrics: Metrics,
+    dimensions: Mapping[str, str],
+    milliseconds: float,
+    counts: Mapping[str, int],
+    decisions: Sequence[tuple[Prediction, str]] = (),
+) -> None:
+    """Write one line of metrics.
+
+    Args:
+        metrics: The metrics library's object.
+        dimensions: Dimensions of all metrics of the line.
+        milliseconds: Duration of the call.
+        counts: More counters, by their metric's name.
+        decisions: Predictions, each with its decision. Of a large batch only about ten confidences are recorded, evenly
+            from the lowest to the highest.
+    """
+    for name, value in dimensions.items():
+        metrics.add_dimension(name=name, value=value)
+    metrics.add_metric("Latency", MetricUnit.Milliseconds, milliseconds)
+    for name, count in counts.items():
+        metrics.add_metric(name, MetricUnit.Count, count)
+    if decisions:
+        metrics.add_metric("Predictions", MetricUnit.Count, len(decisions))
+        metrics.add_metric("Tokens", MetricUnit.Count, sum(prediction.tokens for prediction, _ in decisions))
+        confidences = sorted(prediction.probabilities[prediction.label] for prediction, _ in decisions)
+        for confidence in confidences[:: max(1, len(confidences) // _MAX_VALUES)]:
+            metrics.add_metric("Confidence", MetricUnit.NoUnit, confidence)
+        for decision, count in Counter(decision for _, decision in decisions).items():
+            metrics.add_metric(f"Decided.{decision}", MetricUnit.Count, count)
+    _flush(metrics)
+
+
+class DriftReporter:
+    """Log and measure the drift of each full window of predictions.
+
+    Args:
+        load_reference: Returns the reference distribution. Called once, for the first predictions.
+    """
+
+    def __init__(self, load_reference: Callable[[], ReferenceDistribution]) -> None:
+        self._load_reference, self._logger, self._metrics = load_reference, Logger(), Metrics()
+        self._monitor: Monitor | None = None
+
+    def __call__(self, predictions: Sequence[Prediction]) -> None:
+        """Add predictions, and report the windows that they complete."""
+        if not predictions:
+            return
+        if self._monitor is None:
+            self._monitor = Monitor(self._load_reference())
+        for report in self._monitor.add(predictions):
+            self._write(report)
+
+    def _write(self, report: DriftReport) -> None:
+        self._logger.info("drift", extra={"texts": report.texts, "histograms": report.histograms})
+        for name, value in report.psi.items():
+            self._metrics.add_metric(f"Drift.{name}", MetricUnit.NoUnit, round(value, 4))
+        self._metrics.add_metric("Drift", MetricUnit.NoUnit, round(report.max_psi, 4))
+        _flush(self._metrics)
+
+
+def _flush(metrics: Metrics) -> None:
+    metrics.flush_metrics()
+    metrics.clear_metrics()  # flush_metrics keeps them if metrics are disabled, as they are in development
+
+
+def _location(error: Exception) -> str:
+    """Return the source line that raised an exception, as "file.py:12"."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{PurePath(frame.filename).name}:{frame.lineno}"

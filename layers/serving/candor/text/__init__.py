@@ -1,0 +1,1 @@
+"""Turn text into features: clean-up, hashed tokens, character offsets and warnings about unusual input."""

@@ -1,0 +1,249 @@
+"""`candor score`, `candor verify` and `candor report` as a user runs them."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from candor.cli import score
+from candor.cli.main import main
+from candor.model.classifier import Classifier
+from candor.settings import Settings
+from tests.interrupt import heed
+
+ROOT = Path(__file__).parents[3]
+TEXTS = [
+    "A wonderful film.",
+    "A dull, boring mess.",
+    "",
+    "The first half is fine, the second is not.",
+    "一部很好的电影",
+]
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "reviews.jsonl"
+    lines = [json.dumps({"id": f"r{i}", "text": text}, ensure_ascii=False) for i, text in enumerate(TEXTS)]
+    path.write_text("\n".join([*lines, "{bad"]) + "\n")
+    return path
+
+
+def run(source, output, *options):
+    assert main(["score", str(source), str(output), "--processes", "2", *options]) == 0
+    (folder,) = output.iterdir()
+    results = [
+        json.loads(line) for part in sorted(folder.glob("part-*")) for line in part.read_text().split("\n") if line
+    ]
+    return folder, results, json.loads((folder / "manifest.json").read_text())
+
+
+def test_score_every_row_has_result_or_error(source, tmp_path, capsys):
+    _, results, manifest = run(source, tmp_path / "out")
+    assert [(each["line"], each.get("id")) for each in results] == [*((i + 1, f"r{i}") for i in range(5)), (6, None)]
+    assert [each.get("decision", each.get("error", {}).get("code")) for each in results] == [
+        "positive", "negative", "blank", "uncertain", "uncertain", "invalid_json",
+    ]  # fmt: skip
+    expected = Classifier.load(Settings.from_environ().bundle).predict([TEXTS[0]])[0]
+    assert results[0]["probabilities"] == expected.probabilities
+    assert manifest["counts"]["read"] == 6
+    assert manifest["counts"]["errors"] == {"blank": 1, "invalid_json": 1}
+    assert "4 of 6 rows scored" in capsys.readouterr().out
+
+
+def test_score_any_processes_give_the_same_bytes(source, tmp_path):
+    folders = [
+        run(source, tmp_path / name, "--rows", "2", "--processes", processes)[0]
+        for name, processes in (("a", "1"), ("b", "3"))
+    ]
+    contents = [{part.name: part.read_bytes() for part in folder.iterdir()} for folder in folders]
+    manifests = [json.loads(content.pop("manifest.json")) for content in contents]
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 3
+    assert all(manifest.pop("times") for manifest in manifests)
+    assert manifests[0] == manifests[1]
+    assert run(source, tmp_path / "a", "--rows", "2")[0] == folders[0]
+
+
+def test_score_stopped_run_goes_on(source, tmp_path):
+    folder, results, _ = run(source, tmp_path / "out", "--rows", "2")
+    kept = (folder / "part-00001.jsonl").read_bytes().replace(b'"tokens":', b'"tokens": ')
+    (folder / "part-00001.jsonl").write_bytes(kept)
+    (folder / "part-00002.jsonl").unlink()
+    (folder / "manifest.json").unlink()
+    assert run(source, tmp_path / "out", "--rows", "2")[1] == results
+    assert (folder / "part-00001.jsonl").read_bytes() == kept, "a finished part was made again"
+
+
+def test_score_explain_adds_attributions(source, tmp_path):
+    assert "attributions" not in run(source, tmp_path / "plain")[1][0]
+    found = run(source, tmp_path / "explained", "--explain")[1][0]["attributions"]
+    assert [TEXTS[0][each["begin"] : each["end"]] for each in found] == ["A", "wonderful", "film"]
+
+
+def test_verify_notices_every_change(source, tmp_path, capsys):
+    folder, _, _ = run(source, tmp_path / "out")
+    manifest, part = folder / "manifest.json", folder / "part-00000.jsonl"
+    assert main(["verify", str(manifest)]) == 0
+    for path, change, word in (
+        (part, lambda content: content.replace(b"positive", b"negative", 1), "part-00000"),
+        (source, lambda content: content + b'{"text": "more"}\n', "reviews.jsonl"),
+        (manifest, lambda content: content.replace(b'"read": 6', b'"read": 7'), "counts"),
+    ):
+        whole = path.read_bytes()
+        path.write_bytes(change(whole))
+        capsys.readouterr()
+        assert main(["verify", str(manifest)]) == 1
+        assert word in capsys.readouterr().err
+        path.write_bytes(whole)
+    assert main(["verify", str(manifest)]) == 0
+
+
+def test_inputs_expand_folders_and_patterns(tmp_path):
+    (tmp_path / "in/.venv").mkdir(parents=True)
+    for name in ("a.txt", "b.csv", "c.md", ".venv/d.csv", ".e.csv"):
+        (tmp_path / "in" / name).write_text("text\ngood\n")
+    with ExitStack() as stack:
+        assert [path.name for path in score.inputs(str(tmp_path / "in"), stack)] == ["a.txt", "b.csv"]
+        assert [path.name for path in score.inputs(str(tmp_path / "in/*.t*"), stack)] == ["a.txt"]
+        assert [path.name for path in score.inputs(str(tmp_path / "in/.e.csv"), stack)] == [".e.csv"]
+
+
+def test_score_sigint_keeps_finished_parts(tmp_path):
+    source = tmp_path / "many.txt"
+    source.write_text("A wonderful film, and a long one, with a story to tell.\n" * 400_000)
+    command = [sys.executable, "-m", "candor", "score", source, tmp_path / "out", "--processes", "1"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"},
+        preexec_fn=heed,
+        **pipes,
+    ) as process:
+        try:
+            while not list(tmp_path.glob("out/*/part-*")):
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "finished parts are kept" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("out/*/manifest.json"))
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.5, 0.7, 0.9, 1.2, 1.6])
+def test_score_sigkill_leaves_only_valid_parts(moment, tmp_path):
+    rows = [json.dumps({"id": str(i), "text": f"{TEXTS[i % 2]} It is number {i}."}) for i in range(4000)]
+    (tmp_path / "many.jsonl").write_text("\n".join(rows) + "\n")
+    command = [
+        sys.executable,
+        "-m",
+        "candor",
+        "score",
+        "--rows",
+        "100",
+        "--processes",
+        "2",
+        str(tmp_path / "many.jsonl"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": "layers/serving"}
+    with subprocess.Popen(
+        [*command, str(tmp_path / "out")],
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGKILL)
+    for output in ("out", "whole"):
+        done = subprocess.run([*command, str(tmp_path / output)], cwd=ROOT, env=environment, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    made, whole = (
+        {part.name: part.read_bytes() for part in tmp_path.glob(f"{name}/*/part-*")} for name in ("out", "whole")
+    )
+    assert made == whole
+    assert len(whole) == 40
+    manifests = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/*/manifest.json"))]
+    assert manifests[0]["parts"] == manifests[1]["parts"]
+
+
+def test_score_prints_and_keeps_no_text(tmp_path, capfd):
+    source = tmp_path / "secret.jsonl"
+    source.write_text('{"text": "zebra-4711 film"}\n{"text": 1, "zebra-4711": 2}\nzebra-4711\n')
+    folder, results, _ = run(source, tmp_path / "out")
+    assert len(results) == 3
+    assert "zebra" in source.read_text()
+    written = "".join(capfd.readouterr()) + "".join(path.read_text() for path in folder.iterdir())
+    assert "zebra" not in written
+
+
+def test_report_shows_counts_histogram_and_examples(source, tmp_path):
+    source.write_text(source.read_text() + '{"text": "A wonderful <script>alert(1)</script> film."}\n')
+    assert main(["report", str(source), str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "5 texts scored, 2 rows with an error" in page
+    assert "<svg" in page
+    assert re.search(r"<mark title='\+\d\.\d\d'>wonderful</mark>", page)
+    assert "<script>" not in page
+    assert main(["report", str(tmp_path / "none.csv"), str(tmp_path / "none.html")]) == 2
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_score_table_holds_no_formula(tmp_path):
+    source = tmp_path / "cells.jsonl"
+    ids = ["=1+1", "+1", "-1", "@x", "\tx", "plain", 'a,"b"\n']
+    source.write_text("".join(json.dumps({"id": each, "text": "A wonderful film."}) + "\n" for each in ids) + "{bad\n")
+    folder, _, _ = run(source, tmp_path / "out")
+    assert not (folder / "results.csv").exists()
+    folder, results, _ = run(source, tmp_path / "out", "--csv", "--picture")
+    with (folder / "results.csv").open(newline="") as file:
+        header, *table = csv.reader(file)
+    assert header == ["line", "id", "label", "decision", "negative", "positive", "error"]
+    assert [cells[1] for cells in table] == ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain", 'a,"b"\n', ""]
+    assert [cells[6] for cells in table] == [""] * 7 + ["invalid_json"]
+    assert [float(cells[5]) for cells in table[:7]] == [each["probabilities"]["positive"] for each in results[:7]]
+    svg = ElementTree.parse(folder / "histogram.svg").getroot()
+    assert "7" in "".join(title.text.rpartition(": ")[2] for title in svg.iter("{http://www.w3.org/2000/svg}title"))
+
+
+@pytest.mark.parametrize(("kind", "content"), [("txt", b"A wonderful film.\n"), ("csv", b"text\nA wonderful film.\n")])
+def test_score_reads_standard_input(kind, content, tmp_path):
+    command = [sys.executable, "-m", "candor", "score", "-", tmp_path / "out", "--stdin", kind]
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, input=content, capture_output=True, check=True)
+    assert b"1 of 1 rows scored" in done.stdout
+    (part,) = (tmp_path / "out").glob(f"stdin.{kind}-*/part-00000.jsonl")
+    assert json.loads(part.read_text())["label"] == "positive"
+
+
+def test_score_unreadable_file_stops_no_other(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("id,body\n1,good\n")
+    (tmp_path / "in/b.csv").write_text("id,text\n1,good\n")
+    for _ in range(2):
+        assert main(["score", str(tmp_path / "in"), str(tmp_path / "out"), "--processes", "1"]) == 2
+        said = capsys.readouterr()
+        assert said.err == (
+            "error: a.csv: no column named 'text'; its columns are 'id', 'body'\n"
+            "hint: pass --text-column NAME (make: TEXT=NAME)\n"
+        )
+        assert "1 of 1 rows scored" in said.out
+    statuses = {
+        path.parent.name[:5]: json.loads(path.read_text())["status"] for path in tmp_path.glob("out/*/manifest.json")
+    }
+    assert statuses == {"a.csv": "rejected", "b.csv": "done"}

@@ -1,0 +1,245 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from candor.model.metrics import (
+    _Ranking,
+    _resamples,
+    accuracy_gain,
+    calibration,
+    confidence_threshold,
+    coverage,
+    evaluate,
+    reports,
+)
+
+NAMES = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
+
+
+def scored(rows, labels, seed, decimals=12):
+    """Probabilities that know something of their targets; few decimals make many ties."""
+    random = np.random.default_rng(seed)
+    targets = random.integers(labels, size=rows)
+    logits = random.normal(size=(rows, labels)) + 1.2 * np.eye(labels)[targets]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    probabilities = probabilities.round(decimals)
+    return probabilities / probabilities.sum(axis=1, keepdims=True), targets
+
+
+def names(labels):
+    return tuple(f"label {k}" for k in range(labels))
+
+
+def by_reference(probabilities, targets):
+    labels = range(probabilities.shape[1])
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        targets, predicted, average="macro", labels=labels, zero_division=0
+    )
+    scores = probabilities[:, 1] if len(labels) == 2 else probabilities
+    return {
+        "accuracy": reference.accuracy_score(targets, predicted),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "roc_auc": reference.roc_auc_score(targets, scores, multi_class="ovr", labels=labels),
+        "log_loss": reference.log_loss(targets, probabilities, labels=labels),
+        "brier": reference.brier_score_loss(targets, scores, labels=labels),
+    }
+
+
+@pytest.mark.parametrize("labels", [2, 3, 7])
+@pytest.mark.parametrize("decimals", [12, 1])
+def test_evaluate_metrics_equal_scikit_learn(labels, decimals):
+    """Every metric equals scikit-learn's, with ties and without."""
+    probabilities, targets = scored(500, labels, seed=labels, decimals=decimals)
+    report = evaluate(probabilities, targets, names(labels), seed=1, resamples=20)
+    for name, value in by_reference(probabilities, targets).items():
+        assert report[name]["value"] == pytest.approx(value, abs=1e-6), name
+
+
+@pytest.mark.parametrize("labels", [2, 4])
+def test_evaluate_by_label_equals_scikit_learn(labels):
+    """Metrics by label and the confusion matrix equal scikit-learn's."""
+    probabilities, targets = scored(300, labels, seed=5)
+    predicted = probabilities.argmax(axis=1)
+    report = evaluate(probabilities, targets, names(labels), seed=1, resamples=20)
+    expected = reference.precision_recall_fscore_support(targets, predicted, labels=range(labels))
+    for name, values in zip(("precision", "recall", "f1"), expected, strict=False):
+        assert [row[name]["value"] for row in report["by_label"].values()] == pytest.approx(values, abs=1e-6)
+    assert [row["n"] for row in report["by_label"].values()] == expected[3].tolist()
+    assert report["confusion_matrix"]["labels"] == list(report["by_label"]) == list(names(labels))
+    assert report["confusion_matrix"]["counts"] == reference.confusion_matrix(targets, predicted).tolist()
+
+
+def test_ranking_of_resamples_equals_scikit_learn():
+    """The AUC of each resample equals scikit-learn's weighted AUC."""
+    probabilities, targets = scored(200, 2, seed=3, decimals=1)
+    counts = next(_resamples(200, 30, seed=4))
+    expected = [reference.roc_auc_score(targets, probabilities[:, 1], sample_weight=column) for column in counts.T]
+    assert _Ranking(probabilities[:, 1], targets == 1)(counts) == pytest.approx(expected, abs=1e-12)
+
+
+def test_evaluate_intervals_equal_naive_bootstrap():
+    """Intervals equal those of metrics computed on each resample by itself."""
+    probabilities, targets = scored(150, 3, seed=8, decimals=2)
+    report = evaluate(probabilities, targets, names(3), seed=9, resamples=100)
+    drawn = [np.repeat(np.arange(150), column) for block in _resamples(150, 100, seed=9) for column in block.T]
+    values = [by_reference(probabilities[rows], targets[rows]) for rows in drawn]
+    for name in NAMES:
+        low, high = np.quantile([value[name] for value in values], [0.025, 0.975])
+        assert (report[name]["low"], report[name]["high"]) == pytest.approx((low, high), abs=1e-6), name
+    matrices = [reference.confusion_matrix(targets[rows], probabilities[rows].argmax(axis=1)) for rows in drawn]
+    assert np.allclose(report["confusion_matrix"]["low"], np.quantile(matrices, 0.025, axis=0))
+    assert np.allclose(report["confusion_matrix"]["high"], np.quantile(matrices, 0.975, axis=0))
+
+
+def test_resamples_draw_n_rows_each():
+    """Each resample draws as many rows as there are, each row once on average."""
+    blocks = list(_resamples(40, 150, seed=0))
+    assert sum(block.shape[1] for block in blocks) == 150
+    assert all((block.sum(axis=0) == 40).all() for block in blocks)
+    assert np.concatenate(blocks, axis=1).mean(axis=1) == pytest.approx(np.ones(40), abs=0.4)
+
+
+def test_evaluate_accuracy_interval_is_binomial():
+    """The interval of an accuracy is that of the binomial distribution."""
+    targets = np.zeros(1000, dtype=np.int64)
+    probabilities = np.tile([0.9, 0.1], (1000, 1))
+    probabilities[:100] = [0.1, 0.9]
+    accuracy = evaluate(probabilities, targets, ("no", "yes"), seed=1, resamples=4000)["accuracy"]
+    half = 1.96 * np.sqrt(0.9 * 0.1 / 1000)
+    assert accuracy["value"] == 0.9
+    assert (accuracy["low"], accuracy["high"]) == pytest.approx((0.9 - half, 0.9 + half), abs=0.002)
+
+
+def test_evaluate_intervals_cover_the_truth_19_in_20():
+    """About 95 of 100 intervals contain the true accuracy."""
+    random = np.random.default_rng(7)
+    held = 0
+    for seed in range(300):
+        wrong = random.random(400) < 0.2
+        probabilities = np.where(wrong[:, None], [0.3, 0.7], [0.7, 0.3])
+        accuracy = evaluate(probabilities, np.zeros(400, np.int64), ("a", "b"), seed=seed, resamples=200)["accuracy"]
+        held += accuracy["low"] <= 0.8 <= accuracy["high"]
+    assert 0.90 <= held / 300 <= 0.98
+
+
+def test_evaluate_seed_determines_report():
+    """Equal seeds give equal reports; another seed gives other intervals."""
+    probabilities, targets = scored(300, 3, seed=2)
+    first, again, other = (evaluate(probabilities, targets, names(3), seed=s, resamples=100) for s in (1, 1, 2))
+    assert json.dumps(first) == json.dumps(again)
+    assert first["log_loss"]["value"] == other["log_loss"]["value"]
+    assert first["log_loss"]["low"] != other["log_loss"]["low"]
+
+
+def test_evaluate_missing_label_gives_no_nan():
+    """A label that some resamples or all rows lack leaves no NaN."""
+    probabilities, _ = scored(40, 4, seed=2)
+    targets = np.array([0, 1] * 19 + [2, 0])  # label 2 has one row, label 3 none
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = evaluate(probabilities, targets, names(4), seed=1, resamples=200)
+    json.dumps(report, allow_nan=False)
+    assert report["by_label"]["label 3"]["recall"] == {"value": 0, "low": 0, "high": 0}
+    known = [reference.roc_auc_score(targets == k, probabilities[:, k]) for k in range(3)]
+    assert report["roc_auc"]["value"] == pytest.approx(np.mean(known), abs=1e-6)
+    alone = evaluate(probabilities, np.zeros(40, np.int64), names(4), seed=1, resamples=20)
+    assert alone["roc_auc"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_evaluate_zero_probability_has_finite_log_loss():
+    """Two rows are enough. A probability of 0 for the true label gives a finite log loss."""
+    report = evaluate(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 1]), ("a", "b"), seed=1, resamples=10)
+    assert report["log_loss"]["value"] == pytest.approx(-np.log(np.finfo(np.float64).eps) / 2, abs=1e-6)
+    assert report["brier"]["value"] == 0.5
+    assert (report["by_label"]["b"]["recall"]["value"], report["by_label"]["b"]["precision"]["value"]) == (0.5, 1)
+
+
+def test_reports_leave_copies_out_of_the_second_only():
+    """Copies are left out of the second report only."""
+    probabilities, targets = scored(400, 2, seed=2)
+    copies = np.arange(400) < 30
+    both = reports(probabilities, targets, ("a", "b"), copies, seed=1, resamples=50)
+    assert (both["copies"], both["all"]["n"], both["without_copies"]["n"]) == (30, 400, 370)
+    assert both["all"] == evaluate(probabilities, targets, ("a", "b"), seed=1, resamples=50)
+    assert both["without_copies"] == evaluate(probabilities[30:], targets[30:], ("a", "b"), seed=1, resamples=50)
+
+
+def test_accuracy_gain_of_equal_networks_is_zero():
+    """The gain is paired: equal networks gain exactly nothing."""
+    probabilities, targets = scored(400, 2, seed=2)
+    worse = probabilities.copy()
+    worse[:100] = worse[:100, ::-1]
+    assert accuracy_gain(probabilities, probabilities, targets, seed=1) == {"value": 0, "low": 0, "high": 0}
+    gain = accuracy_gain(probabilities, worse, targets, seed=1)
+    expected = ((probabilities.argmax(1) == targets).mean() - (worse.argmax(1) == targets).mean()).item()
+    assert gain["value"] == pytest.approx(expected, abs=1e-6)
+    assert 0 < gain["low"] < gain["value"] < gain["high"]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "targets", "labels"),
+    [
+        ([[0.5, 0.5]], [0, 1], ("a", "b")),
+        ([[0.5, 0.5]], [2], ("a", "b")),
+        ([[0.5, 0.5]], [-1], ("a", "b")),
+        ([[0.5, 0.6]], [0], ("a", "b")),
+        ([[1.5, -0.5]], [0], ("a", "b")),
+        ([[np.nan, 0.5]], [0], ("a", "b")),
+        ([[1.0]], [0], ("a",)),
+        (np.empty((0, 2)), [], ("a", "b")),
+    ],
+)
+def test_evaluate_invalid_arguments_raise_value_error(probabilities, targets, labels):
+    """Shapes that do not fit, targets out of range and invalid probabilities are refused."""
+    evaluate(np.array([[0.5, 0.5]]), np.array([0]), ("a", "b"), seed=1, resamples=2)
+    with pytest.raises(ValueError, match=r"fit|targets|probabilities"):
+        evaluate(np.asarray(probabilities), np.asarray(targets, np.int64), labels, seed=1, resamples=2)
+
+
+def test_calibration_is_weighted_gap_to_accuracy():
+    """The error is the gap between confidence and accuracy, weighted by bin."""
+    confidence = np.array([0.9] * 10 + [0.6] * 30)
+    targets = np.array([0] * 8 + [1] * 2 + [0] * 18 + [1] * 12)
+    result = calibration(np.stack([confidence, 1 - confidence], axis=1), targets, seed=1, resamples=200)
+    assert result["ece"]["value"] == pytest.approx((10 * 0.1 + 30 * 0.0) / 40)
+    assert result["ece"]["low"] <= result["ece"]["value"] <= result["ece"]["high"]
+    assert [(row["n"], row["accuracy"]) for row in result["bins"]] == [(30, 0.6), (10, 0.8)]
+
+
+def test_calibration_opposite_gaps_do_not_cancel():
+    """Overconfidence in one bin does not cancel underconfidence in another."""
+    confidence = np.array([0.9] * 20 + [0.6] * 20)
+    targets = np.array([0] * 14 + [1] * 6 + [0] * 16 + [1] * 4)  # right 0.7 and 0.8 of the time
+    result = calibration(np.stack([confidence, 1 - confidence], axis=1), targets, seed=1, resamples=2)
+    assert result["ece"]["value"] == pytest.approx(0.2)
+
+
+def test_calibration_true_probabilities_is_near_zero():
+    """True probabilities have almost no calibration error."""
+    random = np.random.default_rng(2)
+    first = random.random(40_000)
+    targets = (random.random(40_000) > first).astype(int)
+    true, false = (calibration(np.stack([p, 1 - p], axis=1), targets, seed=1, resamples=2) for p in (first, first**2))
+    assert true["ece"]["value"] < 0.01 < 0.05 < false["ece"]["value"]
+
+
+def test_confidence_threshold_reaches_the_accuracy():
+    """Accuracy falls with coverage, and the threshold reaches the accuracy asked for."""
+    random = np.random.default_rng(3)
+    confidence = 0.5 + random.random(2000) / 2
+    targets = (random.random(2000) > confidence).astype(int)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    rows = coverage(probabilities, targets)
+    assert [row["coverage"] for row in rows] == sorted((row["coverage"] for row in rows), reverse=True)
+    assert rows[-1]["accuracy"] > rows[0]["accuracy"] + 0.1
+    threshold = confidence_threshold(probabilities, targets, 0.9)
+    decided = confidence >= threshold
+    assert (targets[decided] == 0).mean() >= 0.9
+    assert (targets[confidence >= threshold - 0.05] == 0).mean() < 0.9
+    assert confidence_threshold(probabilities, 1 - targets, 0.99) == 1.0

@@ -1,0 +1,127 @@
+"""What `candor train` says before TensorFlow is loaded: usage, data that cannot be used, and help."""
+
+import doctest
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from candor.cli.main import main
+from training.command import train
+
+ROOT = Path(__file__).parents[2]
+USAGE = "error: {}\nhint: candor train --help lists arguments and options\n"
+GOOD = "text,label\na,x\nb,x\nc,y\nd,y\n"
+CASES = {
+    "negative seed": (
+        ["good.csv", "--seed", "-1"],
+        2,
+        USAGE.format("invalid value for '--seed': -1 is not in the range 0<=x<=4294967295"),
+    ),
+    "seed is no number": (
+        ["good.csv", "--seed", "one"],
+        2,
+        USAGE.format("invalid value for '--seed': 'one' is not a valid integer range"),
+    ),
+    "empty path": ([""], 2, USAGE.format("invalid value for '[DATA]': the path is empty")),
+    "empty bundle": (
+        ["good.csv", "--bundle", ""],
+        2,
+        USAGE.format("invalid value for '--bundle': the path is empty"),
+    ),
+    "two files": (["good.csv", "b.csv"], 2, USAGE.format("got unexpected extra argument (b.csv)")),
+    "no such golden file": (["good.csv", "--golden", "none.jsonl"], 2, "error: none.jsonl does not exist\n"),
+    "folder as golden file": (
+        ["good.csv", "--golden", "good.jsonl"],
+        2,
+        "error: good.jsonl cannot be read: Is a directory\n",
+    ),
+    "no such file": (["none.csv"], 2, "error: none.csv does not exist\n"),
+    "unknown kind": (
+        ["good.parquet"],
+        2,
+        "error: good.parquet is of an unknown kind\n"
+        "hint: pass a .csv or .jsonl file (also with .gz), or IMDB as a folder, .tar.gz, .tgz or .tar\n",
+    ),
+    "other columns": (
+        ["good.csv", "--text", "body"],
+        2,
+        "error: good.csv: no column named 'body'; its columns are 'text', 'label'\n"
+        "hint: pass --text-column NAME (make: TEXT=NAME)\n",
+    ),
+    "likely column": (
+        ["good.csv", "--label", "Labels"],
+        2,
+        "error: good.csv: no column named 'Labels'; its columns are 'text', 'label'\n"
+        "hint: pass --label-column label (make: LABEL=label)\n",
+    ),
+    "golden label": (
+        ["good.csv", "--golden", "golden.csv"],
+        2,
+        "error: golden.csv: the data has no label 'z', as line 2 has\nhint: use 'x', 'y'\n",
+    ),
+}
+
+
+def run(*arguments):
+    """Run the command as `candor` does, and return its exit status."""
+    return main(["train", *arguments])
+
+
+@pytest.fixture
+def folder(entry_point, tmp_path, monkeypatch):
+    """A working directory with a good file and some others."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in {"good.csv": GOOD, "good.parquet": GOOD, "golden.csv": "text,label\na,z\n"}.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "good.jsonl").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("arguments", "status", "errors"), CASES.values(), ids=CASES)
+def test_train_refusal_has_status_and_stderr(arguments, status, errors, folder, capsys):
+    before = sorted(folder.iterdir())
+    assert run(*arguments) == status
+    assert capsys.readouterr() == ("", errors)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_train_without_tensorflow_names_the_extra(folder, capsys, monkeypatch):
+    """A missing TensorFlow is reported before anything is downloaded."""
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert run() == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: training needs TensorFlow, which is not installed\nhint: pip install 'candor[train]'\n",
+    )
+    assert not (folder / ".data").exists()
+
+
+def test_train_help_describes_every_option(entry_point, capsys):
+    """Each option has a help text, and the help has an example."""
+    assert all(option.help for option in train.params if isinstance(option, click.Option))
+    assert run("--help") == 0
+    output, errors = capsys.readouterr()
+    assert "candor train tickets.csv --text body --label queue" in output
+    assert errors == ""
+
+
+def test_train_help_imports_neither_numpy_nor_keras():
+    """The help costs no import that takes long."""
+    code = (
+        "import sys; from training.command import train; train(['--help'], standalone_mode=False); "
+        "sys.exit(', '.join({'numpy', 'keras', 'tensorflow', 'matplotlib'} & sys.modules.keys()) or 0)"
+    )
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "name", ["data", "summary", "membership", "corpus", "pictures", "bundle_files", "fit", "model", "strongest"]
+)
+def test_examples_in_docstrings_run(name):
+    assert doctest.testmod(importlib.import_module(f"training.{name}")).failed == 0

@@ -1,0 +1,244 @@
+"""Make the files of a bundle, and check the exported model against the trained one."""
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.model import bundle
+from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
+
+from .data import Dataset
+
+HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
+LIBRARIES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+MIN_AGREEMENT = 0.999
+"""Minimum share of texts that the exported and the trained model give the same label."""
+MAX_DIFFERENCE = 0.01
+"""Maximum difference between their probabilities."""
+GOLDEN_TOLERANCE = 1e-5
+"""Maximum difference of a probability from its golden case, wherever the bundle runs."""
+ODD_TEXTS = (
+    "?!",
+    "\0",
+    "naïve café – “quoted”",
+    "一部很好的电影",
+    "ＦＵＬＬ ｗｉｄｔｈ",
+    "zero\u200bwidth",
+    "x" * 1000,
+    "a\u0085b",
+    "🙂🙂",
+)
+"""Golden cases without a label that a person knows, but with features or a shape that have gone wrong before."""
+
+
+class ExportError(Exception):
+    """The exported model is not the trained one, or gets a golden case wrong."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and everything that its bundle says about it."""
+
+    name: str
+    dataset: Dataset
+    model: bytes
+    """The content of model.tflite."""
+    known_tokens: NDArray[np.bool_]
+    """[2**unigram_bits] which tokens the model knows."""
+    featuriser: dict[str, int]
+    config: dict[str, float]
+    seed: int
+    metrics: Mapping[str, Any]
+    """The whole report, without timings."""
+    drift_reference: Mapping[str, Any]
+    """The distribution that candor.operate.drift compares windows of predictions with."""
+
+
+def parity(trained: NDArray[np.float64], exported: NDArray[np.float64]) -> dict[str, float]:
+    """Compare the exported model's probabilities with the trained one's.
+
+    Args:
+        trained: [n, K] probabilities of the Keras model.
+        exported: [n, K] probabilities of the TensorFlow Lite model, for the same texts.
+
+    Returns:
+        The number of texts, the share of equal labels and the maximum difference of a probability.
+
+    Raises:
+        ExportError: They differ by too much.
+
+    Example:
+        >>> probabilities = np.array([[0.9, 0.1]])
+        >>> parity(probabilities, probabilities)
+        {'texts': 1, 'labels_agree': 1.0, 'max_probability_difference': 0.0}
+    """
+    agreement = float((trained.argmax(axis=1) == exported.argmax(axis=1)).mean())
+    difference = float(np.abs(trained - exported).max())
+    if agreement < MIN_AGREEMENT or difference > MAX_DIFFERENCE:
+        raise ExportError(
+            f"TensorFlow Lite and Keras agree on {agreement:.2%} of labels (at least {MIN_AGREEMENT:.1%}) and differ "
+            f"by up to {difference:.4f} in a probability (at most {MAX_DIFFERENCE})"
+        )
+    return {
+        "texts": len(trained),
+        "labels_agree": round(agreement, 6),
+        "max_probability_difference": round(difference, 6),
+    }
+
+
+def golden_cases(
+    texts: Sequence[tuple[str, str | None]],
+    trained: NDArray[np.float64],
+    exported: NDArray[np.float64],
+    labels: Sequence[str],
+) -> dict[str, Any]:
+    """Make golden.json.
+
+    Args:
+        texts: n texts, each with its label if a person knows it.
+        trained: [n, K] probabilities of the Keras model.
+        exported: [n, K] probabilities of the TensorFlow Lite model.
+        labels: K labels.
+
+    Raises:
+        ExportError: The exported model gives a text another label than the known one.
+    """
+    cases: list[dict[str, Any]] = []
+    for (text, label), full, small in zip(texts, trained, exported, strict=True):
+        predicted = labels[int(small.argmax())]
+        if label is not None and predicted != label:
+            raise ExportError(f"golden case {len(cases) + 1}, whose label is {label}, is predicted as {predicted}")
+        named = [{name: round(float(p), 6) for name, p in zip(labels, row, strict=True)} for row in (full, small)]
+        cases.append(
+            {"text": text, "label": predicted, "known": label is not None, "keras": named[0], "probabilities": named[1]}
+        )
+    return {"tolerance": GOLDEN_TOLERANCE, "cases": cases}
+
+
+def make_files(trained: Trained, golden: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the content of every file of the bundle but the manifest, by its name."""
+    described = describe(trained)
+    return {
+        "model.tflite": trained.model,
+        "known.bin": np.packbits(trained.known_tokens).tobytes(),
+        "model.json": bundle.canonical(described),
+        "golden.json": bundle.canonical(golden),
+        "metrics.json": bundle.canonical(trained.metrics),
+        "card.md": card(trained, described).encode(),
+    }
+
+
+def describe(trained: Trained) -> dict[str, Any]:
+    """Make model.json. `created` is SOURCE_DATE_EPOCH if that is set (reproducible-builds.org), so that runs agree."""
+    created = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH") or datetime.now(UTC).timestamp()), UTC)
+    data = trained.dataset
+    return {
+        "name": trained.name,
+        "version": created.strftime("%Y.%-m.%-d"),
+        "created": created.isoformat(),
+        "labels": list(data.labels),
+        "featuriser": trained.featuriser,
+        "scripts": seen_scripts(data.texts),
+        "redacts": True,
+        "drift": trained.drift_reference,
+        "recipe": trained.config,
+        "seed": trained.seed,
+        "min_confidence": trained.metrics["decisions"]["min_confidence"],
+        "metrics": _headline(trained.metrics),
+        "data": {
+            "name": data.name,
+            "texts": len(data.texts),
+            "unlabelled_texts": len(data.unlabelled),
+            "sha256": data.digest,
+            "source": data.source,
+            "citation": data.citation,
+            "licence": data.licence,
+        },
+        "licence": "The weights are ours, Candor's authors. The texts that they learnt from are not in this bundle.",
+        "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+    }
+
+
+def seen_scripts(texts: Sequence[str]) -> list[str]:
+    """Return the scripts, such as "LATIN", that make up at least 0.1 % of the texts' letters.
+
+    Example:
+        >>> seen_scripts(["a good film", "好"])
+        ['CJK', 'LATIN']
+    """
+    counts: Counter[str] = sum((count_scripts(text) for text in texts), Counter())
+    return sorted(name for name, count in counts.items() if count >= MIN_SCRIPT_SHARE * counts.total())
+
+
+def _headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    split = "test" if "test" in metrics else "validation"
+    report = metrics[split]["ours"]["all"]
+    decisions = metrics["decisions"]
+    calibrated = {
+        "ece": decisions[split]["after"]["ece"],
+        "coverage": decisions[split]["coverage"],
+        "target_accuracy": decisions["target_accuracy"],
+    }
+    return {
+        "split": split,
+        "n": report["n"],
+        **{name: report[name] for name in HEADLINE},
+        **calibrated,
+        "parity": metrics["parity"],
+    }
+
+
+def card(trained: Trained, described: Mapping[str, Any]) -> str:
+    """Write the model card (Mitchell et al. 2019, "Model Cards for Model Reporting") in Markdown.
+
+    Args:
+        trained: The trained model.
+        described: Its model.json.
+    """
+    data, metrics = described["data"], described["metrics"]
+    rows = [f"| {name.replace('_', ' ')} | {_interval(metrics[name])} |" for name in HEADLINE]
+    return Template((Path(__file__).parent / "card.md").read_text()).substitute(
+        name=described["name"],
+        version=described["version"],
+        labels=", ".join(described["labels"]),
+        data=data["name"],
+        texts=f"{data['texts']:,}",
+        unlabelled=f"{data['unlabelled_texts']:,}",
+        source=data["source"],
+        citation=data["citation"],
+        licence=data["licence"],
+        sha256=data["sha256"],
+        split=metrics["split"],
+        n=f"{metrics['n']:,}",
+        metrics="\n".join(rows),
+        ece=_interval(metrics["ece"]),
+        membership=_interval(trained.metrics["membership"]["loss"]["auc"]),
+        calibrated=_interval(trained.metrics["membership"]["calibrated"]["auc"]),
+        coverage="\n".join(
+            f"| {row['coverage']:.0%} | {row['min_confidence']:.4f} | {row['accuracy']:.4f} |"
+            for row in metrics["coverage"]
+        ),
+        target=f"{metrics['target_accuracy']:.0%}",
+        min_confidence=described["min_confidence"],
+        strongest=_strongest(trained.metrics["strongest"]),
+        rights=described["licence"],
+    )
+
+
+def _strongest(ngrams: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    rows = (f"| {label} | {', '.join(each['ngram'] for each in grams) or 'none'} |" for label, grams in ngrams.items())
+    return "\n".join(rows)
+
+
+def _interval(metric: Mapping[str, float]) -> str:
+    return f"{metric['value']:.4f} ({metric['low']:.4f} to {metric['high']:.4f})"

@@ -1,0 +1,142 @@
+"""`candor train`: labelled texts in, a model bundle out.
+
+TensorFlow takes seconds to load and writes to the terminal while it does. So it is loaded last, after the arguments and
+the data have been read, and in silence.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from candor.cli import options
+from candor.cli.errors import CommandError
+from candor.errors import CandorError
+from candor.resources import BUNDLE, INSTALLED, ROOT
+
+if TYPE_CHECKING:
+    from .data import Dataset
+
+LIBRARIES = {"tensorflow": "TensorFlow", "keras": "Keras", "matplotlib": "Matplotlib", "PIL": "Pillow"}
+DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
+
+
+@click.command(
+    short_help="Train a model on labelled texts.",
+    epilog="\b\nExample:\n  candor train tickets.csv --text body --label queue --bundle models/tickets",
+)
+@click.argument("data", required=False, type=options.Named())
+@options.text_column
+@options.label_column
+@click.option("--name", metavar="NAME", show_default="the data's name", help="Name of the model.")
+@click.option(
+    "--golden",
+    type=options.Named(),
+    metavar="FILE",
+    help="CSV or JSON lines of texts and labels (columns text and label) that the model must get right.",
+)
+@click.option(
+    "--seed", type=options.Whole(0, 2**32 - 1), default=1, show_default=True, metavar="N", help="Random seed."
+)
+@click.option(
+    "--bundle",
+    type=options.Named(file_okay=False),
+    default=DEFAULT_BUNDLE,
+    show_default="layers/model/bundle in a checkout, else bundle",
+    metavar="PATH",
+    help="Folder that the bundle goes to.",
+)
+@click.option(
+    "--report",
+    type=options.Named(file_okay=False),
+    default=None,
+    show_default="BUNDLE-report; training/report for the model in layers/model",
+    metavar="PATH",
+    help="Folder that figures and pictures go to.",
+)
+def train(
+    data: Path | None,
+    text_column: str,
+    label_column: str,
+    name: str | None,
+    golden: Path | None,
+    seed: int,
+    bundle: Path,
+    report: Path | None,
+) -> None:
+    """Train a model on DATA, and write its bundle.
+
+    DATA is a CSV file with a header or a file of JSON lines (.csv, .jsonl, also with .gz) with a text and a label in
+    each row, or IMDB's reviews as a folder or an archive. Without DATA the official IMDB archive is downloaded to
+    .data (84 MB).
+
+    A tenth of the texts is held out and evaluated. Until the new bundle has passed its checks, an old one in its place
+    stays untouched.
+    """
+    existed = bundle.exists()
+    if report is None:  # the pictures in training/report are those of the model that ships
+        ours = bundle.resolve() == BUNDLE.resolve()
+        report = ROOT / "training/report" if ours else bundle.with_name(f"{bundle.name}-report")
+    try:
+        dataset, cases = _read(data, text_column, label_column, golden)
+        _train(dataset, cases, name, seed, bundle, report)
+    except KeyboardInterrupt:
+        left = f"{bundle} is as it was" if existed else "no bundle was written"
+        raise CommandError(f"interrupted; {left}", status=130) from None
+
+
+def _read(
+    path: Path | None, text_column: str, label_column: str, golden: Path | None
+) -> tuple["Dataset", list[tuple[str, str]]]:
+    """Return the data set and the golden cases."""
+    from . import data
+
+    for module, library in LIBRARIES.items():
+        if find_spec(module) is None:
+            raise CommandError(f"training needs {library}, which is not installed", "pip install 'candor[train]'")
+    try:
+        dataset = data.load(path, text_column, label_column)
+        golden = golden or (data.IMDB_GOLDEN if dataset.test_texts else None)
+        return dataset, data.load_golden(golden, dataset.labels) if golden else []
+    except data.DataError as error:
+        raise CommandError(error.problem, error.hint or None) from None
+
+
+def _train(
+    dataset: "Dataset", cases: list[tuple[str, str]], name: str | None, seed: int, bundle: Path, report: Path
+) -> None:
+    from . import summary
+    from .bundle_files import ExportError
+
+    counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
+    click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}")
+    with _quiet_stderr():
+        from . import train as training
+    name = name or ("imdb-sentiment" if dataset.test_texts else dataset.name)
+    try:
+        training.train(dataset, training.Options(name, cases, seed, bundle, report))
+    except (ExportError, CandorError) as error:
+        raise CommandError(str(error)) from None
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hold back what C++ libraries write to stderr while they load, and pass it on only if they fail."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's errors still raise
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
