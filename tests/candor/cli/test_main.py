@@ -66,6 +66,12 @@ def files(tmp_path, monkeypatch):
             "error: empty is not a usable model: manifest.json cannot be read: No such file or directory\n"
             "hint: name a bundle's folder, as candor train writes it\n",
         ),
+        (
+            "serve --model empty --port 0",
+            2,
+            "error: empty is not a usable model: manifest.json cannot be read: No such file or directory\n"
+            "hint: name a bundle's folder, as candor train writes it\n",
+        ),
         ("explain hello --label sad", 2, "error: the model has no label 'sad'\nhint: its labels: negative, positive\n"),
         ("redact hello --mode hash", 2, "error: --mode hash needs a key\nhint: set the environment variable REDACTION_KEY\n"),
         ("redact hello --mask ab", 2, "error: --mask 'ab': mask is one symbol that no pattern reads, such as * or █\n"),

@@ -196,7 +196,7 @@ def test_report_shows_counts_histogram_and_examples(source, tmp_path):
     source.write_text(source.read_text() + '{"text": "A wonderful <script>alert(1)</script> film."}\n')
     assert main(["report", str(source), str(tmp_path / "report.html")]) == 0
     page = (tmp_path / "report.html").read_text()
-    assert "5 texts scored, 2 rows with an error" in page
+    assert "Texts scored: 5. Rows with an error: 2." in page
     assert "<svg" in page
     assert re.search(r"<mark title='\+\d\.\d\d'>wonderful</mark>", page)
     assert "<script>" not in page

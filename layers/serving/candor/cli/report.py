@@ -65,7 +65,7 @@ def page(name: str, rows: Iterator[Row], classifier: Classifier) -> str:
     explainer = Explainer(classifier)
     body = [
         f"<h1>{html.escape(name)}</h1>",
-        f"<p>{decisions.total():,} texts scored, {errors.total():,} rows with an error.</p>",
+        f"<p>Texts scored: {decisions.total():,}. Rows with an error: {errors.total():,}.</p>",
     ]
     body += [_table("decision", decisions), _table("error", errors), "<h2>Confidence</h2>", histogram(confidences)]
     for decision, kept in sorted(examples.items()):

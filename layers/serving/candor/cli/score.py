@@ -330,9 +330,12 @@ def lines(folder: Path, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def write(path: Path, content: Iterable[str]) -> None:
     """Write a file whole or not at all."""
     aside = path.with_name(f".{path.name}.new")
-    with aside.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(content)
-    aside.replace(path)
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(content)
+        aside.replace(path)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def table_of(results: Iterable[dict[str, Any]], labels: Sequence[str]) -> Iterator[str]:

@@ -10,6 +10,8 @@ import click
 
 from candor.cli import options
 from candor.cli.errors import CommandError
+from candor.errors import BundleError
+from candor.model.bundle import Bundle
 from candor.resources import BUNDLE
 
 
@@ -51,17 +53,20 @@ def serve(bundle: Path, host: str, port: int, log: Path | None) -> int:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     terminal = sys.stdout
-    if log:
-        os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "false")
-        sys.stdout = log.open("a", buffering=1)
-    os.environ["BUNDLE_PATH"] = str(bundle)
-    if bundle.resolve() != BUNDLE.resolve():
-        os.environ.setdefault("BUNDLE_DIGEST", "")  # the template's is that of its own model
     try:
+        Bundle.open(bundle)  # without this the functions would start without a model, and answer 503
+        if log:
+            os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "false")
+            sys.stdout = log.open("a", buffering=1)
+        os.environ["BUNDLE_PATH"] = str(bundle)
+        if bundle.resolve() != BUNDLE.resolve():
+            os.environ.setdefault("BUNDLE_DIGEST", "")  # the template's is that of its own model
         from candor.cli.gateway import Gateway, prepare, template
 
         deployed, keys = template(), set(os.environ.get("API_KEYS", "").split(",")) - {""}
         server = Gateway((host, port), deployed, prepare(deployed), keys)
+    except BundleError as error:
+        raise options.unusable(bundle, error) from None
     except OSError as error:
         raise _unavailable(host, port, error) from None
     except KeyboardInterrupt:  # while the model loads
