@@ -1,131 +1,169 @@
-# `make help` lists what there is. Each environment under .venv/ is made once and made again when its pins change.
+# `make help` lists what there is. Targets are thin callers of `candor`. Those that need libraries first make a small
+# environment of their own under .venv/: once, and again when its lock in requirements/ changes.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# $(call python,versions,PYTHON if set): the first of these versions that is here, or PYTHON if it is one of them.
-python = $(firstword $(foreach version,$(1),$(shell for python in $(or $(2),python$(version) python3); do \
-  "$$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(version)")' 2>/dev/null && echo "$$python" && break; done)))
-PYTHON_ANY = $(call python,3.13 3.12 3.11,$(PYTHON))
-PYTHON_3_13 = $(call python,3.13,$(PYTHON))
-PYTHON_3_11 = $(call python,3.11)
-PORT ?= 8000
-ARCHITECTURE ?= x86_64
-# The time of the code that makes the bundle, so that training again gives the same bundle, to the byte.
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct -- training layers/serving 2>/dev/null)
-export ARCHITECTURE SOURCE_DATE_EPOCH
-export SAM_CLI_TELEMETRY := 0
+.NOTPARALLEL:
 
-SERVE := .venv/serve/bin/python
-DEV := .venv/dev/bin/python
-SAM := .venv/sam/bin/sam
-EDGE := .venv/edge/bin/python
-# Python with the path of a function, and nobody's account.
-ACCOUNT = PYTHONPATH=.:functions:layers/serving BUNDLE_PATH=layers/model/bundle AWS_ACCESS_KEY_ID=testing \
-  AWS_SECRET_ACCESS_KEY=testing $(DEV)
-RUNTIME := layers/runtime/requirements.txt
+# Values reach Python as they were typed. Make would expand `$` in a value from its command line, so each such variable
+# becomes its own raw text here. Recipes take values from the shell only, in double quotes ("$$INPUT"), and all that
+# recipes themselves expand is an `override` below, which no command line can change.
+MAKEOVERRIDES :=
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
+  $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
-.PHONY: help run test openapi train score report dashboard verify-results torture build deploy bench costs faithfulness lint clean
-help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+# $(call candor,serve): the command, from this checkout, in that environment.
+override candor = PYTHONPATH=layers/serving exec .venv/$(1)/bin/python -m candor
+override dev := .venv/dev/bin/python
+override bench := PYTHONPATH=functions:layers/serving .venv/bench/bin/python
+override sam := SAM_CLI_TELEMETRY=0 .venv/sam/bin/sam
+override parameters := --parameter-overrides "Architecture=$${ARCHITECTURE:-x86_64}"
+# The time of the code that makes a bundle, where git knows it: training again then gives the same bundle, to the byte.
+override epoch := time=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct -- training layers/serving 2>/dev/null)}; \
+  unset SOURCE_DATE_EPOCH; [ -z "$$time" ] || export SOURCE_DATE_EPOCH="$$time";
 
-run: .venv/serve/.made ## the API on http://127.0.0.1:8000, from the bundle in layers/model (PORT= another port, API_KEYS=a,b asks for keys, LOG= a file for logs and metrics)
-	@exec $(SERVE) -m events.server --port "$(PORT)" $(if $(LOG),--log "$(LOG)")
+# $(call needs,TARGET,VARIABLE,KIND,example): needs-TARGET, the first prerequisite of TARGET, fails if VARIABLE is missing.
+override define needs
+.PHONY: needs-$(1)
+needs-$(1):
+	@[ -n "$$$$$(2)" ] || { printf 'error: make $(1) needs $(2)=$(3)\nhint: for example, make $(1) $(2)=$(4)\n' >&2; exit 2; }
+endef
+$(eval $(call needs,score,INPUT,FILE,events/reviews.csv))
+$(eval $(call needs,verify,MANIFEST,FILE,results/JOB/manifest.json))
+$(eval $(call needs,report,INPUT,FILE,events/reviews.csv))
+$(eval $(call needs,evaluate,DATA,FILE,labelled.csv))
+$(eval $(call needs,use,BUNDLE,FOLDER,models/tickets))
 
-test: .venv/dev/.made .venv/sam/.made .venv/scan/.made $(if $(PYTHON_3_11),.venv/edge/.made) ## every test (TESTS= for some); those in Lambda's container need Docker
-	$(DEV) -m pytest $(TESTS)
+.PHONY: help run test openapi train score verify verify-results report evaluate use dashboard torture build deploy bench \
+  costs faithfulness lint lock docs clean
+help: ## list what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1:/p' Makefile | while IFS=: read -r name text; do \
+	  printf '  make %-13s ' "$$name"; fold -s -w 96 <<<"$$text" | sed '2,$$s/^/                     /'; done
 
-openapi: .venv/dev/.made ## the API's contract, functions/api/openapi.json, from the code
-	PYTHONPATH=functions:layers/serving $(DEV) -m api.openapi > .cache/openapi.json && mv .cache/openapi.json functions/api/
+run: .venv/serve/.made ## serve the API and its page on http://127.0.0.1:8000 [PORT= MODEL= LOG=FILE API_KEYS=a,b]
+	@$(call candor,serve) serve $${MODEL:+--model="$$MODEL"} $${PORT:+--port="$$PORT"} $${LOG:+--log="$$LOG"}
 
-train: .venv/dev/.made ## raw texts to a bundle (DATA= archive, folder, .csv or .jsonl; TEXT= and LABEL= name its columns)
-	@PYTHONPATH=layers/serving $(DEV) -m training.train $(if $(DATA),--data "$(DATA)") $(if $(TEXT),--text-column "$(TEXT)") \
-	  $(if $(LABEL),--label-column "$(LABEL)") $(if $(NAME),--name "$(NAME)") $(if $(GOLDEN),--golden "$(GOLDEN)") \
-	  $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(REPORT),--report "$(REPORT)")
-	$(if $(BUNDLE),,@$(ACCOUNT) -m tests.samples)
+test: .venv/dev/.linked $(if $(value TESTS),,.venv/sam/.made .venv/scan/.made .venv/edge/.made) ## run every test, or some [TESTS="tests/candor/text -k clean"]; those in Lambda's container need Docker
+	@PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $$TESTS" $(dev) -m pytest
 
-score: .venv/serve/.made ## a file, folder or pattern of texts to labels (INPUT= OUTPUT= TEXT= ID= EXPLAIN=1 CSV=1 PICTURE=1 WITH_TEXT=mask REDACT=off)
-	@PYTHONPATH=layers/serving exec $(SERVE) -m events.score "$(INPUT)" "$(or $(OUTPUT),results)" \
-	  $(if $(TEXT),--text-column "$(TEXT)") $(if $(ID),--id-column "$(ID)") $(if $(EXPLAIN),--explain) $(if $(CSV),--csv) \
-	  $(if $(PICTURE),--picture) $(if $(WITH_TEXT),--with-text $(WITH_TEXT)) $(if $(filter off,$(REDACT)),--no-redact) $(if $(STDIN),--stdin $(STDIN))
+openapi: .venv/serve/.made ## write functions/api/openapi.json, the contract of the API, from the code
+	@mkdir -p .cache
+	@PYTHONPATH=functions:layers/serving .venv/serve/bin/python -m api.openapi >.cache/openapi.json
+	@mv .cache/openapi.json functions/api/
 
-report: .venv/serve/.made ## one HTML page about a file of texts (INPUT= OUTPUT=report.html TEXT=)
-	@PYTHONPATH=layers/serving exec $(SERVE) -m events.report "$(INPUT)" "$(or $(OUTPUT),report.html)" $(if $(TEXT),--text-column "$(TEXT)")
+train: .venv/train/.linked ## train a model on labelled texts [DATA=FILE TEXT=column LABEL=column NAME= GOLDEN=FILE SEED= BUNDLE=FOLDER REPORT=FOLDER]
+	@$(epoch) $(call candor,train) train $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
+	  $${NAME:+--name="$$NAME"} $${GOLDEN:+--golden="$$GOLDEN"} $${SEED:+--seed="$$SEED"} $${BUNDLE:+--bundle="$$BUNDLE"} \
+	  $${REPORT:+--report="$$REPORT"} $${DATA:+-- "$$DATA"}
+	$(if $(value BUNDLE),,@$(call candor,train) use layers/model/bundle)
 
-dashboard: .venv/dev/.made ## the deployed dashboard's panels as a picture, from `make run LOG=run.log` (LOG= OUTPUT=dashboard.png)
-	@PYTHONPATH=layers/serving exec $(DEV) -m events.dashboard "$(or $(LOG),run.log)" "$(or $(OUTPUT),dashboard.png)"
+score: needs-score .venv/serve/.made ## label a file, folder or pattern of texts: INPUT= [OUTPUT=results TEXT=column ID=column MODEL= MIN_CONFIDENCE= EXPLAIN=1 REDACT=off WITH_TEXT=mask CSV=1 PICTURE=1 STDIN=jsonl ROWS= PROCESSES=]
+	@$(call candor,serve) score $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} $${ID:+--id-column="$$ID"} \
+	  $${MIN_CONFIDENCE:+--min-confidence="$$MIN_CONFIDENCE"} $${EXPLAIN:+--explain} $(if $(filter off,$(value REDACT)),--no-redact) \
+	  $${WITH_TEXT:+--with-text="$$WITH_TEXT"} $${CSV:+--csv} $${PICTURE:+--picture} $${STDIN:+--stdin="$$STDIN"} \
+	  $${ROWS:+--rows="$$ROWS"} $${PROCESSES:+--processes="$$PROCESSES"} -- "$$INPUT" "$${OUTPUT:-results}"
 
-verify-results: .venv/serve/.made ## whether a receipt of `make score` still holds (MANIFEST=)
-	@PYTHONPATH=layers/serving exec $(SERVE) -m events.score --verify "$(MANIFEST)"
+verify: needs-verify .venv/serve/.made ## check that the manifest of a `make score` still holds: MANIFEST= [MODEL=]
+	@$(call candor,serve) verify $${MODEL:+--model="$$MODEL"} -- "$$MANIFEST"
 
-torture: .venv/dev/.made ## batch jobs under 2,000 random schedules of faults (SCHEDULES= SEED=)
-	@$(ACCOUNT) -m tests.torture --schedules $(or $(SCHEDULES),2000) --seed $(or $(SEED),0)
+verify-results: verify
 
-build: .venv/dev/.made .venv/sam/.made ## functions and layers as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
-	PYTHON="$(abspath $(DEV))" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+report: needs-report .venv/serve/.made ## write one HTML page about a file of texts: INPUT= [OUTPUT=report.html TEXT=column MODEL=]
+	@$(call candor,serve) report $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} -- "$$INPUT" "$${OUTPUT:-report.html}"
 
-deploy: build ## the stack into your AWS account; asks before it changes anything
-	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
+evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts: DATA= [TEXT=column LABEL=column MODEL= SEED= JSON=1]
+	@$(call candor,serve) evaluate $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} \
+	  $${LABEL:+--label-column="$$LABEL"} $${SEED:+--seed="$$SEED"} $${JSON:+--json} -- "$$DATA"
 
-bench: .venv/dev/.benched build ## every figure that the README quotes and training does not measure
+use: needs-use .venv/serve/.made ## make a trained bundle the model that is served and deployed: BUNDLE=FOLDER
+	@$(call candor,serve) use -- "$$BUNDLE"
+
+dashboard: .venv/dashboard/.made ## draw the deployed dashboard from the log of `make run LOG=run.log` [LOG=run.log OUTPUT=dashboard.png]
+	@$(call candor,dashboard) dashboard -- "$${LOG:-run.log}" "$${OUTPUT:-dashboard.png}"
+
+torture: .venv/torture/.made ## run batch jobs under random schedules of faults [SCHEDULES=2000 SEED=0]
+	@$(call candor,torture) torture $${SCHEDULES:+--schedules="$$SCHEDULES"} $${SEED:+--seed="$$SEED"}
+
+build: .venv/sam/.made ## build functions and layers as they are deployed, in .aws-sam/build [ARCHITECTURE=arm64]
+	@PYTHON="$$PWD/.venv/sam/bin/python" $(sam) build $(parameters)
+
+deploy: build ## deploy the stack to your AWS account; asks before it changes anything [ARCHITECTURE=arm64]
+	@$(sam) deploy --guided $(parameters)
+
+bench: .venv/bench/.made .cache/fasttext build ## measure every figure that training does not [DATA=aclImdb_v1.tar.gz]; needs Docker
 	@tests/e2e/docker-start
-	@PYTHONPATH=functions:layers/serving $(DEV) -m tests.benchmark $(if $(DATA),--data "$(DATA)")
+	@$(bench) -m tests.benchmark $${DATA:+--data="$$DATA"}
 
-costs: .venv/dev/.made ## what the stack costs a month at AWS's list prices, from times measured here
-	@PYTHONPATH=functions:layers/serving $(DEV) -m tests.benchmark.costs
+costs: .venv/bench/.made ## estimate what the stack costs a month, from times measured here
+	@$(bench) -m tests.benchmark.costs
 
-faithfulness: .venv/faithfulness/.made ## explanations beside LIME and KernelSHAP on 500 reviews
-	@PYTHONPATH=.:layers/serving $(<D)/bin/python -W ignore -m tests.benchmark.faithfulness $(if $(DATA),--data "$(DATA)")
+faithfulness: .venv/faithfulness/.made ## compare explanations with LIME and KernelSHAP on 500 reviews [DATA=aclImdb_v1.tar.gz]
+	@PYTHONPATH=.:layers/serving .venv/faithfulness/bin/python -W ignore -m tests.benchmark.faithfulness $${DATA:+--data="$$DATA"}
 
-lint: .venv/dev/.made ## ruff and mypy
-	$(DEV) -m ruff check .
-	$(DEV) -m ruff format --check .
-	$(DEV) -m mypy layers/serving/candor functions/api events training
+lint: .venv/lint/.made ## run ruff and mypy
+	@.venv/lint/bin/ruff check .
+	@.venv/lint/bin/ruff format --check .
+	@.venv/lint/bin/mypy layers/serving/candor functions/api training
 
-clean: ## forgets every environment and build
+docs: .venv/dev/.linked ## write the generated parts of docs/ from the code
+	@PYTHONPATH=functions:layers/serving:. $(dev) docs/generate.py
+
+lock: .venv/lock/.made ## pin what requirements/*.in ask for, with hashes [UPGRADE=1 takes newer releases]
+	@bash requirements/lock
+
+clean: ## forget every environment and build
 	rm -rf .venv .aws-sam
 
-# The first command of each rule below makes the environment; `quietly` shows what pip said only if it failed.
-define environment
-	@test -n "$(1)" || { echo "make: this needs Python $(2): put it on the PATH or set PYTHON" >&2; exit 2; }
-	@echo "making $(@D) with $(1), once"
-	@rm -rf $(@D) && "$(1)" -m venv $(@D) && mkdir -p .cache
-	@$(call quietly,$(PIP) "pip>=25.1")
-endef
-PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
-quietly = { $(1); } >.cache/pip.log 2>&1 || { cat .cache/pip.log >&2; exit 1; }
+# requirements/environment NAME SIZE PURPOSE PYTHON…
+override environment := @bash requirements/environment
 
-.venv/serve/.made: $(RUNTIME) pyproject.toml
-	$(call environment,$(PYTHON_ANY),3.11 to 3.13)
-	@$(call quietly,$(PIP) --no-deps --requirement $(RUNTIME) && $(PIP) --group serve)
+.venv/serve/.made: requirements/serve.txt
+	$(environment) serve "40 MB" "the API and the command line" 3.13 3.12 3.11
+
+.venv/dashboard/.made: requirements/dashboard.txt
+	$(environment) dashboard "65 MB" "the command line with Matplotlib" 3.13 3.12 3.11
+
+.venv/train/.made: requirements/train.txt
+	$(environment) train "680 MB" "training with TensorFlow" 3.13 3.12 3.11
+
+.venv/dev/.made: requirements/dev.txt
+	$(environment) dev "840 MB" "the tests" 3.13
+
+.venv/lint/.made: requirements/lint.txt
+	$(environment) lint "95 MB" "ruff and mypy" 3.13
+
+.venv/torture/.made: requirements/torture.txt
+	$(environment) torture "70 MB" "batch jobs on a fake of AWS" 3.13
+
+.venv/sam/.made: requirements/sam.txt
+	$(environment) sam "60 MB" "AWS SAM, which builds and runs the stack" 3.13
+
+.venv/scan/.made: requirements/scan.txt
+	$(environment) scan "55 MB" "a security scanner for the template" 3.13
+
+# Only one test needs Python 3.11; it says so where there is none.
+.venv/edge/.made: requirements/edge.txt
+	$(environment) edge "25 MB" "the model under tflite-runtime, on Python 3.11" 3.11 || [ $$? = 2 ]
+
+.venv/bench/.made: requirements/bench.txt
+	$(environment) bench "65 MB" "benchmarks" 3.13
+
+.venv/faithfulness/.made: requirements/faithfulness.txt
+	$(environment) faithfulness "140 MB" "explanations by LIME and SHAP" 3.13
+
+.venv/lock/.made: requirements/lock.txt
+	$(environment) lock "20 MB" "uv, which locks the other environments" 3.13 3.12 3.11
+
+# `candor` finds the trainer by its entry point, so the package is installed: editable, from this folder.
+.venv/%/.linked: .venv/%/.made pyproject.toml
+	@mkdir -p .cache
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . \
+	  >.cache/pip-link.log 2>&1 </dev/null || { cat .cache/pip-link.log >&2; exit 1; }
 	@touch $@
 
-.venv/dev/.made: $(RUNTIME) pyproject.toml
-	$(call environment,$(PYTHON_3_13),3.13)
-	@$(call quietly,$(PIP) --group dev && $(PIP) --no-deps --requirement $(RUNTIME))
-	@touch $@
-
-.venv/dev/.benched: .venv/dev/.made
-	@$(call quietly,$(PIP) --group bench)
-	@$(call quietly,$(DEV) -m pip download --quiet --no-deps --no-binary :all: --dest .cache fasttext==0.9.3)
-	@tar -C .cache -xzf .cache/fasttext-0.9.3.tar.gz
-	@g++ -O3 -march=native -std=c++17 -include cstdint -pthread .cache/fasttext-0.9.3/src/*.cc -o .cache/fasttext
-	@touch $@
-
-.venv/sam/.made: pyproject.toml
-	$(call environment,$(PYTHON_3_13),3.13)
-	@$(call quietly,$(PIP) --group sam)
-	@touch $@
-
-.venv/scan/.made: pyproject.toml
-	$(call environment,$(PYTHON_3_13),3.13)
-	@$(call quietly,$(PIP) --group scan)
-	@touch $@
-
-.venv/faithfulness/.made: pyproject.toml
-	$(call environment,$(PYTHON_3_13),3.13)
-	@$(call quietly,$(PIP) --group faithfulness)
-	@touch $@
-
-.venv/edge/.made: pyproject.toml
-	$(call environment,$(PYTHON_3_11),3.11)
-	@$(call quietly,$(PIP) --group edge)
-	@touch $@
+# fastText's own program, from the source of its Python package.
+.cache/fasttext: .venv/bench/.made
+	@mkdir -p .cache && rm -rf .cache/fasttext-* && sed -n '/^fasttext==/,/[^\\]$$/p' requirements/bench.txt >.cache/fasttext.txt
+	@.venv/bench/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --no-binary :all: \
+	  --dest .cache --requirement .cache/fasttext.txt
+	@tar -C .cache -xzf .cache/fasttext-*.tar.gz
+	@g++ -O3 -march=native -std=c++17 -include cstdint -pthread .cache/fasttext-*/src/*.cc -o $@
