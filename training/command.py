@@ -37,6 +37,7 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
 @click.option(
     "--golden",
     type=options.Named(),
+    show_default="none; IMDB has ten of its own",
     metavar="FILE",
     help="CSV or JSON lines of texts and labels (columns text and label) that the model must get right.",
 )

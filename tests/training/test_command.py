@@ -19,12 +19,12 @@ CASES = {
     "negative seed": (
         ["good.csv", "--seed", "-1"],
         2,
-        USAGE.format("invalid value for '--seed': -1 is not in the range 0<=x<=4294967295"),
+        USAGE.format("invalid value for '--seed': '-1' is not a whole number from 0 to 4294967295"),
     ),
     "seed is no number": (
         ["good.csv", "--seed", "one"],
         2,
-        USAGE.format("invalid value for '--seed': 'one' is not a valid integer range"),
+        USAGE.format("invalid value for '--seed': 'one' is not a whole number from 0 to 4294967295"),
     ),
     "empty path": ([""], 2, USAGE.format("invalid value for '[DATA]': the path is empty")),
     "empty bundle": (

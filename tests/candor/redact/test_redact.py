@@ -137,7 +137,7 @@ def test_find_planted_entities_among_look_alikes():
     everything, missed = bench.score(bench.planted(1900, 11))
     assert everything.f2 >= 0.95, missed
     assert everything.leaked <= 0.02, missed
-    assert everything.wrong <= 10
+    assert everything.false_positives <= 10
 
 
 def test_find_chinese_ids_and_mobiles():

@@ -40,7 +40,7 @@ def test_sieve_selects_planted_and_disguised_entities():
 def test_sieve_selects_mixtures_with_entities(seed):
     """Random mixtures are selected wherever find finds something."""
     chance = random.Random(seed)
-    pieces = [*chain.from_iterable(EXAMPLES.values()), *bench.NEGATIVES, *chain.from_iterable(bench.BESIDE.values())]
+    pieces = [*chain.from_iterable(EXAMPLES.values()), *bench.NEGATIVES, *chain.from_iterable(bench.CONTEXT.values())]
     pieces += [word for text in PLAIN for word in text.split()] * 3 + [text[:40] for text in bench.ADVERSARIES.values()]
     pieces += [make(chance) for make in bench.MAKERS.values()]
     texts = []

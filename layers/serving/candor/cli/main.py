@@ -83,7 +83,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"max_content_width": 100},
     no_args_is_help=True,
 )
 @click.version_option(__version__, prog_name="candor", message="%(prog)s %(version)s")
