@@ -58,7 +58,7 @@ train: .venv/train/.linked ## train a model on labelled texts [DATA=FILE TEXT=co
 
 score: needs-score .venv/serve/.made ## label a file, folder or pattern of texts: INPUT= [OUTPUT=results TEXT=column ID=column MODEL= MIN_CONFIDENCE= EXPLAIN=1 REDACT=off WITH_TEXT=mask CSV=1 PICTURE=1 STDIN=jsonl ROWS= PROCESSES=]
 	@$(call candor,serve) score $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} $${ID:+--id-column="$$ID"} \
-	  $${MIN_CONFIDENCE:+--min-confidence="$$MIN_CONFIDENCE"} $${EXPLAIN:+--explain} $(if $(filter off,$(value REDACT)),--no-redact) \
+	  $${MIN_CONFIDENCE:+--min-confidence="$$MIN_CONFIDENCE"} $${EXPLAIN:+--explain} $$([ "$$REDACT" != off ] || echo --no-redact) \
 	  $${WITH_TEXT:+--with-text="$$WITH_TEXT"} $${CSV:+--csv} $${PICTURE:+--picture} $${STDIN:+--stdin="$$STDIN"} \
 	  $${ROWS:+--rows="$$ROWS"} $${PROCESSES:+--processes="$$PROCESSES"} -- "$$INPUT" "$${OUTPUT:-results}"
 

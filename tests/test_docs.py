@@ -394,13 +394,15 @@ class Busy(BaseHTTPRequestHandler):
 def test_client_busy_server_waits_then_gives_up(classify):
     """The client waits as long as it is told to, and gives up in the end."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as busy:
-        Thread(target=busy.serve_forever).start()
-        address = f"http://127.0.0.1:{busy.server_port}"
-        assert classify(["x"], address) == []
-        assert all(later - sooner >= 0.3 for sooner, later in pairwise(Busy.asked))
-        Busy.asked.clear()
-        with pytest.raises(HTTPError) as refused:
-            classify(["x"], address, tries=2)
-        refused.value.close()
-        assert len(Busy.asked) == 2
-        busy.shutdown()
+        Thread(target=busy.serve_forever, daemon=True).start()
+        try:
+            address = f"http://127.0.0.1:{busy.server_port}"
+            assert classify(["x"], address) == []
+            assert all(later - sooner >= 0.3 for sooner, later in pairwise(Busy.asked))
+            Busy.asked.clear()
+            with pytest.raises(HTTPError) as refused:
+                classify(["x"], address, tries=2)
+            refused.value.close()
+            assert len(Busy.asked) == 2
+        finally:
+            busy.shutdown()

@@ -23,7 +23,10 @@ LOCKS = sorted([*(ROOT / "requirements").glob("*.in"), ROOT / "layers/runtime/re
 BASH = shutil.which("bash") or "/bin/bash"
 
 # Writes its name, arguments and some of its environment to calls.jsonl, whatever characters are in them.
-RECORDER = f"""#!{sys.executable} -IS
+# (Its first lines are shell, since a path with a space can't stand behind #!; to Python they are a string.)
+RECORDER = f"""#!{BASH}
+'''exec' "{sys.executable}" -IS "$0" "$@"
+' '''
 import json, os, sys
 call = {{"name": "/".join(sys.argv[0].split("/")[-3:]), "arguments": sys.argv[1:]}}
 call |= {{key: os.environ[key] for key in ("SOURCE_DATE_EPOCH", "PYTHON", "PYTEST_ADDOPTS") if key in os.environ}}

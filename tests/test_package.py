@@ -175,8 +175,8 @@ def test_installed_command_serves(installed, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["train", "reviews.csv"], "pip install 'candor[train]'"),
-        (["torture"], "pip install 'candor[torture]'"),
+        (["train", "reviews.csv"], "pip install '.[train]'"),
+        (["torture"], "pip install '.[torture]'"),
         (["use", "."], "--model PATH"),
     ],
 )

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from candor.model import bundle
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
 
-from .data import Dataset
+from .data import IMDB_HOME, Dataset
 
+OURS = "The weights are ours, Candor's authors. The texts that they learnt from are not in this bundle."
+NOT_STATED = "Not stated by whoever trained this model. The texts that it learnt from are not in this bundle."
 HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 MIN_AGREEMENT = 0.999
@@ -164,7 +166,7 @@ def describe(trained: Trained) -> dict[str, Any]:
             "citation": data.citation,
             "licence": data.licence,
         },
-        "licence": "The weights are ours, Candor's authors. The texts that they learnt from are not in this bundle.",
+        "licence": OURS if data.source == IMDB_HOME else NOT_STATED,
         "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     }
 

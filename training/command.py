@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from candor.cli import options
-from candor.cli.errors import CommandError
+from candor.cli.errors import CommandError, install
 from candor.errors import CandorError
 from candor.resources import BUNDLE, INSTALLED, ROOT
 
@@ -99,7 +99,7 @@ def _read(
 
     for module, library in LIBRARIES.items():
         if find_spec(module) is None:
-            raise CommandError(f"training needs {library}, which is not installed", "pip install 'candor[train]'")
+            raise CommandError(f"training needs {library}, which is not installed", install("train"))
     try:
         dataset = data.load(path, text_column, label_column)
         golden = golden or (data.IMDB_GOLDEN if dataset.test_texts else None)

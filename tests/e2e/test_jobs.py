@@ -51,7 +51,7 @@ def account() -> Iterator[tuple[Any, int]]:
 
 
 def test_sample_events_are_up_to_date() -> None:
-    for name, event in samples().items():
+    for name, event in samples(ROOT).items():
         committed = json.loads((ROOT / "events" / name).read_text())
         assert committed == event, f"events/{name} is out of date: `candor use` writes it"
 

@@ -97,10 +97,10 @@ def test_translated_template_passes_cfn_lint(sam: Path, tmp_path: Path) -> None:
         assert done.returncode == status, done.stdout
 
 
-def test_checkov_skips_have_reasons(checkov: Path) -> None:
+def test_checkov_skips_have_reasons(checkov: list[str | Path]) -> None:
     """checkov finds no fault, apart from those that the template skips with a reason."""
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
-    report = json.loads(run(checkov, "--file", ROOT / "template.yaml", *options))
+    report = json.loads(run(*checkov, "--file", ROOT / "template.yaml", *options))
     assert report["summary"]["failed"] == report["summary"]["parsing_errors"] == 0
     assert report["summary"]["passed"] > 100, "almost nothing was checked"
     reasons = [check["check_result"]["suppress_comment"] for check in report["results"]["skipped_checks"]]

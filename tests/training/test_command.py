@@ -95,7 +95,8 @@ def test_train_without_tensorflow_names_the_extra(folder, capsys, monkeypatch):
     assert run() == 2
     assert capsys.readouterr() == (
         "",
-        "error: training needs TensorFlow, which is not installed\nhint: pip install 'candor[train]'\n",
+        "error: training needs TensorFlow, which is not installed\n"
+        "hint: in a checkout of Candor: pip install '.[train]', or make train\n",
     )
     assert not (folder / ".data").exists()
 

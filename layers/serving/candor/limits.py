@@ -20,6 +20,7 @@ MAX_LINE_BYTES = 1_000_000  # bytes of a line, or of a CSV record with quoted li
 MAX_UNPACKED = 200  # times its size that a gzip file may unpack to: English text takes 3, a gzip bomb 1,000
 ALWAYS_UNPACKED = 64 << 20  # bytes that a gzip file may unpack to whatever its ratio: short ones may be all of a kind
 MAX_SHOWN_NAME = 30  # characters of a column or label in a message: longer ones may be texts in the wrong place
+MAX_SHOWN_WORDS = 3  # words of one, likewise
 MAX_SHOWN_NAMES = 20  # columns that a message lists
 MAX_INPUT_BYTES = 40 * 10**9  # bytes of an object in the inbox: one function can read as many in its 15 minutes
 

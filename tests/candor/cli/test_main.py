@@ -1,9 +1,12 @@
 """The `candor` command: help, exit statuses and error texts of every subcommand."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
 
 import click
 import pytest
@@ -58,6 +61,7 @@ def files(tmp_path, monkeypatch):
         ("score ok.csv --processes 0", 2, "error: invalid value for '--processes': '0' is not a whole number of 1 or more\n" + HELP.format("score")),
         ("score ok.csv --min-confidenc 1", 2, "error: no such option: --min-confidenc\nhint: did you mean --min-confidence?\n"),
         ("verify none.json", 2, "error: none.json does not exist\n"),
+        ("verify empty", 2, "error: empty/manifest.json does not exist\n"),
         ("verify odd.json", 1, "error: odd.json is not a manifest of candor score, or it is damaged\n"),
         ("report none.csv", 2, "error: none.csv does not exist\n"),
         (
@@ -79,6 +83,8 @@ def files(tmp_path, monkeypatch):
         ("evaluate none.csv", 2, "error: none.csv does not exist\n"),
         ("serve --port 70000", 2, "error: invalid value for '--port': '70000' is not a whole number from 0 to 65535\n" + HELP.format("serve")),
         ("torture --schedules 0", 2, "error: invalid value for '--schedules': '0' is not a whole number of 1 or more\n" + HELP.format("torture")),
+        ("report ok.csv out.csv", 2, "error: out.csv would not be a web page\nhint: name an OUTPUT that ends in .html\n"),
+        ("serve --host nowhere.invalid --port 0", 2, "error: nowhere.invalid is not an address of this machine\nhint: try --host 127.0.0.1\n"),
         ("report empty", 2, "error: empty is a folder, not a file\n"),
         ("use ok.csv", 2, "error: ok.csv is a file, not a folder\n"),
         ("fly", 2, "error: no such command 'fly'\n" + "hint: candor --help lists arguments and options\n"),
@@ -90,6 +96,46 @@ def test_command_error_has_status_and_text(arguments, status, stderr, files, cap
     captured = capsys.readouterr()
     assert captured.err == stderr
     assert captured.out == ""
+
+
+def test_main_without_arguments_prints_help(capsys):
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Usage: candor ")
+    assert captured.out == ""
+
+
+def test_main_undecodable_argument_exits_2(capsys):
+    assert main(["redact", "jane\udcff"]) == 2
+    assert capsys.readouterr().err.startswith("error: argument 2 is not valid UTF-8\n")
+
+
+def test_main_unforeseen_error_hides_its_message(capsys, monkeypatch):
+    """A fault of ours has a status of its own, and no text of a user's in its message."""
+
+    def fail(*_):
+        raise RuntimeError("canary-4711")
+
+    monkeypatch.setattr("candor.cli.options.load", fail)
+    assert main(["predict", "hello"]) == 70
+    assert capsys.readouterr().err.startswith("error: unexpected RuntimeError, a fault of Candor's\nhint: ")
+    monkeypatch.setenv("CANDOR_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        main(["predict", "hello"])
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_main_no_color_on_a_terminal(variables, coloured, tmp_path):
+    """On a terminal labels are in colour, unless NO_COLOR is set."""
+    master, slave = pty.openpty()
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin", "TERM": "xterm", **variables}
+    command = [sys.executable, "-m", "candor", "predict", "A wonderful film.", "--words", "0"]
+    subprocess.run(command, cwd=tmp_path, env=environment, stdout=slave, stderr=slave, check=True, timeout=60)
+    os.close(slave)
+    shown = os.read(master, 1000)
+    os.close(master)
+    assert b"positive" in shown
+    assert (b"\x1b[" in shown) is coloured
 
 
 def test_score_empty_input_exits_2(capsys):
@@ -209,7 +255,7 @@ def test_predict_bad_line_exits_2(content, message):
 
 
 def test_predict_reader_hanging_up_is_quiet():
-    command = f"{sys.executable} -m candor predict --json - | head -n 1"
+    command = f"{quote(sys.executable)} -m candor predict --json - | head -n 1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         input=b"A wonderful film.\n" * 3000,
@@ -274,6 +320,20 @@ def test_use_installed_model_changes_nothing(capsys):
     assert [path.read_bytes() for path in paths] == before
 
 
+def test_predict_bad_line_keeps_answers_before_it():
+    done = candor_process("predict", "--json", "-", input=b"A wonderful film.\n\xff\n")
+    assert done.returncode == 2
+    assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == [1]
+
+
+@pytest.mark.parametrize("arguments", [["predict", "-"], ["score", "-", "out"]])
+def test_main_closed_streams_give_no_traceback(arguments, tmp_path):
+    command = f"{quote(sys.executable)} -m candor {' '.join(arguments)} <&- 2>&1"
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert b"Traceback" not in done.stdout
+
+
 def test_use_damaged_bundle_is_refused(tmp_path, capsys):
     before = (BUNDLE / "manifest.json").read_bytes()
     for path in BUNDLE.iterdir():
@@ -297,7 +357,7 @@ def test_torture_runs_schedules(tmp_path):
 
 def test_score_prints_to_closed_reader_quietly(tmp_path, files):
     """Results are whole even if nobody reads the summary."""
-    command = f"{sys.executable} -m candor score ok.csv out --processes 1 --csv | true"
+    command = f"{quote(sys.executable)} -m candor score ok.csv out --processes 1 --csv | true"
     done = subprocess.run(
         ["bash", "-c", command],
         env={"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"},

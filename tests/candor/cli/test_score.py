@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from shlex import quote
 from xml.etree import ElementTree
 
 import pytest
@@ -229,6 +230,69 @@ def test_score_reads_standard_input(kind, content, tmp_path):
     assert b"1 of 1 rows scored" in done.stdout
     (part,) = (tmp_path / "out").glob(f"stdin.{kind}-*/part-00000.jsonl")
     assert json.loads(part.read_text())["label"] == "positive"
+
+
+def test_score_odd_file_name_stops_no_other(tmp_path, capsys):
+    """A file whose name is not UTF-8 has its reason, and the others their results."""
+    (tmp_path / "in").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/a\xff.txt")).write_text("good\n")
+    (tmp_path / "in/b.txt").write_text("good\n")
+    assert main(["score", str(tmp_path / "in"), str(tmp_path / "out"), "--processes", "1"]) == 2
+    said = capsys.readouterr()
+    assert said.err.endswith("a\\xff.txt: its name is not UTF-8\n")
+    assert "1 of 1 rows scored" in said.out
+
+
+def test_score_again_with_table_reads_no_result(source, tmp_path):
+    """Results below the input folder, tables too, are not scored again."""
+    for _ in range(2):
+        assert main(["score", str(tmp_path), str(tmp_path / "out"), "--processes", "1", "--csv"]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    assert not list(tmp_path.rglob(".*.new"))
+
+
+def test_score_reader_gone_scores_all_files(tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(5):
+        (tmp_path / f"in/{number}.txt").write_text("good\n")
+    command = f"{quote(sys.executable)} -m candor score in out --processes 1 | head -n 1"
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert done.stderr == b""
+    assert len(list(tmp_path.glob("out/*/manifest.json"))) == 5
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_score_ended_from_outside_leaves_no_worker(how, tmp_path):
+    (tmp_path / "many.txt").write_text("A wonderful film, and a long one, with a story to tell.\n" * 400_000)
+    command = [sys.executable, "-m", "candor", "score", "many.txt", "out", "--processes", "2"]
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **quiet) as process:
+        try:
+            while not list(tmp_path.glob("out/*/part-*")):
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(how)
+            process.wait(timeout=60)
+            deadline = time.monotonic() + 20
+            while session_of(process.pid):
+                assert time.monotonic() < deadline, session_of(process.pid)
+                time.sleep(0.1)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def session_of(leader):
+    """Numbers of the processes of a session that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(session) == leader and state != "Z":
+                found.append(stat.parent.name)
+    return found
 
 
 def test_score_unreadable_file_stops_no_other(tmp_path, capsys):

@@ -28,11 +28,13 @@ from candor.limits import (
     MAX_LINE_BYTES,
     MAX_SHOWN_NAME,
     MAX_SHOWN_NAMES,
+    MAX_SHOWN_WORDS,
     MAX_TEXT_BYTES,
     MAX_UNPACKED,
 )
 
 _BLOCK = 1 << 18
+_FEWEST_DIGITS = 5  # of what may be a number of somebody's, and no name
 
 ERRORS = {
     "blank": "The text is empty or blank.",
@@ -55,8 +57,7 @@ FAULTS = {
     "unexpected_gzip": "it is a gzip, but its name does not end in .gz",
     "damaged_gzip": "the gzip is truncated or damaged",
     "gzip_bomb": f"the gzip unpacks to more than {MAX_UNPACKED} times its size",
-    "no_text_column": "no column of the CSV header is named as the text column",
-    "two_text_columns": "more than one column of the CSV header is named as the text column",
+    "no_text_column": "no column of the CSV header, or more than one, is named as the text column",
     "two_id_columns": "more than one column of the CSV header is named as the id column",
     "too_large": f"it has more than {MAX_INPUT_BYTES // 10**9} GB: split it at line ends",
     # Only where labels are read, to train or to evaluate:
@@ -118,7 +119,7 @@ class Row(NamedTuple):
 
 
 class LabelledRow(NamedTuple):
-    """A text of any length, also a blank one, and its label. `line` is the one that the row starts in, from 1."""
+    """A text, also a blank one or one too long to score, and its label. `line` is where the row starts, from 1."""
 
     line: int
     text: str
@@ -295,10 +296,22 @@ def shown(name: str) -> str:
     """Return a column's name or a label as messages show it: only its length if it may be a text in the wrong place.
 
     Example:
-        >>> shown("stars"), shown("I bought this for my nephew and he loves it.")
-        ("'stars'", 'one of 44 characters')
+        >>> shown("stars"), shown("He loves it."), shown("jane@example.com")
+        ("'stars'", 'one of 12 characters', 'one of 16 characters')
     """
-    return repr(name) if len(name) <= MAX_SHOWN_NAME else f"one of {len(name)} characters"
+    return repr(name) if _is_name(name) else f"one of {len(name)} characters"
+
+
+def _is_name(name: str) -> bool:
+    """Return whether something looks like the name of a column or label: short, few words, no sentence, no number."""
+    bare = name.strip()
+    return (
+        len(name) <= MAX_SHOWN_NAME
+        and len(bare.split()) <= MAX_SHOWN_WORDS
+        and not bare.endswith((".", "!", "?", "。", "！", "？", "…"))
+        and "@" not in bare
+        and sum(character.isdigit() for character in bare) < _FEWEST_DIGITS
+    )
 
 
 # From a file's bytes to UTF-8
@@ -409,25 +422,27 @@ def _with_columns(file_format: Format, header: Record) -> Format:
     if header.error:
         raise RowsError("no_text_column", problem=f"the header cannot be read: {ERRORS[header.error]}")
     names = _cells(_without_end(header.data.decode("utf-8", "replace")))
-    text = _column(names, file_format.text_column, "text")
+    text = _column(names, file_format.text_column, "text", trim=True)
     if text is None:
         raise _no_column("text", file_format.text_column, names)
     if file_format.label_column is not None:
-        label = _column(names, file_format.label_column, "label")
+        label = _column(names, file_format.label_column, "label", trim=True)
         if label is None:
             raise _no_column("label", file_format.label_column, names)
         return replace(file_format, columns=(len(names), text, -1), label_index=label)
-    identifier = _column(names, file_format.id_column, "id")
+    # Ids are read from a column of exactly that name: results of files that have none are to stay as they were.
+    identifier = _column(names, file_format.id_column, "id", trim=False)
     return replace(file_format, columns=(len(names), text, -1 if identifier is None else identifier))
 
 
-def _column(names: Sequence[str], wanted: str, role: str) -> int | None:
-    """Return the index of the column with exactly this name, else with this name but for white space around it."""
-    for trimmed in (str, str.strip):
+def _column(names: Sequence[str], wanted: str, role: str, *, trim: bool) -> int | None:
+    """Return the index of the column with exactly this name; with `trim` else one that only differs by outer blanks."""
+    for trimmed in (str, str.strip) if trim else (str,):
         matches = [index for index, name in enumerate(names) if trimmed(name) == trimmed(wanted)]
         if len(matches) > 1:
-            problem = f"{len(matches)} columns named {shown(wanted)} among {_listed(names)}"
-            raise RowsError(f"two_{role}_columns", problem=problem, hint=f"rename one, or {_option(role)}")
+            problem = f"{len(matches)} columns named {wanted!r} among {_listed(names)}"
+            code = "no_text_column" if role == "text" else f"two_{role}_columns"
+            raise RowsError(code, problem=problem, hint=f"rename one, or {_option(role)}")
         if matches:
             return matches[0]
     return None
@@ -437,8 +452,8 @@ def _no_column(role: str, wanted: str, names: Sequence[str], where: str = "") ->
     from difflib import get_close_matches  # 3 ms that only an error pays
 
     close = get_close_matches(wanted.strip().lower(), [name.strip().lower() for name in names], 1)
-    likely = [name.strip() for name in names if [name.strip().lower()] == close and len(name) <= MAX_SHOWN_NAME]
-    problem = f"{where}no column named {shown(wanted)}; its columns are {_listed(names)}"
+    likely = [name for name in names if [name.strip().lower()] == close and len(name) <= MAX_SHOWN_NAME]
+    problem = f"{where}no column named {wanted!r}; its columns are {_listed(names)}"
     return RowsError(f"no_{role}_column", problem=problem, hint=_option(role, *likely[:1]))
 
 

@@ -7,7 +7,7 @@ metrics leave a function (AWS, "Embedded metric format specification").
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,9 @@ def dashboard(log: Path, output: Path) -> None:
         draw(widgets(), points).savefig(output)
     except ModuleNotFoundError as error:
         raise absent(error, "dashboard") from None
+    except ValueError:  # Matplotlib's, of a format that it does not write
+        suffix = output.suffix or "no suffix"
+        raise CommandError(f"{output}: unsupported format ({suffix})", "use .png or .svg") from None
     click.echo(f"wrote {output}")
 
 
@@ -77,17 +80,23 @@ def metrics(lines: Iterable[str]) -> dict[tuple[str, ...], list[Point]]:
     for line in lines:
         try:
             entry = json.loads(line[line.index('{"') :])
-            directives, time = entry["_aws"]["CloudWatchMetrics"], entry["_aws"]["Timestamp"] / 1000
-        except (ValueError, KeyError, TypeError):
+            time = float(entry["_aws"]["Timestamp"]) / 1000
+            found = list(_metrics_of(entry))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue  # another line of the log
-        for directive in directives:
-            for names in directive["Dimensions"]:
-                dimensions = [part for name in names for part in (name, entry[name])]
-                for metric in directive["Metrics"]:
-                    values = entry[metric["Name"]]
-                    values = values if isinstance(values, list) else [values]
-                    points[directive["Namespace"], metric["Name"], *dimensions].append((time, values))
+        for name, values in found:
+            points[name].append((time, values))
     return dict(points)
+
+
+def _metrics_of(entry: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], list[float]]]:
+    for directive in entry["_aws"]["CloudWatchMetrics"]:
+        for names in directive["Dimensions"]:
+            dimensions = [str(part) for name in names for part in (name, entry[name])]
+            for metric in directive["Metrics"]:
+                values = entry[metric["Name"]]
+                values = values if isinstance(values, list) else [values]
+                yield (directive["Namespace"], metric["Name"], *dimensions), [float(value) for value in values]
 
 
 def series(points: Iterable[Point], stat: str, period: int) -> tuple[list[float], list[float]]:
@@ -159,6 +168,6 @@ def _draw_panel(axes: "Axes", properties: Mapping[str, Any], points: Mapping[tup
 
 
 def _with_options(metrics: Iterable[Sequence[Any]]) -> Iterable[list[Any]]:
-    """Yield each metric of a panel with its options, which the dashboard's format lets out where there are none."""
+    """Yield each metric of a panel with its options, which the dashboard's format leaves out where there are none."""
     for metric in metrics:
         yield [*metric] if isinstance(metric[-1], dict) else [*metric, {}]

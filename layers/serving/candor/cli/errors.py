@@ -1,5 +1,8 @@
 """How the command says that something went wrong: one line on what failed, and one on what to do."""
 
+import contextlib
+import os
+import sys
 from typing import IO, Any
 
 import click
@@ -23,13 +26,29 @@ class CommandError(click.ClickException):
         report(self.message, self.hint)
 
 
+def coloured() -> bool | None:
+    """Return False where NO_COLOR (no-color.org) forbids colours; None leaves the choice to the terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def report(message: str, hint: str | None = None) -> None:
     """Print `error:` and `hint:` lines to stderr, in colour on a terminal only."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=coloured())
     if hint:
-        click.echo(f"{click.style('hint:', fg='cyan')} {hint}", err=True)
+        click.echo(f"{click.style('hint:', fg='cyan')} {hint}", err=True, color=coloured())
+
+
+def silence_stdout() -> None:
+    """Drop what is still to be printed, once the reader of a pipe has gone; Python would find it out again at exit."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def absent(error: ModuleNotFoundError, extra: str) -> CommandError:
     """Return the error for a library that only one of Candor's extras installs."""
-    return CommandError(f"this needs {error.name}, which is not installed", f"pip install 'candor[{extra}]'")
+    return CommandError(f"this needs {error.name}, which is not installed", install(extra))
+
+
+def install(extra: str) -> str:
+    """Return the hint that installs one of the extras."""
+    return f"in a checkout of Candor: pip install '.[{extra}]', or make {extra}"

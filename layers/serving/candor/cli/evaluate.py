@@ -30,7 +30,7 @@ CONFUSIONS = 5  # pairs of labels that are listed
 def evaluate(data: Path, bundle: Path, text_column: str, label_column: str, as_json: bool, seed: int) -> None:
     """Measure the model on DATA, a .csv or .jsonl file (also .gz) of texts and their labels.
 
-    Intervals are 95 % bootstrap intervals over rows.
+    Intervals are 95% intervals: Wilson's for the accuracy that is printed, else of the bootstrap over rows.
     """
     from candor.batch.rows import RowsError
 

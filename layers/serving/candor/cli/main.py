@@ -4,11 +4,11 @@ Subcommands are imported when they are asked for. Other packages may add some by
 `candor.commands`, as the trainer does, so that nothing here imports it.
 """
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, NoReturn
@@ -17,7 +17,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from candor import __version__
-from candor.cli.errors import CommandError, report
+from candor.cli.errors import CommandError, coloured, install, report, silence_stdout
 from candor.errors import CandorError
 
 # Where each command is defined, in the order of the help page.
@@ -41,6 +41,7 @@ Exit status:
   0    done
   1    done, but something did not hold (verify, evaluate, use, torture)
   2    not done: wrong usage, or input that cannot be read
+  70   stopped by a fault of Candor's own
   130  interrupted with Ctrl-C
 
 \b
@@ -61,8 +62,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by its name, or None if there is none such."""
         for entry in entry_points(group="candor.commands", name=cmd_name):
-            added: click.Command = entry.load()
-            return added
+            with suppress(ImportError):  # left behind by an installation that is gone
+                added: click.Command = entry.load()
+                return added
         if not (home := COMMANDS.get(cmd_name)):
             return absent_trainer if cmd_name in COMMANDS else None
         module, _, name = home.partition(":")
@@ -74,9 +76,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Python must not find it out again when it flushes at exit.
-            with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence_stdout()
             return 0
 
 
@@ -89,6 +89,7 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="candor", message="%(prog)s %(version)s")
 def cli() -> None:
     """Classify text, and answer for it: predictions with their reasons, files of texts, a server, training."""
+    click.get_current_context().color = coloured()
 
 
 @click.command(
@@ -100,7 +101,7 @@ def cli() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def absent_trainer(arguments: tuple[str, ...]) -> None:
     """Train a model on labelled texts; the trainer is not installed."""
-    raise CommandError("the trainer is not installed", "pip install 'candor[train]', or in a checkout: make train")
+    raise CommandError("the trainer is not installed", install("train"))
 
 
 @click.command(epilog="\b\nExample:\n  candor completion bash >> ~/.bashrc")
@@ -118,13 +119,24 @@ def run() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command, and return its exit status; errors are said on stderr."""
+    """Run the command, and return its exit status. Errors go to stderr."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
+    for number, argument in enumerate(arguments, 1):
+        if not _encodes(argument):
+            report(f"argument {number} is not valid UTF-8", "rename the file, or name the folder that it lies in")
+            return 2
     try:
-        status = cli.main(None if arguments is None else list(arguments), prog_name="candor", standalone_mode=False)
+        status = cli.main(arguments, prog_name="candor", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except CommandError as error:
         error.show()
         return error.status
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.UsageError as error:
         report(*_usage(error))
         return 2
@@ -140,6 +152,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         report("interrupted")
         return 130
+    except Exception as error:
+        if os.environ.get("CANDOR_TRACEBACK"):
+            raise
+        # The message of an unforeseen error may hold a text.
+        kind = type(error).__name__
+        report(f"unexpected {kind}, a fault of Candor's", "CANDOR_TRACEBACK=1 shows where; please report it")
+        return 70
+
+
+def _encodes(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _usage(error: click.UsageError) -> tuple[str, str]:

@@ -2,9 +2,10 @@
 
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from candor.model.classifier import Classifier, Prediction
     from candor.model.explain import Explanation
 
-BLOCK = 256  # lines of standard input a pass
+BLOCK = 256  # lines of a file a pass
+_LONGEST_LINE = MAX_TEXT_BYTES + 2  # with its end
 TEXTS = click.argument("texts", nargs=-1, metavar="[TEXT]...")
 
 
@@ -145,14 +147,28 @@ def _blocks(texts: Sequence[str], blank: bool = False) -> Iterator[list[Text]]:
         return
     if not texts and sys.stdin.isatty():
         raise click.UsageError("missing argument TEXT; - reads lines of standard input", click.get_current_context())
-    lines = _lines(blank)
-    size = 1 if sys.stdin.isatty() else BLOCK  # a person waits for the answer to each line
-    while block := list(islice(lines, size)):
+    # From a file texts are read in blocks. From a pipe or a terminal each line has its answer at once.
+    size = BLOCK if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode) else 1
+    block: list[Text] = []
+    try:
+        for text in _lines(blank):
+            block.append(text)
+            if len(block) == size:
+                yield block
+                block = []
+    except CommandError:  # of a line that cannot be read: those before it have their answers first
+        if block:
+            yield block
+        raise
+    if block:
         yield block
 
 
 def _lines(blank: bool) -> Iterator[Text]:
-    for number, line in enumerate(sys.stdin.buffer, 1):
+    read = partial(sys.stdin.buffer.readline, _LONGEST_LINE)
+    for number, line in enumerate(iter(read, b""), 1):
+        if len(line) == _LONGEST_LINE:
+            raise CommandError(f"line {number} has more than {MAX_TEXT_BYTES:,} bytes", "split it, or send a part")
         try:
             text = line.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:

@@ -36,6 +36,8 @@ td,th{text-align:left;padding:.2rem .8rem .2rem 0}
 @options.text_column
 def report(source: Path, output: Path, bundle: Path, text_column: str) -> None:
     """Write a report on INPUT, a file of texts, to OUTPUT, one HTML page. The page holds a few texts as examples."""
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise CommandError(f"{output} would not be a web page", "name an OUTPUT that ends in .html")
     classifier = options.load(bundle)
     try:
         with source.open("rb") as file:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from candor.batch.steps import Batch
-from candor.resources import BUNDLE, EVENTS
 from candor.settings import Settings
 from candor.storage import Folder, Source, Store
 
-INPUT = EVENTS / "reviews.csv"
+INPUT = "events/reviews.csv"
 INBOX, RESULTS = "candor-inbox", "candor-results"
 STARTED = "2026-01-01T00:00:00.000Z"
 
@@ -24,8 +23,8 @@ STARTED = "2026-01-01T00:00:00.000Z"
 class _Inbox:
     """A bucket that holds the sample input, as far as planning needs one."""
 
-    def __init__(self) -> None:
-        self.content = INPUT.read_bytes()
+    def __init__(self, content: bytes) -> None:
+        self.content = content
         self.etag = hashlib.md5(self.content, usedforsecurity=False).hexdigest()  # S3's, of an object put in one piece
 
     def source(self, key: str, version: str = "") -> Source:
@@ -35,13 +34,14 @@ class _Inbox:
         yield self.content[begin:end]
 
 
-def samples() -> dict[str, Any]:
-    """Return each batch function's sample event by its file's name, for the bundle in layers/model."""
-    inbox = _Inbox()
-    thing = {"key": INPUT.name, "size": 1, "etag": inbox.etag, "sequencer": "0062E99A88DC407460"}
+def samples(root: Path) -> dict[str, Any]:
+    """Return each batch function's sample event by its file's name, for the model of a checkout."""
+    path = root / INPUT
+    inbox = _Inbox(path.read_bytes())
+    thing = {"key": path.name, "size": 1, "etag": inbox.etag, "sequencer": "0062E99A88DC407460"}
     detail = {"version": "0", "bucket": {"name": INBOX}, "object": thing, "reason": "PutObject"}
     created = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "detail": detail}
-    settings = replace(Settings.from_environ({}), bundle=BUNDLE, results_bucket=RESULTS)
+    settings = replace(Settings.from_environ({}), bundle=root / "layers/model/bundle", results_bucket=RESULTS)
     with tempfile.TemporaryDirectory() as folder:
         results = Folder(Path(folder))
         batch = Batch(settings, lambda name: cast(Store, inbox) if name == INBOX else results)
@@ -51,7 +51,7 @@ def samples() -> dict[str, Any]:
     return {"batch_plan.json": created, "batch_score.json": score, "batch_finish.json": planned}
 
 
-def write() -> None:
-    """Write the sample events to events/."""
-    for name, event in samples().items():
-        (EVENTS / name).write_text(json.dumps(event, indent=2) + "\n")
+def write(root: Path) -> None:
+    """Write the sample events to events/ of a checkout."""
+    for name, event in samples(root).items():
+        (root / "events" / name).write_text(json.dumps(event, indent=2) + "\n")

@@ -13,14 +13,15 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,8 +32,9 @@ from candor.batch import jobs
 from candor.batch.jobs import Job, Options
 from candor.batch.rows import READERS, Chunk, RowsError
 from candor.cli import options
-from candor.cli.errors import CommandError, report
+from candor.cli.errors import CommandError, report, silence_stdout
 from candor.cli.histogram import bin_of, histogram
+from candor.errors import CandorError
 from candor.limits import CHUNK_ROWS
 from candor.model.bundle import Bundle
 from candor.model.classifier import Classifier
@@ -120,8 +122,14 @@ def score(
     """
     settings = Options(text_column, id_column, min_confidence, explain, not no_redact, with_text or "", rows)
     status = 0
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end as Ctrl-C does: no worker and no text stays behind
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
-        files = inputs(named, stack, stdin)
+        unreadable: list[OSError] = []
+        files = inputs(named, stack, stdin, unreadable)
+        for error in unreadable:
+            report(f"{printable(Path(error.filename))}: {error.strerror}")
+            status = 2
         model = options.load(bundle).bundle
         try:
             for path in files:
@@ -137,22 +145,37 @@ def score(
 def _score_or_say_why(
     path: Path, output: Path, model: Bundle, settings: Options, processes: int, extras: Extras
 ) -> int:
-    """Score one file and return its exit status. A file that cannot be read does not stop the others."""
+    """Score one file and return its exit status. A file that cannot be scored does not stop the others."""
     try:
         manifest = score_file(path, output, model, settings, processes)
+        folder = Path(manifest["folder"])
+        if extras.table:
+            write(folder / "results.csv", table_of(lines(folder, manifest), model.labels))
+        if extras.picture:
+            write(folder / "histogram.svg", [picture_of(lines(folder, manifest))])
     except RowsError as error:
         report(str(error), error.hint)
         return 2
-    folder = Path(manifest["folder"])
-    if extras.table:
-        write(folder / "results.csv", table_of(lines(folder, manifest), model.labels))
-    if extras.picture:
-        write(folder / "histogram.svg", [picture_of(lines(folder, manifest))])
-    summarise(manifest)
+    except CommandError as error:
+        error.show()
+        return 2
+    except (CandorError, OSError, UnicodeError) as error:
+        named = "its name is not UTF-8" if isinstance(error, UnicodeError) else getattr(error, "strerror", "")
+        report(f"{printable(path)}: {named or error}")
+        return 2
+    try:
+        summarise(manifest)
+    except BrokenPipeError:  # the other files are scored all the same
+        silence_stdout()
     return 0
 
 
-def inputs(named: str, stack: ExitStack, stdin: str = "jsonl") -> list[Path]:
+def printable(path: Path) -> str:
+    """Return a path as a terminal can show it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def inputs(named: str, stack: ExitStack, stdin: str = "jsonl", unreadable: list[OSError] | None = None) -> list[Path]:
     """Return the files that a name, a folder, a pattern or `-` stands for; results and hidden folders are left out.
 
     Raises:
@@ -165,13 +188,13 @@ def inputs(named: str, stack: ExitStack, stdin: str = "jsonl") -> list[Path]:
         return [spooled]
     if not named:
         raise CommandError("INPUT is empty", "name a file, folder or pattern, or - for standard input")
-    path = Path(named)
+    path, unreadable = Path(named), [] if unreadable is None else unreadable
     matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(named, recursive=True))]  # noqa: PTH207
     if not matches:
         raise CommandError(f"{named} does not exist", None if not glob.has_magic(named) else "no file fits the pattern")
-    files = [file for match in matches for file in (_walked(match) if match.is_dir() else [match])]
+    files = [file for match in matches for file in (_walked(match, unreadable) if match.is_dir() else [match])]
     readable = [
-        file for file in files if file.is_file() and file.name.lower().endswith(SUFFIXES) and not is_result_part(file)
+        file for file in files if file.is_file() and file.name.lower().endswith(SUFFIXES) and not is_result(file)
     ]
     if not readable:
         if path.is_file():
@@ -182,18 +205,19 @@ def inputs(named: str, stack: ExitStack, stdin: str = "jsonl") -> list[Path]:
     return readable
 
 
-def _walked(folder: Path) -> list[Path]:
+def _walked(folder: Path, unreadable: list[OSError]) -> list[Path]:
     """Return all files below a folder, sorted, but for hidden ones and those in hidden folders, such as .venv."""
     found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(parent) / name for name in files if not name.startswith(".")]
     return sorted(found)
 
 
-def is_result_part(file: Path) -> bool:
-    """Return whether a file is a part of our own results."""
-    return file.name.startswith("part-") and file.suffix == ".jsonl" and (file.parent / "manifest.json").exists()
+def is_result(file: Path) -> bool:
+    """Return whether a file is one of our results: it lies beside a manifest and parts."""
+    folder = file.parent
+    return (folder / "manifest.json").exists() and (folder / "part-00000.jsonl").exists()
 
 
 def score_file(path: Path, output: Path, model: Bundle, settings: Options, processes: int) -> dict[str, Any]:
@@ -212,7 +236,10 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
         source, started = inbox.source(path.name), jobs.now()
         folder = f"{path.name}-{jobs.job_id(source, identity, settings)[:16]}/"
         manifest = jobs.read_manifest(results, folder)
-        if manifest is None or manifest["status"] == "rejected":  # then the file is read again, to say what is wrong
+        if manifest and manifest["status"] == "rejected":  # by what read it then: it is read again
+            (output / folder / "manifest.json").unlink(missing_ok=True)
+            manifest = None
+        if manifest is None:
             try:
                 job, chunks = jobs.plan(inbox, source, identity, settings, folder, scorer.on_chunk)
             except RowsError as error:
@@ -220,8 +247,6 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
                 raise
             scorer.finish()
             manifest = jobs.finish(job, chunks, results, started, scorer.map, path=str(path.resolve()))
-    if manifest["status"] == "rejected":
-        raise RowsError(manifest["error"]["code"], path.name)
     return {"folder": str(output / folder), **manifest}
 
 
@@ -249,10 +274,11 @@ class Scorer:
             self._submit()
 
     def _submit(self) -> None:
-        for job, number, chunk in self.waiting:
-            task = self.pool.submit(_score, job, number, chunk, self.inbox, self.results)
-            task.add_done_callback(partial(self._on_part, chunk.rows))
-            self.tasks.append(task)
+        with _without_interrupt():
+            for job, number, chunk in self.waiting:
+                task = self.pool.submit(_score, job, number, chunk, self.inbox, self.results)
+                task.add_done_callback(partial(self._on_part, chunk.rows))
+                self.tasks.append(task)
         self.waiting.clear()
 
     def _on_part(self, rows: int, task: "Future[None]") -> None:
@@ -270,8 +296,9 @@ class Scorer:
 
     def warm(self) -> None:
         """Start the processes before there is work for them."""
-        for _ in range(self.processes if self.processes > 1 else 0):
-            self.pool.submit(int)
+        with _without_interrupt():
+            for _ in range(self.processes if self.processes > 1 else 0):
+                self.pool.submit(int)
 
     @property
     def map(self) -> jobs.Map:
@@ -292,12 +319,31 @@ class Scorer:
             self.progress.update(chunk.rows)
 
 
+@contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """Hold back Ctrl-C while processes are started: until they ignore it themselves, it would end them noisily."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 _classifier: Classifier
 
 
 def _start(bundle: Path, digest: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _load(bundle, digest)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone, whatever ended it."""
+    if parent := parent_process():
+        parent.join()
+    os._exit(1)
 
 
 def _load(bundle: Path, digest: str) -> None:
@@ -329,11 +375,15 @@ def lines(folder: Path, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def write(path: Path, content: Iterable[str]) -> None:
     """Write a file whole or not at all."""
-    aside = path.with_name(f".{path.name}.new")
     try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(content)
-        aside.replace(path)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.writelines(content)
+                os.fchmod(file.fileno(), 0o644)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import click
 
 from candor.cli import options
 from candor.cli.errors import CommandError
-from candor.errors import BundleError
-from candor.model.bundle import Bundle
+from candor.errors import BundleError, InterpreterError
+from candor.model.classifier import Classifier
 from candor.resources import BUNDLE
 
 
@@ -54,19 +55,24 @@ def serve(bundle: Path, host: str, port: int, log: Path | None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     terminal = sys.stdout
     try:
-        Bundle.open(bundle)  # without this the functions would start without a model, and answer 503
+        if not host:
+            raise CommandError("--host is empty", "127.0.0.1 is this machine only; 0.0.0.0 is every address")
+        from candor.cli.gateway import Gateway, prepare, template, variables
+
+        # The template pins the digest of its own model.
+        ours = bundle.resolve() == BUNDLE.resolve()
+        digest = os.environ.get("BUNDLE_DIGEST", variables(template())["BUNDLE_DIGEST"] if ours else "")
+        Classifier.load(bundle, digest)  # without this the functions would start without a model, and answer 503
+        os.environ |= {"BUNDLE_PATH": str(bundle), "BUNDLE_DIGEST": digest}
         if log:
             os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "false")
             sys.stdout = log.open("a", buffering=1)
-        os.environ["BUNDLE_PATH"] = str(bundle)
-        if bundle.resolve() != BUNDLE.resolve():
-            os.environ.setdefault("BUNDLE_DIGEST", "")  # the template's is that of its own model
-        from candor.cli.gateway import Gateway, prepare, template
-
         deployed, keys = template(), set(os.environ.get("API_KEYS", "").split(",")) - {""}
         server = Gateway((host, port), deployed, prepare(deployed), keys)
-    except BundleError as error:
+    except (BundleError, InterpreterError) as error:
         raise options.unusable(bundle, error) from None
+    except socket.gaierror:
+        raise CommandError(f"{host} is not an address of this machine", "try --host 127.0.0.1") from None
     except OSError as error:
         raise _unavailable(host, port, error) from None
     except KeyboardInterrupt:  # while the model loads
@@ -94,5 +100,6 @@ def _unavailable(host: str, port: int, error: OSError) -> CommandError:
     if error.filename:
         return CommandError(f"{error.filename}: {error.strerror}")
     taken = error.errno == errno.EADDRINUSE
-    reason = "is already in use" if taken else f"cannot be opened on {host}: {error.strerror}"
-    return CommandError(f"port {port} {reason}", f"try --port {free} (make: PORT={free})")
+    if not taken:
+        return CommandError(f"port {port} cannot be opened on {host}: {error.strerror}", "try another --port or --host")
+    return CommandError(f"port {port} is already in use", f"try --port {free} (make: PORT={free})")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
+from candor import resources
 from candor.cli import options, samples
 from candor.cli.errors import CommandError
 from candor.errors import BundleError
 from candor.model.bundle import Bundle
-from candor.model.install import InstallError, check, install, pin
-from candor.resources import BUNDLE, INSTALLED, TEMPLATE
+from candor.model.install import InstallError, check, install, pin, pinned
 
 
 @click.command(short_help="Make a trained model the one in use.", epilog="\b\nExample:\n  candor use models/tickets")
@@ -20,18 +20,30 @@ def use(bundle: Path) -> None:
     The bundle is checked against its digests and golden cases. Then it is copied to layers/model/bundle, its digest is
     pinned in template.yaml, and the sample events that name the model are written again.
     """
-    if INSTALLED:
-        raise CommandError("there is no checkout to install into", "pass the bundle to a command with --model PATH")
+    root = _checkout()
+    target, template = root / "layers/model/bundle", root / "template.yaml"
     try:
         new = Bundle.open(bundle)
-        if bundle.resolve() == BUNDLE.resolve():
+        pinned(template, new.digest)  # raises while everything is still as it was
+        if bundle.resolve() == target.resolve():
             check(bundle, new.digest)
         else:
-            install(new.files, BUNDLE)
-        pin(TEMPLATE, new.digest)
+            install(new.files, target)
+        pin(template, new.digest)
     except BundleError as error:
         raise options.unusable(bundle, error) from None
     except InstallError as error:
-        raise CommandError(f"{bundle}: {error}", "train it again with this version of Candor", status=1) from None
-    samples.write()
+        raise CommandError(str(error), status=1) from None
+    samples.write(root)
     click.echo(f"{new.model['name']} {new.model['version']} ({new.digest[:12]}) is in use")
+
+
+def _checkout() -> Path:
+    """Return the root of the checkout: the command's own, or for an installed one the working directory."""
+    root = Path.cwd() if resources.INSTALLED else resources.ROOT
+    if not (root / "template.yaml").is_file() or not (root / "layers/model").is_dir():
+        raise CommandError(
+            "the working directory is not a checkout of Candor",
+            "run this in its root; to use a model without a checkout, pass --model PATH to a command",
+        )
+    return root

@@ -6,24 +6,39 @@ from pathlib import Path
 import click
 
 from candor.cli import options
-from candor.cli.errors import CommandError
+from candor.cli.errors import CommandError, report
 from candor.errors import JobError, MissingError
 
 
 @click.command(
-    short_help="Check a manifest against its files.",
-    epilog="\b\nExample:\n  candor verify results/reviews.csv-0123456789abcdef/manifest.json",
+    short_help="Check manifests against their files.",
+    epilog="\b\nExamples:\n  candor verify results/reviews.csv-0123456789abcdef\n"
+    "  candor verify results/*/manifest.json",
 )
-@click.argument("manifest", type=options.Named("file"))
+@click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True, type=options.Named())
 @options.model
-def verify(manifest: Path, bundle: Path) -> None:
-    """Check that everything a MANIFEST says still holds: input, model, settings, parts and counts.
+def verify(manifests: tuple[Path, ...], bundle: Path) -> int:
+    """Check that everything a MANIFEST, or the one in a folder, says still holds: input, model, settings and results.
 
-    Exit status 1, and the first thing that does not hold, if something has changed.
+    Exit status 1, and the first thing of each that does not hold, if something has changed. A results.csv is not
+    covered.
     """
+    status = 0
+    for named in manifests:
+        try:
+            click.echo(_verified(named / "manifest.json" if named.is_dir() else named, bundle))
+        except CommandError as error:
+            report(error.message if len(manifests) == 1 else f"{named}: {error.message}", error.hint)
+            status = max(status, error.status)
+    return status
+
+
+def _verified(manifest: Path, bundle: Path) -> str:
     from candor.batch import jobs
     from candor.storage import Folder
 
+    if not manifest.exists():
+        raise CommandError(f"{manifest} does not exist")
     try:
         said = json.loads(manifest.read_bytes())
         if said["status"] != "done":
@@ -37,7 +52,8 @@ def verify(manifest: Path, bundle: Path) -> None:
     except (JobError, MissingError) as error:
         raise CommandError(str(error), status=1) from None
     if mismatch:
-        raise CommandError(mismatch, status=1)
-    click.echo(
-        f"{manifest}: " + ("all holds" if inbox else f"the results hold; {source.name} is no longer there to compare")
-    )
+        other_model = said["model"]["sha256"] != options.load(bundle).bundle.digest
+        raise CommandError(mismatch, "pass --model PATH, the model that scored the file" if other_model else None, 1)
+    if inbox:
+        return f"{manifest}: all holds"
+    return f"{manifest}: the results hold; {source.name} is no longer there to compare"

@@ -54,7 +54,9 @@ class Bundle:
         actual = hashlib.sha256(manifest).hexdigest()
         if digest and actual != digest:
             raise BundleError(f"{MANIFEST} has SHA-256 {actual}, but {digest} was deployed")
-        expected = _parse(MANIFEST, manifest).get("files", {})
+        expected = _parse(MANIFEST, manifest).get("files")
+        if not isinstance(expected, dict):
+            raise BundleError(f"{MANIFEST} does not list the bundle's files")
         files = {name: _read(path, name) for name in sorted(expected)}
         for name, content in files.items():
             if describe(content) != expected[name]:

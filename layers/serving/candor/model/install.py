@@ -54,8 +54,8 @@ def check(path: Path, digest: str = "") -> None:
             raise InstallError("the bundle does not answer its own golden cases")
 
 
-def pin(template: Path, digest: str) -> None:
-    """Write a bundle's digest into the template, in one step.
+def pinned(template: Path, digest: str) -> str:
+    """Return the template's text with a bundle's digest in its place.
 
     Raises:
         InstallError: The template does not have exactly one BUNDLE_DIGEST.
@@ -65,6 +65,12 @@ def pin(template: Path, digest: str) -> None:
         raise InstallError(
             f'{template.name} should hold one BUNDLE_DIGEST: "…" of 64 hexadecimal digits, and has {count}'
         )
+    return text
+
+
+def pin(template: Path, digest: str) -> None:
+    """Write a bundle's digest into the template, in one step. Raises InstallError as `pinned` does."""
+    text = pinned(template, digest)
     new = template.with_suffix(".new")
     new.write_text(text)
     shutil.copymode(template, new)
