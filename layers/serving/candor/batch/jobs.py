@@ -416,7 +416,14 @@ def _totals(outcomes: Counter[Outcome], field: int) -> dict[str, int]:
 # Verify
 
 
-def verify(manifest: JsonObject, folder: str, results: Store, inbox: Store | None, classifier: Classifier) -> str:
+def verify(
+    manifest: JsonObject,
+    folder: str,
+    results: Store,
+    inbox: Store | None,
+    classifier: Classifier,
+    on_predictions: Callable[[Sequence[Prediction]], None] = lambda predictions: None,
+) -> str:
     """Verify a manifest: its job id, its parts and, with an inbox, everything once more from the input.
 
     Args:
@@ -425,6 +432,7 @@ def verify(manifest: JsonObject, folder: str, results: Store, inbox: Store | Non
         results: Store that holds the parts.
         inbox: Store that holds the input; None checks the parts against the manifest only.
         classifier: The model that scored the input.
+        on_predictions: Called with each block of predictions, as they are made again.
 
     Returns:
         The first mismatch as a sentence, or "" if the manifest is valid.
@@ -443,11 +451,16 @@ def verify(manifest: JsonObject, folder: str, results: Store, inbox: Store | Non
     for name in ("parts", "counts"):
         if counted[name] != manifest[name]:
             return f"the manifest's {name} do not match the parts"
-    return _verify_from_input(manifest, source, options, inbox, classifier) if inbox else ""
+    return _verify_from_input(manifest, source, options, inbox, classifier, on_predictions) if inbox else ""
 
 
 def _verify_from_input(
-    manifest: JsonObject, source: Source, options: Options, inbox: Store, classifier: Classifier
+    manifest: JsonObject,
+    source: Source,
+    options: Options,
+    inbox: Store,
+    classifier: Classifier,
+    on_predictions: Callable[[Sequence[Prediction]], None],
 ) -> str:
     """Plan and score the input again, and compare. Returns as verify() does."""
     name = source.key.rpartition("/")[2]
@@ -462,7 +475,7 @@ def _verify_from_input(
         return f"{name} gives {len(chunks)} parts, the manifest names {len(manifest['parts'])}"
     for part, chunk in zip(manifest["parts"], chunks, strict=True):
         digest = hashlib.sha256()
-        for block in score_lines(job, chunk, inbox, classifier):
+        for block in score_lines(job, chunk, inbox, classifier, on_predictions):
             digest.update(block)
         if digest.hexdigest() != part["sha256"]:
             return f"{part['name']} is not what the model predicts for {name}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from candor.batch.rows import Row, RowsError, blocks, read
 from candor.cli import options
@@ -15,6 +16,7 @@ from candor.cli.score import write
 from candor.model.classifier import Classifier, Prediction
 from candor.model.explain import Explainer
 
+BLOCK = 4096  # rows a pass
 EXAMPLES = 5
 MARKED = 12  # words of an example, at most
 STYLE = """
@@ -52,7 +54,8 @@ def page(name: str, rows: Iterator[Row], classifier: Classifier) -> str:
     """Return the page on a file of that name. Of the texts only the examples' are kept."""
     errors, decisions, confidences = Counter[str](), Counter[str](), Counter[int]()
     examples: dict[str, list[tuple[float, str, Prediction]]] = {}
-    for block in blocks(rows, 4096):
+    rows = iter(tqdm(rows, "reading", unit=" rows", unit_scale=True, leave=False, disable=None))
+    for block in blocks(rows, BLOCK):
         errors.update(row.error for row in block if row.error)
         texts = [row.text for row in block if not row.error]
         for text, prediction in zip(texts, classifier.predict(texts), strict=True):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from candor.cli import options
 from candor.cli.errors import CommandError, report
@@ -46,7 +47,11 @@ def _verified(manifest: Path, bundle: Path) -> str:
         source = Path(said["path"])
         inbox = Folder(source.parent) if source.exists() else None
         folder, results = f"{manifest.resolve().parent.name}/", Folder(manifest.resolve().parent.parent)
-        mismatch = jobs.verify(said, folder, results, inbox, options.load(bundle))
+        total = said["counts"]["scored"] if inbox else 0
+        with tqdm(total=total, desc="verifying", unit=" rows", unit_scale=True, leave=False, disable=None) as bar:
+            mismatch = jobs.verify(
+                said, folder, results, inbox, options.load(bundle), lambda predictions: bar.update(len(predictions))
+            )
     except (KeyError, TypeError, ValueError):
         raise CommandError(f"{manifest} is not a manifest of candor score, or it is damaged", status=1) from None
     except (JobError, MissingError) as error:
