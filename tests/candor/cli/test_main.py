@@ -352,7 +352,7 @@ def test_torture_runs_schedules(tmp_path):
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "3 schedules of faults, 0 of them with a broken promise\n"
+    assert done.stdout == "3 schedules of faults, 0 of them broke a promise\n"
 
 
 def test_score_prints_to_closed_reader_quietly(tmp_path, files):

@@ -19,7 +19,7 @@ from candor.cli.errors import absent
     "--seed", type=options.Whole(0), default=0, show_default=True, metavar="N", help="Seed of the first schedule."
 )
 def torture(schedules: int, seed: int) -> int:
-    """Run batch jobs on a fake of AWS under random faults, and hold their results against those of a run without.
+    """Run batch jobs on a fake of AWS under random faults, and compare their results with those of a faultless run.
 
     A schedule is a file format and up to three faults: refusals, lost answers, torn bodies, killed functions. Exit
     status 1 if a job lost, doubled or changed a row.
@@ -38,5 +38,5 @@ def torture(schedules: int, seed: int) -> int:
     ]
     for fault in broken:
         click.echo(fault)
-    click.echo(f"{schedules:,} schedules of faults, {len(broken):,} of them with a broken promise")
+    click.echo(f"{schedules:,} schedules of faults, {len(broken):,} of them broke a promise")
     return int(bool(broken))

@@ -208,34 +208,40 @@ def trial(seed: int) -> str:
         event = world.put(f"in/file.{kind}", sample(kind))
         names = [plant(world, kind, chance, event) for _ in range(chance.randint(1, 3))]
         first = world.start(event)
-        broken = unsound(real, kind)
+        broken = violation(real, kind)
         if first.status == "FAILED":
             world.heal()
             second = world.start(event, "execution-3")
             broken = broken or (
-                "" if second.status == "SUCCEEDED" else f"does not go on: {second.error} {second.cause}"
+                "" if second.status == "SUCCEEDED" else f"the second execution failed: {second.error} {second.cause}"
             )
-        broken = broken or unsound(real, kind, whole=True)
+        broken = broken or violation(real, kind, complete=True)
     return f"seed {seed}, {kind}, {', '.join(names)}: {broken}" if broken else ""
 
 
-def unsound(real: Any, kind: str, whole: bool = False) -> str:
-    """What is wrong with the results; `whole`: they must be complete, too."""
-    made, wanted, found = parts(real), expected(kind)[0], manifests(real)
-    if any(wanted.get(name) != body for name, body in made.items()):
+def violation(real: Any, kind: str, complete: bool = False) -> str:
+    """Return the first promise that the results break, or an empty string.
+
+    Args:
+        real: A client of the account.
+        kind: The file's format.
+        complete: The job has ended: all parts and one manifest must be there.
+    """
+    actual, wanted, all_manifests = parts(real), expected(kind)[0], manifests(real)
+    if any(wanted.get(name) != body for name, body in actual.items()):
         return "a part has other bytes"
-    if found and made != wanted:
+    if all_manifests and actual != wanted:
         return "there is a manifest, and a part is missing"
-    if any("canary" in str(manifest) for manifest in contents(real, "failed/").values()):
+    if any("canary" in str(note) for note in contents(real, "failed/").values()):
         return "S3's message was kept"
-    if whole and (len(found) != 1 or made != wanted):
+    if complete and (len(all_manifests) != 1 or actual != wanted):
         return "results are not complete"
-    counts = [manifest["counts"] for manifest in found]
-    if any(each["read"] != each["scored"] + each["failed"] or each["read"] != lines(wanted) for each in counts):
+    counts = [manifest["counts"] for manifest in all_manifests]
+    if any(each["read"] != each["scored"] + each["failed"] or each["read"] != n_lines(wanted) for each in counts):
         return "rows were lost"
     return ""
 
 
-def lines(made: dict[str, bytes]) -> int:
+def n_lines(content: dict[str, bytes]) -> int:
     """Count the lines of all parts."""
-    return sum(body.count(b"\n") for body in made.values())
+    return sum(body.count(b"\n") for body in content.values())

@@ -1,4 +1,4 @@
-"""functions/batch.asl.json, run here: as much of the Amazon States Language as it uses, with the documented semantics.
+"""An interpreter for functions/batch.asl.json: the part of the Amazon States Language that it uses, as documented.
 
 https://states-language.net/spec.html, and of distributed maps and redrive AWS's Step Functions developer guide. A
 tolerated failure is a failed child whose map goes on; over the threshold no further child begins and the map fails.
@@ -20,7 +20,7 @@ Task = Callable[[Any], Any]
 
 
 class FailedError(Exception):
-    """What a state reports: the error's name, and its cause as text."""
+    """An error that a state reports: its name, and its cause as text."""
 
     def __init__(self, error: str, cause: str = "") -> None:
         super().__init__(error, cause)
@@ -28,7 +28,7 @@ class FailedError(Exception):
 
 
 def lambda_failed(error: BaseException) -> FailedError:
-    """An exception as Lambda reports it to Step Functions."""
+    """Return an exception as Lambda reports it to Step Functions."""
     name = type(error).__name__
     return FailedError(name, json.dumps({"errorMessage": str(error), "errorType": name, "stackTrace": []}))
 
@@ -173,7 +173,7 @@ def sized(value: Any) -> str:
 
 
 def at(value: Any, path: str) -> Any:
-    """What a reference path leads to."""
+    """Return the value at a reference path."""
     for name in path.split(".")[1:]:
         try:
             value = value[name]
@@ -191,7 +191,7 @@ def put(value: Any, path: str | None, result: Any) -> Any:
 
 
 def filled(parameters: Any, value: Any, context: Any) -> Any:
-    """A payload template with its paths followed."""
+    """Return a payload template with its paths replaced by their values."""
     if not isinstance(parameters, dict):
         return parameters
     made = {}
