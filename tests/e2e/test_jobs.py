@@ -58,7 +58,7 @@ def test_sample_events_are_up_to_date() -> None:
 
 def test_sam_local_invoke_scores_a_file(engine: None, built: Path, account: tuple[Any, int], tmp_path: Path) -> None:
     client, port = account
-    client.put_object(Bucket=INBOX, Key=INPUT.name, Body=INPUT.read_bytes())
+    client.put_object(Bucket=INBOX, Key=Path(INPUT).name, Body=(ROOT / INPUT).read_bytes())
     template = json.loads(run(sys.executable, "-c", AS_JSON, built / "template.yaml"))
     for resource in template["Resources"].values():  # `sam local` passes on only variables that the template names
         if resource["Type"] == "AWS::Serverless::Function":
@@ -78,7 +78,7 @@ def test_sam_local_invoke_scores_a_file(engine: None, built: Path, account: tupl
     assert manifest["counts"] | {"labels": {}, "decisions": {}} == {
         "read": 6, "scored": 5, "failed": 1, "errors": {"blank": 1}, "labels": {}, "decisions": {},
     }  # fmt: skip
-    alone = one_machine(INPUT, tmp_path / "out", "20000")
+    alone = one_machine(ROOT / INPUT, tmp_path / "out", "20000")
     assert parts(written) == alone
 
 

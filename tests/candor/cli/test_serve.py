@@ -107,6 +107,27 @@ def test_serve_port_in_use_exits_2(server):
         )
 
 
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("nowhere.invalid", "error: nowhere.invalid is not an address of this machine\nhint: try --host 127.0.0.1\n"),
+        ("", "error: --host is empty\nhint: 127.0.0.1 is this machine only; 0.0.0.0 is every address\n"),
+    ],
+)
+def test_serve_invalid_host_exits_2(host, message):
+    with Server("--port", "0", f"--host={host}") as second:
+        assert second.wait() == (2, message)
+
+
+def test_serve_model_of_another_digest_exits_2():
+    """The API would answer every request with 503."""
+    with Server("--port", "0", BUNDLE_DIGEST="0" * 64) as second:
+        code, said = second.wait()
+        assert code == 2
+        assert "was deployed" in said
+        assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("port", ["eighty", "70000", "-1", ""])
 def test_serve_invalid_port_exits_2(port):
     with Server(f"--port={port}") as second:
