@@ -52,7 +52,7 @@ def predict(request: Request) -> Answer:
     build = ResultBuilder(model, fields, 1)
     (prediction,) = model.predict([fields["text"]])
     result = build(fields["text"], prediction)
-    body = result | {"model": model_identity(model)}
+    body = result | {"model": model.bundle.identity}
     return Answer(body, [(prediction, result["decision"])], len(result.get("pii", ())))
 
 
@@ -73,7 +73,7 @@ def predict_batch(request: Request) -> Answer:
     ]
     decisions = [(prediction, result["decision"]) for prediction, result in zip(predictions, results, strict=True)]
     redactions = sum(len(result.get("pii", ())) for result in results)
-    return Answer({"results": results, "errors": errors, "model": model_identity(model)}, decisions, redactions)
+    return Answer({"results": results, "errors": errors, "model": model.bundle.identity}, decisions, redactions)
 
 
 class ResultBuilder:
@@ -138,16 +138,7 @@ def redaction(request: Request) -> Answer:
 
 def explanation(text: str, label: str) -> dict[str, Any]:
     """Explain a label: the contribution of each token to its logit."""
-    explained = explainer()(text, label)
-    values = zip(explained.spans, explained.values.tolist(), strict=True)
-    return {
-        "label": label,
-        "method": explained.method,
-        "base_value": explained.base,
-        "logit": explained.logit,
-        "residual": explained.residual,
-        "attributions": [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in values],
-    }
+    return explainer()(text, label).to_dict()
 
 
 @cache
@@ -168,7 +159,7 @@ def id_of(document: Any) -> dict[str, str]:
 
 def health(request: Request) -> Answer:
     """Report that the model is loaded: GET /health."""
-    return Answer({"status": "ok", "model": model_identity(classifier())})
+    return Answer({"status": "ok", "model": classifier().bundle.identity})
 
 
 def model(request: Request) -> Answer:
@@ -180,7 +171,7 @@ def model(request: Request) -> Answer:
         "documents": limits.MAX_DOCUMENTS,
         "body_bytes": limits.MAX_BODY_BYTES,
     }
-    return Answer(model_identity(classifier()) | {name: described[name] for name in published} | {"limits": sizes})
+    return Answer(classifier().bundle.identity | {name: described[name] for name in published} | {"limits": sizes})
 
 
 def model_card(request: Request) -> Answer:
@@ -258,12 +249,6 @@ def classifier() -> Classifier:
         logger.error("model_unavailable", reason=str(error))
         detail = "The model is missing or failed its integrity check. Try again later; the operator's log has more."
         raise Problem("model_unavailable", detail) from None
-
-
-def model_identity(model: Classifier) -> dict[str, str]:
-    """Return the name, version and digest that identify a model."""
-    described = model.bundle.model
-    return {"name": described["name"], "version": described["version"], "sha256": model.bundle.digest}
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def test_job_same_bytes_as_on_one_machine(kind, world, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / f"in/file.{kind}").write_bytes(sample(kind))
     inbox, results, classifier = Folder(tmp_path), Folder(tmp_path / "out"), Classifier.load(SETTINGS.bundle)
-    options, model = jobs.Options(rows=torture.ROWS), jobs.identity(classifier.bundle)
+    options, model = jobs.Options(rows=torture.ROWS), classifier.bundle.identity
     job, chunks = jobs.plan(inbox, inbox.source(f"in/file.{kind}"), model, options, "job/")
     for number, chunk in enumerate(chunks):
         jobs.score(job, number, chunk, inbox, results, classifier)
@@ -98,7 +98,7 @@ def test_manifest_is_complete_and_verifies(world):
         "bytes": len(sample("jsonl")), "sha256": "",
     }  # fmt: skip
     assert manifest["status"] == "done"
-    assert manifest["model"] == jobs.identity(Bundle.open(SETTINGS.bundle))
+    assert manifest["model"] == Bundle.open(SETTINGS.bundle).identity
     assert manifest["settings"]["text_column"] == "text"
     assert manifest["times"]["started"] <= manifest["times"]["finished"]
     assert manifest["counts"]["read"] == manifest["counts"]["scored"] + manifest["counts"]["failed"] == 16

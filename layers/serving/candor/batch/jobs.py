@@ -20,7 +20,7 @@ from candor.batch import rows
 from candor.batch.rows import ERRORS, FAULTS, Chunk, Format, Row, RowsError
 from candor.errors import ConflictError, MissingError, ModelChangedError, OutOfTimeError
 from candor.limits import CHUNK_BYTES, CHUNK_ROWS
-from candor.model.bundle import Bundle, canonical
+from candor.model.bundle import canonical
 from candor.model.classifier import Classifier, Prediction
 from candor.model.explain import Explainer
 from candor.redact import redact
@@ -69,7 +69,7 @@ class Job:
     sha256: str
     """SHA-256 (hex) of the input; empty until all of it was read."""
     model: JsonObject
-    """Name, version and digest of the model, as identity() returns them."""
+    """Name, version and digest of the model, as Bundle.identity has them."""
     options: Options
     format: Format
     chunks: int
@@ -88,11 +88,6 @@ class Job:
     def part(self, number: int) -> str:
         """Return the key of a part, numbered from 0."""
         return f"{self.folder}part-{number:05}.jsonl"
-
-
-def identity(bundle: Bundle) -> JsonObject:
-    """Return the name, version and digest that identify a model."""
-    return {"name": bundle.model["name"], "version": bundle.model["version"], "sha256": bundle.digest}
 
 
 def job_id(source: Source, model: JsonObject, options: Options) -> str:
@@ -126,7 +121,7 @@ def plan(
     Args:
         inbox: Store that holds the file.
         source: The file.
-        model: Identity of the model, as identity() returns it.
+        model: Identity of the model, as Bundle.identity has it.
         options: Settings of the job.
         folder: Prefix of the results' keys, with a slash at its end.
         on_chunk: Called with each chunk as soon as it is cut, and with a job that lacks the input's digest and the
@@ -262,10 +257,7 @@ class ResultEncoder:
     def _attributions(self, text: str, label: str) -> str:
         assert self.explainer
         explanation = self.explainer(text, label)
-        values = zip(explanation.spans, explanation.values.tolist(), strict=True)
-        return ',"attributions":' + _json(
-            [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in values]
-        )
+        return ',"attributions":' + _json(explanation.to_dict()["attributions"])
 
     def _redacted(self, text: str) -> str:
         redacted = redact(text, self.text_mode)
@@ -466,7 +458,7 @@ def _verify_from_input(
     name = source.key.rpartition("/")[2]
     if inbox.source(source.key, source.version) != source:
         return f"{name} is not the file that was scored"
-    if manifest["model"] != identity(classifier.bundle):
+    if manifest["model"] != classifier.bundle.identity:
         return "the model is not the one that scored the file"
     job, chunks = plan(inbox, source, manifest["model"], options, "")
     if job.sha256 != manifest["input"]["sha256"]:

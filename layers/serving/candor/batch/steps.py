@@ -63,7 +63,7 @@ class Batch:
         name, key, version = requested(event, self.settings.results_bucket)
         inbox, started = self.open_bucket(name), jobs.now()
         source = inbox.source(key, version)
-        model = jobs.identity(Bundle.open(self.settings.bundle, self.settings.bundle_digest))
+        model = Bundle.open(self.settings.bundle, self.settings.bundle_digest).identity
         job_id = jobs.job_id(source, model, self.options)
         folder = f"results/{job_id}/"
         if manifest := jobs.read_manifest(self.results, folder):

@@ -79,43 +79,32 @@ class Named(click.Path):
         return super().convert(value, param, ctx)
 
 
-def model(command: F) -> F:
-    """Add `--model PATH`, a bundle's folder."""
-    return click.option(
-        "--model",
-        "bundle",
-        type=Named(),
-        default=BUNDLE,
-        show_default="the model in layers/model, or the one that ships in the wheel",
-        metavar="PATH",
-        help="Folder of the model bundle.",
-    )(command)
+# `--model PATH`, a bundle's folder; for `serve` the environment may name it, as it does for the functions.
+_BUNDLE: dict[str, Any] = {
+    "type": Named(),
+    "default": BUNDLE,
+    "show_default": "the model in layers/model, or the one that ships in the wheel",
+    "metavar": "PATH",
+    "help": "Folder of the model bundle.",
+}
+model = click.option("--model", "bundle", **_BUNDLE)
+model_or_environment = click.option("--model", "bundle", envvar="BUNDLE_PATH", **_BUNDLE)
 
 
-def text_column(command: F) -> F:
-    """Add `--text-column NAME`."""
+def _column(role: str, holds: str) -> Callable[[F], F]:
+    """Return the option `--ROLE-column NAME`, in short `--ROLE`."""
     return click.option(
-        "--text-column",
-        "--text",
-        "text_column",
-        default="text",
+        f"--{role}-column",
+        f"--{role}",
+        f"{role}_column",
+        default=role,
         show_default=True,
         metavar="NAME",
-        help="Column or field that holds the text.",
-    )(command)
+        help=f"Column or field that holds the {holds}.",
+    )
 
 
-def label_column(command: F) -> F:
-    """Add `--label-column NAME`."""
-    return click.option(
-        "--label-column",
-        "--label",
-        "label_column",
-        default="label",
-        show_default=True,
-        metavar="NAME",
-        help="Column or field that holds the label.",
-    )(command)
+text_column, label_column, id_column = _column("text", "text"), _column("label", "label"), _column("id", "row's id")
 
 
 def min_confidence(command: F) -> F:

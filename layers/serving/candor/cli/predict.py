@@ -67,7 +67,9 @@ def predict(
         predictions = classifier.predict([each.text for each in block], redact=not no_redact)
         for each, prediction in zip(block, predictions, strict=True):
             if as_json:
-                _print_json({"line": each.number, **_as_dict(prediction, threshold), "model": _identity(classifier)})
+                _print_json(
+                    {"line": each.number, **_as_dict(prediction, threshold), "model": classifier.bundle.identity}
+                )
             else:
                 _print_prediction(each, prediction, threshold)
                 if explain and prediction.tokens:
@@ -95,7 +97,7 @@ def explain(texts: Sequence[str], bundle: Path, as_json: bool, label: str | None
         for each, prediction in zip(block, classifier.predict([each.text for each in block]), strict=True):
             explanation = explainer(each.text, label or prediction.label)
             if as_json:
-                _print_json({"line": each.number, **_explained(explanation)})
+                _print_json({"line": each.number, **explanation.to_dict()})
             else:
                 _print_explanation(each.text, explanation)
 
@@ -199,13 +201,6 @@ def _explainer(classifier: "Classifier") -> Any:
     return Explainer(classifier)
 
 
-def _identity(classifier: "Classifier") -> dict[str, str]:
-    from candor.batch.jobs import identity
-
-    described: dict[str, str] = identity(classifier.bundle)
-    return described
-
-
 def _as_dict(prediction: "Prediction", threshold: float) -> dict[str, Any]:
     return {
         "label": prediction.label,
@@ -213,18 +208,6 @@ def _as_dict(prediction: "Prediction", threshold: float) -> dict[str, Any]:
         "probabilities": prediction.probabilities,
         "tokens": prediction.tokens,
         "warnings": list(prediction.warnings),
-    }
-
-
-def _explained(explanation: "Explanation") -> dict[str, Any]:
-    values = zip(explanation.spans, explanation.values.tolist(), strict=True)
-    return {
-        "label": explanation.label,
-        "method": explanation.method,
-        "base_value": explanation.base,
-        "logit": explanation.logit,
-        "residual": explanation.residual,
-        "attributions": [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in values],
     }
 
 

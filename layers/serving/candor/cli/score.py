@@ -61,9 +61,7 @@ class Extras:
 @click.argument("output", type=options.Named(file_okay=False), default="results")
 @options.model
 @options.text_column
-@click.option(
-    "--id-column", "--id", "id_column", default="id", show_default=True, metavar="NAME", help="Column of the rows' ids."
-)
+@options.id_column
 @options.min_confidence
 @click.option("--explain", is_flag=True, help="Add what each token adds to the logit.")
 @options.no_redact
@@ -229,7 +227,7 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
     Raises:
         RowsError: The file cannot be read as a whole. A manifest says so, too.
     """
-    inbox, results, identity = Folder(path.parent), Folder(output), jobs.identity(model)
+    inbox, results, identity = Folder(path.parent), Folder(output), model.identity
     with Scorer(inbox, results, model.path, model.digest, processes) as scorer:
         if path.stat().st_size > settings.bytes:
             scorer.warm()  # while the file is read for its digest

@@ -20,16 +20,7 @@ from candor.resources import BUNDLE
     short_help="Serve the API and its page over HTTP.",
     epilog="\b\nExamples:\n  candor serve --port 8080\n  API_KEYS=first,second candor serve --model models/tickets",
 )
-@click.option(
-    "--model",
-    "bundle",
-    type=options.Named(),
-    envvar="BUNDLE_PATH",
-    default=BUNDLE,
-    show_default="the model in layers/model, or the one that ships in the wheel",
-    metavar="PATH",
-    help="Folder of the model bundle.",
-)
+@options.model_or_environment
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

@@ -35,6 +35,11 @@ class Bundle:
             raise BundleError(f"model.json lacks {', '.join(missing)}")
         self.labels: tuple[str, ...] = tuple(self.model["labels"])
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """Name, version and digest, as answers and manifests show them."""
+        return {"name": self.model["name"], "version": self.model["version"], "sha256": self.digest}
+
     @classmethod
     def open(cls, path: Path, digest: str = "") -> "Bundle":
         """Read a bundle and verify every file against the manifest.

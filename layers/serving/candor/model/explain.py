@@ -16,6 +16,7 @@ With both methods the values and the base add up to the logit, and tokens that c
 
 from dataclasses import dataclass
 from math import factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,18 @@ class Explanation:
     """[tokens] begin and end of each token in the text as it was given, in code points"""
     values: NDArray[np.float64]
     """[tokens] contribution of each token to the logit"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as answers show it, with attributions rounded to 6 places."""
+        tokens = zip(self.spans, self.values.tolist(), strict=True)
+        return {
+            "label": self.label,
+            "method": self.method,
+            "base_value": self.base,
+            "logit": self.logit,
+            "residual": self.residual,
+            "attributions": [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in tokens],
+        }
 
 
 class Explainer:
