@@ -1,159 +1,302 @@
-"""Turn text into numbers: hashed unigrams and bigrams, ragged, without a vocabulary.
+"""Turn text into numbers: hashes of words and of the n-grams that they make, each looked up in the model's table.
 
-Feature hashing: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning". A token's hash comes from
-its first 16 bytes and its length, mixed by multiply and xorshift. The top bits of the hash are its bucket, as in
-multiply-shift hashing (Dietzfelbinger et al. 1997). Every step is a NumPy pass over a whole block of texts, so that a
-text costs a few microseconds.
+A token's hash comes from its first 16 bytes and its length, mixed by multiply and xorshift as in multiply-shift hashing
+(Dietzfelbinger et al. 1997), and cut to 32 bits. An n-gram's hash comes from those of its tokens. What the table does
+not hold is dropped, so that no unseen word passes for a known one. Every step is a NumPy pass over a whole block of
+texts, so that a text costs a few microseconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.text.clean import join
+from candor.text.tokens import PUNCTUATION, Tokens, encode, is_word, tokenize, words_of
 
-VERSION = 1
-"""Version of the hash. Change it whenever any text gets other buckets: bundles of other versions are refused."""
+VERSION = 2
+"""Version of the hashes. Change it whenever any text gets other hashes: bundles of other versions are refused."""
+KINDS = ("word", "pair", "trigram", "gap", "negated", "char")
+"""Kinds of features. word: one token, a punctuation mark too. pair, trigram: neighbours. gap: the first and the third
+of three neighbours. negated: a word shortly after a negator. char: 2 to 5 characters of a word, with the space on
+either side of it."""
+NEGATED_WORDS = 4
+"""Words after a negator that count as negated, up to a punctuation mark or another negator."""
+MIN_CHARS, MAX_CHARS = 2, 5
 
-_WORD_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789'" + bytes(range(0x80, 0x100))
-_PADDING = b" " * 17  # ends the last token, and lets 16 bytes be read from the start of every token
+Hashes = NDArray[np.uint32]
+Ints = NDArray[np.int64]
 
-
-def _byte_classes() -> bytes:
-    table = bytearray(b" " * 256)
-    table[0] = 0  # the separator
-    for byte in _WORD_BYTES:
-        table[byte] = byte
-    for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-        table[byte] = byte + 32
-    return bytes(table)
-
-
-_BYTE_CLASSES = _byte_classes()
+_PADDING = b" " * 17  # lets 16 bytes be read from the start of every token
 # _SHIFT[n] is the left shift that keeps the first n bytes of a word of 8 bytes, where n bytes of the token are left.
 _SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
-_M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_M1, _M2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 _HALF = np.uint64(32)
+_HALF32 = np.uint32(16)
+# Odd multipliers, one for each kind. They keep equal tokens of different kinds apart.
+_PAIR, _TRIGRAM, _GAP, _NEGATED, _CHAR = (
+    np.uint32(m) for m in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
+)
+_FINAL = np.uint32(0x7FEB352D)
+_SPANS = {"word": 0, "pair": 1, "trigram": 2, "gap": 2}  # tokens from the first to the last of a gram
+
+_NEGATORS = (
+    "no not never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot "
+    "aint arent cant couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt neednt shouldnt wasnt werent wont wouldnt "
+    "ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't needn't "
+    "oughtn't shan't shouldn't wasn't weren't won't wouldn't"
+).split()
+_STOP_BITS = 14
+
+
+class Lookup(Protocol):
+    """Anything that finds the row of a hash, as candor.text.table.Table does."""
+
+    def lookup(self, hashes: Hashes) -> NDArray[np.int32]:
+        """Return [g] row of each hash, or -1."""
 
 
 class Features(NamedTuple):
-    """Ragged features of a block of n texts: u unigrams, b bigrams, and the row (text) each belongs to, ascending."""
+    """The g features of a block of n texts that the table holds."""
 
-    unigrams: NDArray[np.int32]
-    """[u] bucket of each token, in [0, 2**unigram_bits)"""
-    unigram_rows: NDArray[np.int32]
-    """[u] row of each token, in [0, n)"""
-    bigrams: NDArray[np.int32]
-    """[b] bucket of each pair of neighbouring tokens, in [0, 2**bigram_bits)"""
-    bigram_rows: NDArray[np.int32]
-    """[b] row of each pair, in [0, n)"""
+    ids: NDArray[np.int32]
+    """[g] row of the table"""
+    rows: NDArray[np.int32]
+    """[g] text, in [0, n), that the feature is in; ascending"""
     tokens: NDArray[np.int32]
-    """[n] number of tokens in each text"""
+    """[n] tokens of each text, punctuation marks too"""
+    known: NDArray[np.int32]
+    """[n] words of each text that the table holds, punctuation marks not counted"""
+    words: NDArray[np.int32]
+    """[n] words of each text, punctuation marks not counted"""
 
 
 @dataclass(frozen=True)
 class Featuriser:
-    """Hash texts into buckets. A bundle stores these settings, so that serving cannot differ from training.
+    """Look up the features of texts. A bundle stores these settings, so that serving cannot differ from training.
 
-    Example:
-        >>> features = Featuriser()(["A good film", ""])
-        >>> features.tokens.tolist(), features.unigram_rows.tolist(), len(features.bigrams)
-        ([3, 0], [0, 0, 0], 2)
+    Args:
+        kinds: Some of KINDS, "word" among them.
+        version: Version of the hashes with which the model was trained.
     """
 
-    unigram_bits: int = 17
-    """Binary logarithm of the number of unigram buckets."""
-    bigram_bits: int = 20
-    """Binary logarithm of the number of bigram buckets."""
+    kinds: tuple[str, ...] = ("word", "pair")
     version: int = VERSION
-    """Version of the hash with which the model was trained."""
 
-    def to_dict(self) -> dict[str, int]:
+    def __post_init__(self) -> None:
+        if unknown := sorted({*self.kinds} - {*KINDS}):
+            raise ValueError(f"unknown kinds of features: {', '.join(unknown)}")
+        object.__setattr__(self, "kinds", tuple(kind for kind in KINDS if kind in self.kinds))
+        if "word" not in self.kinds:
+            raise ValueError('"word" is missing among the kinds of features')
+
+    def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready keyword arguments: `Featuriser(**settings.to_dict())` is an equal one."""
-        return asdict(self)
+        return asdict(self) | {"kinds": [*self.kinds]}
 
-    def __call__(self, texts: Sequence[str]) -> Features:
+    def __call__(self, texts: Sequence[str], table: Lookup) -> Features:
         """Return the features of a block of texts.
 
-        A text has the same buckets alone and at any position of any block.
+        A text has the same features alone and at any position of any block.
 
         Args:
             texts: The n texts of the block, as callers wrote them.
+            table: The model's table.
 
         Returns:
-            Features of all n texts. A text without tokens has none.
+            Features of all n texts. What the table does not hold is dropped.
         """
-        data = _clean_bytes(texts)
-        starts, lengths, bounds = _tokenize(data, len(texts))
-        hashes = _hash(data, starts, lengths)
-        pairs = hashes[:-1] * _M3 + hashes[1:]
-        tokens = (bounds[1:] - bounds[:-1]).astype(np.int32)
-        rows = np.arange(len(texts), dtype=np.int32)
-        if len(texts) > 1:
-            same_text = np.ones(len(pairs) + 1, dtype=bool)
-            same_text[bounds[1:-1] - 1] = False
-            pairs = pairs[same_text[: len(pairs)]]
+        tokens = tokenize(texts)
+        ids, first, words = [], [], is_word(tokens)
+        hashes = hash_tokens(tokens)
+        text_of = np.arange(len(texts), dtype=np.int32).repeat(np.diff(tokens.bounds))
+        known = table.lookup(hashes) >= 0
+        for kind in self.kinds:
+            grams, index = self._grams(kind, tokens, hashes, words & ~known)
+            found = table.lookup(grams)
+            hit = (found >= 0).nonzero()[0]
+            ids.append(found[hit])
+            first.append(index[hit])
+        rows = text_of[np.concatenate(first)]
+        order = rows.argsort(kind="stable")
+        count = len(texts)
         return Features(
-            _bucket(hashes, self.unigram_bits),
-            rows.repeat(tokens),
-            _bucket(_mix(pairs), self.bigram_bits),
-            rows.repeat(np.maximum(tokens - 1, 0)),
-            tokens,
+            np.concatenate(ids)[order],
+            rows[order],
+            np.diff(tokens.bounds).astype(np.int32),
+            np.bincount(text_of[words & known], minlength=count).astype(np.int32),
+            np.bincount(text_of[words], minlength=count).astype(np.int32),
         )
 
-    def tokens(self, text: str) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
-        """Tokenize one text.
-
-        Args:
-            text: The text as the caller wrote it.
-
-        Returns:
-            The clean text in UTF-8, then the start [u] and the length [u] of each of its u tokens, in bytes.
-        """
-        data = _clean_bytes([text])
-        starts, lengths, _ = _tokenize(data, 1)
-        return data, starts, lengths
+    @staticmethod
+    def _grams(kind: str, tokens: Tokens, hashes: Hashes, unknown: NDArray[np.bool_]) -> tuple[Hashes, Ints]:
+        if kind != "char":
+            return combine(kind, hashes, tokens.bounds)
+        positions = unknown.nonzero()[0]
+        grams, index = char_grams(
+            words_of(tokens._replace(starts=tokens.starts[positions], lengths=tokens.lengths[positions]))
+        )
+        return grams, positions[index]
 
 
-def _clean_bytes(texts: Sequence[str]) -> bytes:
-    """Return the clean texts in UTF-8 with separators between them; every byte that is no part of a word is a space."""
-    return join(list(texts)).encode("utf-8", "replace").translate(_BYTE_CLASSES)
+def hash_tokens(tokens: Tokens) -> Hashes:
+    """Return the hash of each token, uint32 [t]."""
+    return _hash(tokens.data, tokens.starts, tokens.lengths)
 
 
-def _tokenize(data: bytes, n_texts: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return start [u] and length [u] of each token in bytes, and the index of each text's first token, [n + 1]."""
-    codes = np.frombuffer(b" " + data + b" ", dtype=np.uint8)
-    word = codes > 0x20
-    edges = (word[1:] != word[:-1]).nonzero()[0]
-    starts = edges[0::2]
-    bounds = np.zeros(n_texts + 1, dtype=np.int64)
-    bounds[-1] = len(starts)
-    if n_texts > 1:
-        bounds[1:-1] = starts.searchsorted((codes == 0).nonzero()[0] - 1)
-    return starts, edges[1::2] - starts, bounds
+def hash_words(words: Iterable[bytes | str]) -> Hashes:
+    """Return the hash of each word as it is, uint32 [w]: the hash of the token that it is, if it is one.
+
+    Example:
+        >>> bool(hash_words(["good"])[0] == hash_tokens(tokenize(["A GOOD film"]))[1])
+        True
+    """
+    data = [encode(word.decode("utf-8", "replace") if isinstance(word, bytes) else word) for word in words]
+    lengths = np.array([len(word) for word in data], dtype=np.int64)
+    return _hash(b"".join(data), np.cumsum(lengths) - lengths, lengths)
 
 
-def _hash(data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+def combine(kind: str, hashes: Hashes, bounds: Ints) -> tuple[Hashes, Ints]:
+    """Make the grams of one kind from token hashes alone. No gram reaches from one text into the next.
+
+    Args:
+        kind: One of KINDS, except "char".
+        hashes: uint32 [t] hash of each token of n texts.
+        bounds: [n + 1] index of each text's first token, then t.
+
+    Returns:
+        uint32 [g] hash of each gram, and int64 [g] index of its first token, ascending.
+    """
+    if kind == "negated":
+        index = negated_tokens(hashes, bounds)
+        return _mix(hashes[index] * _NEGATED), index
+    inside = np.ones(max(len(hashes) - _SPANS[kind], 0), dtype=bool)
+    inside[crossings(_SPANS[kind], bounds)] = False
+    index = inside.nonzero()[0]
+    return _JOIN[kind](hashes)[index], index
+
+
+def crossings(span: int, bounds: Ints) -> Ints:
+    """Return the indices of grams that would reach from one text into the next.
+
+    Args:
+        span: Tokens from the first to the last of a gram.
+        bounds: [n + 1] index of each text's first token, then t.
+    """
+    index = (bounds[1:-1, None] - np.arange(1, span + 1)).ravel()
+    return index[(index >= 0) & (index < bounds[-1] - span)]
+
+
+def negated_tokens(hashes: Hashes, bounds: Ints) -> Ints:
+    """Return the indices of the words under negation, ascending: within NEGATED_WORDS after a negator.
+
+    A punctuation mark, another negator and the end of the text end the scope.
+
+    Args:
+        hashes: uint32 [t] hash of each token of n texts.
+        bounds: [n + 1] index of each text's first token, then t.
+    """
+    places = hashes >> np.uint32(32 - _STOP_BITS)
+    stops = _STOPS[places] == hashes
+    negators = (stops & _IS_NEGATOR[places]).nonzero()[0]
+    if not len(negators):
+        return negators
+    ends = bounds[bounds.searchsorted(negators, side="right")]
+    index = negators[:, None] + np.arange(1, NEGATED_WORDS + 1)
+    free = index < ends[:, None]
+    free &= ~stops.take(index, mode="clip")
+    np.logical_and.accumulate(free, axis=1, out=free)
+    return index[free]
+
+
+def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
+    """Make the character n-grams of words: 2 to 5 characters, with the space on either side of the word.
+
+    Args:
+        words: Tokens as `words_of` returns them, in UTF-8.
+
+    Returns:
+        uint32 [g] hash of each n-gram, and int64 [g] index of its word.
+    """
+    data = b"".join([b" %b " % word for word in words])
+    codes = np.frombuffer(data, dtype=np.uint8)
+    begins = ((codes & 0xC0) != 0x80).nonzero()[0]  # of characters
+    ends = np.append(begins[1:], len(data))
+    spaces = (codes[begins] == 0x20).nonzero()[0]
+    word_of = np.arange(len(words)).repeat(spaces[1::2] - spaces[0::2] + 1)
+    hashes, index = [], []
+    for count in range(MIN_CHARS, MAX_CHARS + 1):
+        last = word_of[count - 1 :]
+        inside = (word_of[: len(last)] == last).nonzero()[0]
+        starts = begins[inside]
+        hashes.append(_hash(data, starts, ends[inside + count - 1] - starts))
+        index.append(word_of[inside])
+    return _mix(np.concatenate(hashes) * _CHAR), np.concatenate(index)
+
+
+def _hash(data: bytes, starts: Ints, lengths: Ints) -> Hashes:
     words = np.ndarray(shape=(len(data) + 10,), dtype="<u8", buffer=data + _PADDING, strides=(1,))
     hashes = words[starts] << _SHIFT.take(lengths, mode="clip")
     hashes *= _M1
     hashes += lengths.view(np.uint64)
     long = (lengths > 8).nonzero()[0]  # one token in eight
     rest = words[starts[long] + 8] << _SHIFT.take(lengths[long] - 8, mode="clip")
-    hashes[long] = _mix(hashes[long]) + rest
-    return _mix(hashes)
+    hashes[long] = _mix64(hashes[long]) + rest
+    return (_mix64(hashes) >> _HALF).astype(np.uint32)
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread every bit to the top bits, which make the bucket."""
+def _mix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spread every bit to the top bits."""
     mixed = values >> _HALF
     mixed ^= values
     mixed *= _M2
     return mixed
 
 
-def _bucket(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.int32]:
-    return (hashes >> np.uint64(64 - bits)).astype(np.int32)
+def _mix(values: Hashes) -> Hashes:
+    """Spread every bit over the 32, in place."""
+    values ^= values >> _HALF32
+    values *= _FINAL
+    return values
+
+
+def _pairs(hashes: Hashes) -> Hashes:
+    sums = hashes[:-1] * _PAIR
+    sums += hashes[1:]
+    return _mix(sums)
+
+
+def _trigrams(hashes: Hashes) -> Hashes:
+    sums = hashes[:-2] * _PAIR
+    sums += hashes[1:-1]
+    sums *= _TRIGRAM
+    sums += hashes[2:]
+    return _mix(sums)
+
+
+def _gaps(hashes: Hashes) -> Hashes:
+    sums = hashes[:-2] * _GAP
+    sums += hashes[2:]
+    return _mix(sums)
+
+
+_JOIN: dict[str, Callable[[Hashes], Hashes]] = {
+    "word": lambda hashes: hashes,
+    "pair": _pairs,
+    "trigram": _trigrams,
+    "gap": _gaps,
+}
+
+
+def _stop_table() -> tuple[Hashes, NDArray[np.bool_]]:
+    """Return the hashes of punctuation marks and negators by their top bits, and which of them are negators."""
+    stops, negates = np.zeros(1 << _STOP_BITS, np.uint32), np.zeros(1 << _STOP_BITS, bool)
+    for words, negator in (([chr(mark) for mark in PUNCTUATION], False), (_NEGATORS, True)):
+        hashes = hash_words(words)
+        places = hashes >> np.uint32(32 - _STOP_BITS)
+        stops[places], negates[places] = hashes, negator
+    return stops, negates
+
+
+_STOPS, _IS_NEGATOR = _stop_table()

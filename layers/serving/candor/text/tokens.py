@@ -1,0 +1,96 @@
+"""Cut texts into tokens: words, and punctuation marks that stand alone. One NumPy pass over a whole block of texts."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.text.clean import join
+
+Ints = NDArray[np.int64]
+
+PUNCTUATION = b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
+"""ASCII marks that are tokens. An apostrophe is part of a word."""
+
+_WORD_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789'" + bytes(range(0x80, 0x100))
+_SPACE = 0x20
+# In clean data a mark is its place in PUNCTUATION plus one, so that one comparison tells words from marks.
+_MARKS = bytes(range(1, len(PUNCTUATION) + 1))
+
+
+def _byte_classes() -> bytes:
+    table = bytearray(b" " * 256)
+    table[0] = 0  # the separator
+    for byte in _WORD_BYTES:
+        table[byte] = byte
+    for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":
+        table[byte] = byte + 32
+    for byte, code in zip(PUNCTUATION, _MARKS, strict=True):
+        table[byte] = code
+    return bytes(table)
+
+
+_BYTE_CLASSES = _byte_classes()
+_READABLE = bytes.maketrans(_MARKS, PUNCTUATION)
+
+
+class Tokens(NamedTuple):
+    """The t tokens of a block of n texts, in order."""
+
+    data: bytes
+    """The clean texts, encoded by `encode`."""
+    starts: Ints
+    """[t] where each token begins, in bytes of `data`"""
+    lengths: Ints
+    """[t] bytes of each token"""
+    bounds: Ints
+    """[n + 1] index of each text's first token, then t"""
+
+
+def tokenize(texts: Sequence[str]) -> Tokens:
+    """Cut a block of texts into tokens.
+
+    A word is a run of letters, digits and apostrophes. Each ASCII punctuation mark is a token of its own.
+
+    Args:
+        texts: The n texts of the block, as callers wrote them.
+
+    Returns:
+        Their tokens. A text has the same tokens alone and at any position of any block.
+
+    Example:
+        >>> words_of(tokenize(["Isn't it GOOD?!"]))
+        [b"isn't", b'it', b'good', b'?', b'!']
+    """
+    data = encode(join(list(texts)))
+    codes = np.frombuffer(b" " + data + b" ", dtype=np.uint8)
+    word = codes > _SPACE
+    mark = codes - np.uint8(1) < _SPACE - 1  # the separator, less one, is 255
+    before, after = word[:-1], word[1:]
+    starts = (after > before) | mark[1:]
+    ends = (before > after) | mark[:-1]
+    begins = starts.nonzero()[0]
+    bounds = np.zeros(len(texts) + 1, dtype=np.int64)
+    bounds[-1] = len(begins)
+    if len(texts) > 1:
+        bounds[1:-1] = begins.searchsorted((codes == 0).nonzero()[0] - 1)
+    return Tokens(data, begins, ends.nonzero()[0] - begins, bounds)
+
+
+def encode(text: str) -> bytes:
+    """Return clean text in UTF-8, in lower case; bytes of no token are spaces, and marks have codes of their own."""
+    return text.encode("utf-8", "replace").translate(_BYTE_CLASSES)
+
+
+def words_of(tokens: Tokens) -> list[bytes]:
+    """Return the t tokens as bytes that a person can read."""
+    data = tokens.data.translate(_READABLE)
+    ends = tokens.starts + tokens.lengths
+    return [data[start:end] for start, end in zip(tokens.starts.tolist(), ends.tolist(), strict=True)]
+
+
+def is_word(tokens: Tokens) -> NDArray[np.bool_]:
+    """Return [t]: True for a word, False for a punctuation mark."""
+    words: NDArray[np.bool_] = np.frombuffer(tokens.data, dtype=np.uint8)[tokens.starts] > _SPACE
+    return words
