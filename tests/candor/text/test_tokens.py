@@ -1,5 +1,6 @@
 """Tokens: words and punctuation marks, the same alone and anywhere in any block."""
 
+import itertools
 import re
 
 import numpy as np
@@ -18,7 +19,7 @@ texts = st.one_of(anything, words, st.text(max_size=5).map(lambda text: text * 3
 def tokens_of(*block):
     tokens = tokenize(block)
     every, bounds = words_of(tokens), tokens.bounds.tolist()
-    return [every[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [every[begin:end] for begin, end in itertools.pairwise(bounds)]
 
 
 @given(st.lists(texts, min_size=1, max_size=8))

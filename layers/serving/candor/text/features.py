@@ -41,20 +41,23 @@ _PAIR, _TRIGRAM, _GAP, _NEGATED, _CHAR = (
 _FINAL = np.uint32(0x7FEB352D)
 _SPANS = {"word": 0, "pair": 1, "trigram": 2, "gap": 2}  # tokens from the first to the last of a gram
 
-_NEGATORS = (
-    "no not never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot "
-    "aint arent cant couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt neednt shouldnt wasnt werent wont wouldnt "
-    "ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't needn't "
-    "oughtn't shan't shouldn't wasn't weren't won't wouldn't"
-).split()
+_NEGATORS = """
+    no not never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot
+    aint arent cant couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt neednt shouldnt wasnt werent wont
+    wouldnt ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't needn't
+    oughtn't shan't shouldn't wasn't weren't won't wouldn't
+""".split()
 _STOP_BITS = 14
 
 
 class Lookup(Protocol):
-    """Anything that finds the row of a hash, as candor.text.table.Table does."""
+    """Anything that finds the rows of hashes, as candor.text.table.Table does."""
 
-    def lookup(self, hashes: Hashes) -> NDArray[np.int32]:
-        """Return [g] row of each hash, or -1."""
+    def match(self, hashes: Hashes) -> tuple[Hashes, NDArray[np.bool_]]:
+        """Return the slot of each hash, for `rows`, and whether the table holds it."""
+
+    def rows(self, slots: Hashes) -> NDArray[np.int32]:
+        """Return the rows of slots that `match` returned."""
 
 
 class Features(NamedTuple):
@@ -63,13 +66,26 @@ class Features(NamedTuple):
     ids: NDArray[np.int32]
     """[g] row of the table"""
     rows: NDArray[np.int32]
-    """[g] text, in [0, n), that the feature is in; ascending"""
+    """[g] text, in [0, n), that the feature is in; ascending within a kind"""
     tokens: NDArray[np.int32]
     """[n] tokens of each text, punctuation marks too"""
     known: NDArray[np.int32]
     """[n] words of each text that the table holds, punctuation marks not counted"""
     words: NDArray[np.int32]
     """[n] words of each text, punctuation marks not counted"""
+
+
+class Grams(NamedTuple):
+    """The g features of one text that the table holds, with what makes them."""
+
+    ids: NDArray[np.int32]
+    """[g] row of the table"""
+    first: Ints
+    """[g] index of the first token of each"""
+    kinds: NDArray[np.str_]
+    """[g] one of KINDS each"""
+    tokens: int
+    """Number of tokens of the text"""
 
 
 @dataclass(frozen=True)
@@ -107,37 +123,91 @@ class Featuriser:
         Returns:
             Features of all n texts. What the table does not hold is dropped.
         """
-        tokens = tokenize(texts)
-        ids, first, words = [], [], is_word(tokens)
-        hashes = hash_tokens(tokens)
-        text_of = np.arange(len(texts), dtype=np.int32).repeat(np.diff(tokens.bounds))
-        known = table.lookup(hashes) >= 0
-        for kind in self.kinds:
-            grams, index = self._grams(kind, tokens, hashes, words & ~known)
-            found = table.lookup(grams)
-            hit = (found >= 0).nonzero()[0]
-            ids.append(found[hit])
-            first.append(index[hit])
-        rows = text_of[np.concatenate(first)]
-        order = rows.argsort(kind="stable")
-        count = len(texts)
-        return Features(
-            np.concatenate(ids)[order],
-            rows[order],
-            np.diff(tokens.bounds).astype(np.int32),
-            np.bincount(text_of[words & known], minlength=count).astype(np.int32),
-            np.bincount(text_of[words], minlength=count).astype(np.int32),
-        )
+        tokens, count = tokenize(texts), len(texts)
+        bounds, word = tokens.bounds, is_word(tokens)
+        sizes = (bounds[1:] - bounds[:-1]).astype(np.int32)
+        ids, found, negated, known = self._match(tokens, table)
+        known &= word
+        if count == 1:
+            rows = np.zeros(len(ids), dtype=np.int32)
+            known_words, words = (np.array([np.count_nonzero(each)], dtype=np.int32) for each in (known, word))
+        else:
+            text_of = np.arange(count, dtype=np.int32).repeat(sizes)
+            rows = np.concatenate([text_of] * self._dense + [text_of[negated]]).take(found)
+            known_words, words = _count(known, bounds), _count(word, bounds)
+        if "char" in self.kinds:
+            more, first = _match_chars(tokens, word & ~known, table)
+            ids = np.concatenate([ids, more])
+            rows = np.concatenate([rows, text_of[first] if count > 1 else np.zeros(len(more), dtype=np.int32)])
+        return Features(ids, rows, sizes, known_words, words)
 
-    @staticmethod
-    def _grams(kind: str, tokens: Tokens, hashes: Hashes, unknown: NDArray[np.bool_]) -> tuple[Hashes, Ints]:
-        if kind != "char":
-            return combine(kind, hashes, tokens.bounds)
-        positions = unknown.nonzero()[0]
-        grams, index = char_grams(
-            words_of(tokens._replace(starts=tokens.starts[positions], lengths=tokens.lengths[positions]))
-        )
-        return grams, positions[index]
+    def grams(self, text: str, table: Lookup) -> Grams:
+        """Return the features of one text with the tokens that make each.
+
+        Args:
+            text: The text as the caller wrote it.
+            table: The model's table.
+
+        Returns:
+            The features that `__call__` finds, in the same order.
+        """
+        tokens = tokenize([text])
+        ids, found, negated, known = self._match(tokens, table)
+        first = np.concatenate([np.arange(len(known))] * self._dense + [negated])[found]
+        bounds = found.searchsorted(np.arange(self._dense + 1) * len(known))
+        sizes = np.diff(np.append(bounds, len(found)))
+        kinds = np.array([*(kind for kind in self.kinds if kind in _SPANS), "negated"]).repeat(sizes)
+        if "char" in self.kinds:
+            more, unknown = _match_chars(tokens, is_word(tokens) & ~known, table)
+            ids, first = np.concatenate([ids, more]), np.concatenate([first, unknown])
+            kinds = np.concatenate([kinds, np.full(len(more), "char")])
+        return Grams(ids, first, kinds, len(known))
+
+    @property
+    def _dense(self) -> int:
+        """Number of kinds that have one gram at (nearly) every token."""
+        return sum(kind in _SPANS for kind in self.kinds)
+
+    def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_]]:
+        """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
+
+        Returns:
+            [g] rows of those that the table holds, [g] their places among the grams looked up, the index of each negated
+            word, and [t] whether the table holds each token.
+        """
+        hashes, bounds = hash_tokens(tokens), tokens.bounds
+        count = len(hashes)
+        negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
+        grams = np.zeros(count * self._dense + len(negated), dtype=np.uint32)
+        dense = [(kind, start * count) for start, kind in enumerate(kind for kind in self.kinds if kind in _SPANS)]
+        for kind, start in dense:
+            _JOIN[kind](hashes, grams[start : start + max(count - _SPANS[kind], 0)])
+        if len(negated):
+            _mix(np.multiply(hashes[negated], _NEGATED, out=grams[-len(negated) :]))
+        slots, held = table.match(grams)
+        for kind, start in dense[1:]:
+            _leave_out_crossings(held[start : start + count], _SPANS[kind], bounds)
+        found = held.nonzero()[0]
+        return table.rows(slots.take(found)), found, negated, held[:count]
+
+
+def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> tuple[NDArray[np.int32], Ints]:
+    """Return the rows of the character n-grams of unknown words that the table holds, and the index of each one's token."""
+    index = unknown.nonzero()[0]
+    if not len(index):
+        return np.empty(0, dtype=np.int32), index
+    grams, word = char_grams(words_of(tokens._replace(starts=tokens.starts[index], lengths=tokens.lengths[index])))
+    slots, held = table.match(grams)
+    found = held.nonzero()[0]
+    return table.rows(slots[found]), index[word[found]]
+
+
+def _count(flags: NDArray[np.bool_], bounds: Ints) -> NDArray[np.int32]:
+    """Return how many of each text's tokens have the flag, int32 [n]."""
+    sums = np.zeros(len(flags) + 1, dtype=np.int32)
+    flags.cumsum(dtype=np.int32, out=sums[1:])
+    counts: NDArray[np.int32] = np.diff(sums[bounds])
+    return counts
 
 
 def hash_tokens(tokens: Tokens) -> Hashes:
@@ -171,21 +241,23 @@ def combine(kind: str, hashes: Hashes, bounds: Ints) -> tuple[Hashes, Ints]:
     if kind == "negated":
         index = negated_tokens(hashes, bounds)
         return _mix(hashes[index] * _NEGATED), index
-    inside = np.ones(max(len(hashes) - _SPANS[kind], 0), dtype=bool)
-    inside[crossings(_SPANS[kind], bounds)] = False
+    span = _SPANS[kind]
+    inside = np.ones(len(hashes), dtype=bool)
+    _leave_out_crossings(inside, span, bounds)
     index = inside.nonzero()[0]
-    return _JOIN[kind](hashes)[index], index
+    grams = np.zeros(len(hashes), dtype=np.uint32)
+    _JOIN[kind](hashes, grams[: max(len(hashes) - span, 0)])
+    return grams[index], index
 
 
-def crossings(span: int, bounds: Ints) -> Ints:
-    """Return the indices of grams that would reach from one text into the next.
-
-    Args:
-        span: Tokens from the first to the last of a gram.
-        bounds: [n + 1] index of each text's first token, then t.
-    """
-    index = (bounds[1:-1, None] - np.arange(1, span + 1)).ravel()
-    return index[(index >= 0) & (index < bounds[-1] - span)]
+def _leave_out_crossings(held: NDArray[np.bool_], span: int, bounds: Ints) -> None:
+    """Set the flags [t] of grams to False that would reach beyond the end of a text."""
+    if len(bounds) == 2:
+        held[max(len(held) - span, 0) :] = False
+        return
+    for distance in range(1, span + 1):
+        ends = bounds[1:] - distance
+        held[ends[ends >= 0]] = False
 
 
 def negated_tokens(hashes: Hashes, bounds: Ints) -> Ints:
@@ -261,28 +333,32 @@ def _mix(values: Hashes) -> Hashes:
     return values
 
 
-def _pairs(hashes: Hashes) -> Hashes:
-    sums = hashes[:-1] * _PAIR
-    sums += hashes[1:]
-    return _mix(sums)
+def _words(hashes: Hashes, out: Hashes) -> None:
+    out[:] = hashes
 
 
-def _trigrams(hashes: Hashes) -> Hashes:
-    sums = hashes[:-2] * _PAIR
-    sums += hashes[1:-1]
-    sums *= _TRIGRAM
-    sums += hashes[2:]
-    return _mix(sums)
+def _pairs(hashes: Hashes, out: Hashes) -> None:
+    np.multiply(hashes[:-1], _PAIR, out=out)
+    out += hashes[1:]
+    _mix(out)
 
 
-def _gaps(hashes: Hashes) -> Hashes:
-    sums = hashes[:-2] * _GAP
-    sums += hashes[2:]
-    return _mix(sums)
+def _trigrams(hashes: Hashes, out: Hashes) -> None:
+    np.multiply(hashes[:-2], _PAIR, out=out)
+    out += hashes[1:-1]
+    out *= _TRIGRAM
+    out += hashes[2:]
+    _mix(out)
 
 
-_JOIN: dict[str, Callable[[Hashes], Hashes]] = {
-    "word": lambda hashes: hashes,
+def _gaps(hashes: Hashes, out: Hashes) -> None:
+    np.multiply(hashes[:-2], _GAP, out=out)
+    out += hashes[2:]
+    _mix(out)
+
+
+_JOIN: dict[str, Callable[[Hashes, Hashes], None]] = {
+    "word": _words,
     "pair": _pairs,
     "trigram": _trigrams,
     "gap": _gaps,
