@@ -7,7 +7,7 @@ texts, so that a text costs a few microseconds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -31,7 +31,7 @@ Ints = NDArray[np.int64]
 _PADDING = b" " * 17  # lets 16 bytes be read from the start of every token
 # _SHIFT[n] is the left shift that keeps the first n bytes of a word of 8 bytes, where n bytes of the token are left.
 _SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
-_M1, _M2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+_M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _HALF = np.uint64(32)
 _HALF32 = np.uint32(16)
 # Odd multipliers, one for each kind. They keep equal tokens of different kinds apart.
@@ -44,9 +44,9 @@ _SPANS = {"word": 0, "pair": 1, "trigram": 2, "gap": 2}  # tokens from the first
 _NEGATORS = """
     no not never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot
     aint arent cant couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt neednt shouldnt wasnt werent wont
-    wouldnt ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't needn't
-    oughtn't shan't shouldn't wasn't weren't won't wouldn't
-""".split()
+    wouldnt ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't
+    needn't oughtn't shan't shouldn't wasn't weren't won't wouldn't
+""".split()  # noqa: SIM905 - a list of quoted words is harder to read
 _STOP_BITS = 14
 
 
@@ -99,17 +99,19 @@ class Featuriser:
 
     kinds: tuple[str, ...] = ("word", "pair")
     version: int = VERSION
+    _dense: tuple[str, ...] = field(init=False, repr=False, compare=False)  # kinds with a gram at nearly every token
 
     def __post_init__(self) -> None:
         if unknown := sorted({*self.kinds} - {*KINDS}):
             raise ValueError(f"unknown kinds of features: {', '.join(unknown)}")
         object.__setattr__(self, "kinds", tuple(kind for kind in KINDS if kind in self.kinds))
+        object.__setattr__(self, "_dense", tuple(kind for kind in self.kinds if kind in _SPANS))
         if "word" not in self.kinds:
             raise ValueError('"word" is missing among the kinds of features')
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready keyword arguments: `Featuriser(**settings.to_dict())` is an equal one."""
-        return asdict(self) | {"kinds": [*self.kinds]}
+        return {"kinds": [*self.kinds], "version": self.version}
 
     def __call__(self, texts: Sequence[str], table: Lookup) -> Features:
         """Return the features of a block of texts.
@@ -133,7 +135,7 @@ class Featuriser:
             known_words, words = (np.array([np.count_nonzero(each)], dtype=np.int32) for each in (known, word))
         else:
             text_of = np.arange(count, dtype=np.int32).repeat(sizes)
-            rows = np.concatenate([text_of] * self._dense + [text_of[negated]]).take(found)
+            rows = np.concatenate([text_of] * len(self._dense) + [text_of[negated]]).take(found)
             known_words, words = _count(known, bounds), _count(word, bounds)
         if "char" in self.kinds:
             more, first = _match_chars(tokens, word & ~known, table)
@@ -153,46 +155,41 @@ class Featuriser:
         """
         tokens = tokenize([text])
         ids, found, negated, known = self._match(tokens, table)
-        first = np.concatenate([np.arange(len(known))] * self._dense + [negated])[found]
-        bounds = found.searchsorted(np.arange(self._dense + 1) * len(known))
+        first = np.concatenate([np.arange(len(known))] * len(self._dense) + [negated])[found]
+        bounds = found.searchsorted(np.arange(len(self._dense) + 1) * len(known))
         sizes = np.diff(np.append(bounds, len(found)))
-        kinds = np.array([*(kind for kind in self.kinds if kind in _SPANS), "negated"]).repeat(sizes)
+        kinds = np.array([*self._dense, "negated"]).repeat(sizes)
         if "char" in self.kinds:
             more, unknown = _match_chars(tokens, is_word(tokens) & ~known, table)
             ids, first = np.concatenate([ids, more]), np.concatenate([first, unknown])
             kinds = np.concatenate([kinds, np.full(len(more), "char")])
         return Grams(ids, first, kinds, len(known))
 
-    @property
-    def _dense(self) -> int:
-        """Number of kinds that have one gram at (nearly) every token."""
-        return sum(kind in _SPANS for kind in self.kinds)
-
     def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_]]:
         """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
 
         Returns:
-            [g] rows of those that the table holds, [g] their places among the grams looked up, the index of each negated
-            word, and [t] whether the table holds each token.
+            [g] rows of those that the table holds, [g] their places among the grams looked up, the index of each
+            negated word, and [t] whether the table holds each token.
         """
         hashes, bounds = hash_tokens(tokens), tokens.bounds
         count = len(hashes)
         negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
-        grams = np.zeros(count * self._dense + len(negated), dtype=np.uint32)
-        dense = [(kind, start * count) for start, kind in enumerate(kind for kind in self.kinds if kind in _SPANS)]
-        for kind, start in dense:
+        grams = np.zeros(count * len(self._dense) + len(negated), dtype=np.uint32)
+        starts = range(0, count * len(self._dense), max(count, 1))
+        for kind, start in zip(self._dense, starts, strict=False):
             _JOIN[kind](hashes, grams[start : start + max(count - _SPANS[kind], 0)])
         if len(negated):
             _mix(np.multiply(hashes[negated], _NEGATED, out=grams[-len(negated) :]))
         slots, held = table.match(grams)
-        for kind, start in dense[1:]:
+        for kind, start in zip(self._dense[1:], starts[1:], strict=False):
             _leave_out_crossings(held[start : start + count], _SPANS[kind], bounds)
         found = held.nonzero()[0]
         return table.rows(slots.take(found)), found, negated, held[:count]
 
 
 def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> tuple[NDArray[np.int32], Ints]:
-    """Return the rows of the character n-grams of unknown words that the table holds, and the index of each one's token."""
+    """Return the rows of unknown words' character n-grams that the table holds, and the index of each one's token."""
     index = unknown.nonzero()[0]
     if not len(index):
         return np.empty(0, dtype=np.int32), index
@@ -309,21 +306,20 @@ def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
 
 def _hash(data: bytes, starts: Ints, lengths: Ints) -> Hashes:
     words = np.ndarray(shape=(len(data) + 10,), dtype="<u8", buffer=data + _PADDING, strides=(1,))
-    hashes = words[starts] << _SHIFT.take(lengths, mode="clip")
+    hashes = words[starts]
+    hashes <<= _SHIFT.take(lengths, mode="clip")
     hashes *= _M1
     hashes += lengths.view(np.uint64)
     long = (lengths > 8).nonzero()[0]  # one token in eight
-    rest = words[starts[long] + 8] << _SHIFT.take(lengths[long] - 8, mode="clip")
-    hashes[long] = _mix64(hashes[long]) + rest
-    return (_mix64(hashes) >> _HALF).astype(np.uint32)
-
-
-def _mix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread every bit to the top bits."""
-    mixed = values >> _HALF
-    mixed ^= values
-    mixed *= _M2
-    return mixed
+    rest = words[starts[long] + 8]
+    rest <<= _SHIFT.take(lengths[long] - 8, mode="clip")
+    rest ^= rest >> _HALF
+    rest *= _M3
+    hashes[long] += rest
+    hashes ^= hashes >> _HALF
+    hashes *= _M2
+    hashes >>= _HALF
+    return hashes.astype(np.uint32)
 
 
 def _mix(values: Hashes) -> Hashes:

@@ -32,6 +32,8 @@ def _byte_classes() -> bytes:
 
 
 _BYTE_CLASSES = _byte_classes()
+_WORD, _MARK = 1, 2
+_KINDS = bytes(_WORD if byte > _SPACE else _MARK if 0 < byte < _SPACE else 0 for byte in range(256))
 _READABLE = bytes.maketrans(_MARKS, PUNCTUATION)
 
 
@@ -64,18 +66,16 @@ def tokenize(texts: Sequence[str]) -> Tokens:
         [b"isn't", b'it', b'good', b'?', b'!']
     """
     data = encode(join(list(texts)))
-    codes = np.frombuffer(b" " + data + b" ", dtype=np.uint8)
-    word = codes > _SPACE
-    mark = codes - np.uint8(1) < _SPACE - 1  # the separator, less one, is 255
-    before, after = word[:-1], word[1:]
-    starts = (after > before) | mark[1:]
-    ends = (before > after) | mark[:-1]
-    begins = starts.nonzero()[0]
+    kinds = np.frombuffer(b"".join((b" ", data, b" ")).translate(_KINDS), dtype=np.uint8)
+    in_word = kinds & _WORD
+    # A mark begins and ends at any neighbour, a word only where no word goes on: 2 > 0 or 1, and 1 > 0.
+    starts = (kinds[1:] > in_word[:-1]).nonzero()[0]
+    ends = (kinds[:-1] > in_word[1:]).nonzero()[0]
     bounds = np.zeros(len(texts) + 1, dtype=np.int64)
-    bounds[-1] = len(begins)
+    bounds[-1] = len(starts)
     if len(texts) > 1:
-        bounds[1:-1] = begins.searchsorted((codes == 0).nonzero()[0] - 1)
-    return Tokens(data, begins, ends.nonzero()[0] - begins, bounds)
+        bounds[1:-1] = starts.searchsorted((np.frombuffer(data, dtype=np.uint8) == 0).nonzero()[0])
+    return Tokens(data, starts, ends - starts, bounds)
 
 
 def encode(text: str) -> bytes:
