@@ -13,9 +13,10 @@ from candor.text.tokens import tokenize
 from training.export import Additive
 
 WORDS = {
-    "good": 1.2, "wonderful": 2.0, "great": 1.5, "moving": 0.9, "bad": -1.3, "boring": -1.9, "dull": -1.6, "waste": -2.0,
-    "not": -0.4, "a": 0.02, "the": 0.01, "film": 0.05, "of": -0.02, "time": -0.1, "very": 0.1, "it": 0.0, "is": 0.03,
-    "was": -0.05, "and": 0.04, "but": -0.15, "!": 0.3, "?": -0.3, ",": 0.02, ".": 0.01, '"': -0.03, "-": 0.05,
+    "good": 1.2, "wonderful": 2.0, "great": 1.5, "moving": 0.9, "bad": -1.3, "boring": -1.9, "dull": -1.6,
+    "waste": -2.0, "not": -0.4, "a": 0.02, "the": 0.01, "film": 0.05, "of": -0.02, "time": -0.1, "very": 0.1,
+    "it": 0.0, "is": 0.03, "was": -0.05, "and": 0.04, "but": -0.15, "!": 0.3, "?": -0.3, ",": 0.02, ".": 0.01,
+    '"': -0.03, "-": 0.05,
 }  # fmt: skip
 """Words and marks that the made-up models know, and their weights."""
 TEXTS = [" ".join(WORDS)] + [f"it is {left} {right}, not a {left} film." for left in WORDS for right in ("good", "bad")]

@@ -73,9 +73,9 @@ class Additive:
         Args:
             bits: 8 or 16, of a weight.
         """
-        weights, scales = _quantise(self.weights, _LIMITS[bits])
-        q, q_scale = _quantise(self.q[:, None], _Q_LIMIT)
-        return replace(self, weights=weights * scales.astype(np.float64), q=(q * q_scale.astype(np.float64))[:, 0])
+        (weights, scales), (q, q_scale) = _quantise(self.weights, _LIMITS[bits]), _quantise(self.q[:, None], _Q_LIMIT)
+        exact = np.float64
+        return replace(self, weights=weights * scales.astype(exact), q=(q * q_scale.astype(exact))[:, 0])
 
     def to_files(self, bits: int) -> dict[str, bytes]:
         """Return the bundle's features.bin and model.tflite.
@@ -90,10 +90,10 @@ class Additive:
         return {"features.bin": self.table.to_bytes(), "model.tflite": _to_tflite(self.in_table_order(), bits)}
 
 
-def _quantise(table: Floats, limit: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _quantise(table: Floats, limit: int) -> tuple[Floats, NDArray[np.float32]]:
     """Return integers [R, C] within the limit and the scale of each column, float32 [C]: symmetric, to nearest."""
     scales = (np.maximum(np.abs(table).max(axis=0), 1e-12) / limit).astype(np.float32)
-    return np.clip(np.rint(table / scales), -limit, limit).astype(np.int64), scales
+    return np.clip(np.rint(table / scales), -limit, limit), scales
 
 
 def _integers(model: Additive, bits: int) -> tuple[NDArray[np.signedinteger], NDArray[np.float32], NDArray[np.float32]]:

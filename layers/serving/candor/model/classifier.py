@@ -83,8 +83,8 @@ class Classifier:
             settings = bundle.model["featuriser"]
             if settings["version"] != VERSION:
                 raise BundleError(
-                    f"the model was trained for featuriser version {settings['version']}, and this version of Candor has "
-                    f"{VERSION}: train it again with `candor train`"
+                    f"the model has featuriser version {settings['version']}, but this version of Candor reads version "
+                    f"{VERSION} only: train it again with `candor train`"
                 )
             self.featuriser = Featuriser(**settings)
             self._evidence = Evidence(**bundle.model["evidence"])
@@ -196,8 +196,8 @@ def model_inputs(features: Features) -> dict[str, NDArray[np.int32]]:
         features: Features of a block of n texts.
 
     Returns:
-        int32 arrays `ids` [g], `rows` [g] and `texts` [], which is n. Where no text has any feature, one stands in a text
-        of its own after the n, because TensorFlow Lite takes no empty input.
+        int32 arrays `ids` [g], `rows` [g] and `texts` [], which is n. Where no text has any feature, one stands in a
+        text of its own after the n, because TensorFlow Lite takes no empty input.
     """
     ids, rows, texts = features.ids, features.rows, len(features.tokens)
     if not len(ids):

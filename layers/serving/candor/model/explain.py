@@ -3,8 +3,8 @@
 The logit explained is a label's logit minus the mean logit of the other labels, which for two labels is the log-odds.
 The model is a sum over the features of a text: words, neighbouring words, and characters of unknown words, all divided
 by one scale, the text's norm. At that scale a token's value is its Shapley value (Shapley 1953), exact at any length: a
-feature counts only if all the tokens that make it are present, so that they share its weight equally. A word has its own
-weight, half that of each pair, and a third of that of each trigram that it is in.
+feature counts only if all the tokens that make it are present, so that they share its weight equally. A word has its
+own weight, half that of each pair, and a third of that of each trigram that it is in.
 
 The values and the base add up to the logit, and tokens that contribute equally have equal values.
 """

@@ -270,13 +270,14 @@ def negated_tokens(hashes: Hashes, bounds: Ints) -> Ints:
     stops = _STOPS[places] == hashes
     negators = (stops & _IS_NEGATOR[places]).nonzero()[0]
     if not len(negators):
-        return negators
+        return np.empty(0, dtype=np.int64)
     ends = bounds[bounds.searchsorted(negators, side="right")]
     index = negators[:, None] + np.arange(1, NEGATED_WORDS + 1)
     free = index < ends[:, None]
     free &= ~stops.take(index, mode="clip")
     np.logical_and.accumulate(free, axis=1, out=free)
-    return index[free]
+    negated: Ints = index[free]
+    return negated
 
 
 def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:

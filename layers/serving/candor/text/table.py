@@ -111,7 +111,8 @@ class Table:
         count = np.uint32(len(self))
         if count < _LOWS:
             return (slots % count).view(np.int32)
-        return np.minimum(slots, slots - count).view(np.int32)  # below 0 wraps around, far above
+        rows: NDArray[np.int32] = np.minimum(slots, slots - count).view(np.int32)  # below 0 wraps around, far above
+        return rows
 
     def _slots(self, mixed: Hashes) -> Hashes:
         slots = self.displacements.take(mixed >> self._shift)
@@ -144,7 +145,7 @@ class Table:
             raise ValueError("not a table of features")
         low = np.frombuffer(content, "<u2", 1 << bits, _HEADER.size)
         high = np.frombuffer(content, "u1", 1 << bits, _HEADER.size + (2 << bits))
-        displacements = low.astype(np.uint32) | high.astype(np.uint32) << _LOW_BITS
+        displacements = low.astype(np.uint32) | high.astype(np.uint32) << np.uint32(_LOW_BITS)
         if displacements.max() >= rows:
             raise ValueError("not a table of features")
         fingerprints = np.frombuffer(content, "<u2", rows, _HEADER.size + (3 << bits)).astype(np.uint16)
