@@ -214,7 +214,10 @@ def components() -> Json:
             "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
             "description": "Probability by label. They sum to 1.",
         },
-        "tokens": {**number, "description": "Number of words that the model read, punctuation not counted. Texts are never truncated."},
+        "tokens": {
+            **number,
+            "description": "Number of words that the model read, punctuation not counted. Texts are never truncated.",
+        },
         "warnings": {
             "type": "array",
             "items": objects({"code": {"type": "string", "enum": sorted(WARNINGS)}, "detail": text}),
@@ -291,7 +294,7 @@ def explanation() -> Json:
             "attributions": {
                 "type": "array",
                 "items": objects({"begin": offset, "end": offset, "value": number}),
-                "description": "One per word and per punctuation mark, in order. Offsets are in code points of the sent text.",
+                "description": "One per word and punctuation mark, in order. Offsets are in code points of the sent text.",
             },
         }
     )
