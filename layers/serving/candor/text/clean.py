@@ -6,6 +6,7 @@ case byte by byte. Other text takes the Unicode path. Both paths give the same r
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 SEPARATOR = "\0"
@@ -17,6 +18,7 @@ _TAG_NAMES = (
 )
 # A tag without attributes or with them. Each scan ends at the next angle bracket: linear time on any input.
 _TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:[ \t\r\n]*/?>|[ \t\r\n][^<>=\0]*=[^<>\0]*>)", re.IGNORECASE)
+_TAG_BYTES = re.compile(_TAG.pattern.encode(), re.IGNORECASE)
 # Nearly every tag in a review is this one, and a literal is found ten times as fast.
 _BREAK = re.compile(r"<br />")
 TAGS = (_BREAK, _TAG)
@@ -90,8 +92,7 @@ def clean(text: str) -> str:
     """
     if text.isascii():
         return strip_tags(text).lower()
-    folded = unicodedata.normalize("NFKC", text).lower()
-    return strip_tags(NON_ASCII.sub(lambda match: replacement(match[0]), folded))
+    return strip_tags(_fold(text))
 
 
 def strip_tags(text: str) -> str:
@@ -105,21 +106,27 @@ def strip_tags(text: str) -> str:
     return _TAG.sub(" ", text) if "<" in text else text
 
 
-def join(texts: list[str]) -> str:
-    """Clean a block of texts and join them with SEPARATOR.
+def join(texts: Sequence[str]) -> bytes:
+    """Clean a block of texts and join them in UTF-8.
 
-    ASCII letters keep their case: the featuriser folds it. A SEPARATOR inside a text becomes a space.
+    ASCII letters keep their case: the tokenizer folds it. A SEPARATOR inside a text becomes a space.
 
     Args:
         texts: The n texts of a block.
 
     Returns:
-        One string with exactly n - 1 separators (none for an empty block).
+        A SEPARATOR before each text and one at the end: n + 1 of them.
     """
-    joined = SEPARATOR.join(texts)
-    if joined.count(SEPARATOR) >= max(len(texts), 1):  # a text contains the separator, which is no part of a word
-        texts = [text.replace(SEPARATOR, " ") for text in texts]
-        joined = SEPARATOR.join(texts)
-    if joined.isascii():
-        return strip_tags(joined)
-    return SEPARATOR.join([strip_tags(text) if text.isascii() else clean(text) for text in texts])
+    joined = SEPARATOR.join(["", *texts, ""]) if texts else SEPARATOR
+    if joined.count(SEPARATOR) > len(texts) + 1:  # a text contains the separator, which is no part of a word
+        return join([text.replace(SEPARATOR, " ") for text in texts])
+    if not joined.isascii():
+        joined = SEPARATOR.join(["", *(text if text.isascii() else _fold(text) for text in texts), ""])
+    data = joined.encode("utf-8", "replace").replace(b"<br />", b" ")
+    return _TAG_BYTES.sub(b" ", data) if b"<" in data else data
+
+
+def _fold(text: str) -> str:
+    """Return the text in NFKC and lower case, with replacements for what is not ASCII."""
+    folded = unicodedata.normalize("NFKC", text).lower()
+    return NON_ASCII.sub(lambda match: replacement(match[0]), folded)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.text.tokens import PUNCTUATION, Tokens, encode, is_word, tokenize, words_of
+from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, is_word, tokenize, words_of
 
 VERSION = 2
 """Version of the hashes. Change it whenever any text gets other hashes: bundles of other versions are refused."""
@@ -28,11 +28,11 @@ MIN_CHARS, MAX_CHARS = 2, 5
 Hashes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 
-_PADDING = b" " * 17  # lets 16 bytes be read from the start of every token
 # _SHIFT[n] is the left shift that keeps the first n bytes of a word of 8 bytes, where n bytes of the token are left.
 _SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
 _M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _HALF = np.uint64(32)
+_FEW = 2000  # tokens
 _HALF32 = np.uint32(16)
 # Odd multipliers, one for each kind. They keep equal tokens of different kinds apart.
 _PAIR, _TRIGRAM, _GAP, _NEGATED, _CHAR = (
@@ -127,20 +127,22 @@ class Featuriser:
         """
         tokens, count = tokenize(texts), len(texts)
         bounds, word = tokens.bounds, is_word(tokens)
-        sizes = (bounds[1:] - bounds[:-1]).astype(np.int32)
         ids, found, negated, known = self._match(tokens, table)
         known &= word
         if count == 1:
             rows = np.zeros(len(ids), dtype=np.int32)
-            known_words, words = (np.array([np.count_nonzero(each)], dtype=np.int32) for each in (known, word))
+            counts = [[len(word)], [np.count_nonzero(known)], [np.count_nonzero(word)]]
+            sizes, known_words, words = np.array(counts, dtype=np.int32)
         else:
-            text_of = np.arange(count, dtype=np.int32).repeat(sizes)
-            rows = np.concatenate([text_of] * len(self._dense) + [text_of[negated]]).take(found)
-            known_words, words = _count(known, bounds), _count(word, bounds)
+            stretches = [bounds[:-1] + start for start in self._starts(len(word))]
+            stretches.append(negated.searchsorted(bounds) + len(word) * len(self._dense))
+            grams = np.diff(found.searchsorted(np.concatenate(stretches)))
+            rows = np.tile(np.arange(count, dtype=np.int32), len(stretches)).repeat(grams)
+            sizes, known_words, words = np.diff(bounds).astype(np.int32), _count(known, bounds), _count(word, bounds)
         if "char" in self.kinds:
             more, first = _match_chars(tokens, word & ~known, table)
             ids = np.concatenate([ids, more])
-            rows = np.concatenate([rows, text_of[first] if count > 1 else np.zeros(len(more), dtype=np.int32)])
+            rows = np.concatenate([rows, (bounds.searchsorted(first, side="right") - 1).astype(np.int32)])
         return Features(ids, rows, sizes, known_words, words)
 
     def grams(self, text: str, table: Lookup) -> Grams:
@@ -165,6 +167,10 @@ class Featuriser:
             kinds = np.concatenate([kinds, np.full(len(more), "char")])
         return Grams(ids, first, kinds, len(known))
 
+    def _starts(self, tokens: int) -> list[int]:
+        """Return where the grams of each dense kind begin among the grams looked up."""
+        return [tokens * number for number in range(len(self._dense))]
+
     def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_]]:
         """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
 
@@ -176,13 +182,13 @@ class Featuriser:
         count = len(hashes)
         negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
         grams = np.zeros(count * len(self._dense) + len(negated), dtype=np.uint32)
-        starts = range(0, count * len(self._dense), max(count, 1))
-        for kind, start in zip(self._dense, starts, strict=False):
+        starts = self._starts(count)
+        for kind, start in zip(self._dense, starts, strict=True):
             _JOIN[kind](hashes, grams[start : start + max(count - _SPANS[kind], 0)])
         if len(negated):
             _mix(np.multiply(hashes[negated], _NEGATED, out=grams[-len(negated) :]))
         slots, held = table.match(grams)
-        for kind, start in zip(self._dense[1:], starts[1:], strict=False):
+        for kind, start in zip(self._dense[1:], starts[1:], strict=True):
             _leave_out_crossings(held[start : start + count], _SPANS[kind], bounds)
         found = held.nonzero()[0]
         return table.rows(slots.take(found)), found, negated, held[:count]
@@ -201,10 +207,7 @@ def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> t
 
 def _count(flags: NDArray[np.bool_], bounds: Ints) -> NDArray[np.int32]:
     """Return how many of each text's tokens have the flag, int32 [n]."""
-    sums = np.zeros(len(flags) + 1, dtype=np.int32)
-    flags.cumsum(dtype=np.int32, out=sums[1:])
-    counts: NDArray[np.int32] = np.diff(sums[bounds])
-    return counts
+    return np.diff(flags.nonzero()[0].searchsorted(bounds)).astype(np.int32)
 
 
 def hash_tokens(tokens: Tokens) -> Hashes:
@@ -221,7 +224,7 @@ def hash_words(words: Iterable[bytes | str]) -> Hashes:
     """
     data = [encode(word.decode("utf-8", "replace") if isinstance(word, bytes) else word) for word in words]
     lengths = np.array([len(word) for word in data], dtype=np.int64)
-    return _hash(b"".join(data), np.cumsum(lengths) - lengths, lengths)
+    return _hash(b"".join(data) + PADDING, np.cumsum(lengths) - lengths, lengths)
 
 
 def combine(kind: str, hashes: Hashes, bounds: Ints) -> tuple[Hashes, Ints]:
@@ -291,6 +294,7 @@ def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
     """
     data = b"".join([b" %b " % word for word in words])
     codes = np.frombuffer(data, dtype=np.uint8)
+    padded = data + PADDING
     begins = ((codes & 0xC0) != 0x80).nonzero()[0]  # of characters
     ends = np.append(begins[1:], len(data))
     spaces = (codes[begins] == 0x20).nonzero()[0]
@@ -300,18 +304,20 @@ def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
         last = word_of[count - 1 :]
         inside = (word_of[: len(last)] == last).nonzero()[0]
         starts = begins[inside]
-        hashes.append(_hash(data, starts, ends[inside + count - 1] - starts))
+        hashes.append(_hash(padded, starts, ends[inside + count - 1] - starts))
         index.append(word_of[inside])
     return _mix(np.concatenate(hashes) * _CHAR), np.concatenate(index)
 
 
 def _hash(data: bytes, starts: Ints, lengths: Ints) -> Hashes:
-    words = np.ndarray(shape=(len(data) + 10,), dtype="<u8", buffer=data + _PADDING, strides=(1,))
+    """Hash the stretches of `data`, which ends with PADDING."""
+    words = np.ndarray(shape=(len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
     hashes = words[starts]
     hashes <<= _SHIFT.take(lengths, mode="clip")
     hashes *= _M1
     hashes += lengths.view(np.uint64)
-    long = (lengths > 8).nonzero()[0]  # one token in eight
+    # One token in eight has more than 8 bytes. Of few tokens it is faster to read all again; the others' rest is 0.
+    long = (lengths > 8).nonzero()[0] if len(lengths) > _FEW else slice(None)
     rest = words[starts[long] + 8]
     rest <<= _SHIFT.take(lengths[long] - 8, mode="clip")
     rest ^= rest >> _HALF

@@ -21,6 +21,7 @@ MAX_ROWS = 429_496
 _HEADER = Struct("<IIB")  # rows, multiplier, bucket bits
 _LOW_BITS = 16
 _LOWS = np.uint32((1 << _LOW_BITS) - 1)
+_CHUNK = 1 << 14  # hashes looked up at once: what that needs stays in the processor's cache
 _TRIES = 64  # multipliers for each number of buckets
 _STEP = 1024  # displacements tried at once
 
@@ -101,9 +102,13 @@ class Table:
 
     def match(self, hashes: Hashes) -> tuple[Hashes, NDArray[np.bool_]]:
         """Return the slot of each hash, for `rows`, and whether the table holds it: the two steps of `lookup`."""
-        mixed = hashes * self._multiplier
-        slots = self._slots(mixed)
-        held: NDArray[np.bool_] = self._repeated.take(slots) == mixed.view("<u2")[1::2]
+        slots, held = np.empty(len(hashes), dtype=np.uint32), np.empty(len(hashes), dtype=bool)
+        for start in range(0, len(hashes), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            mixed, part = hashes[chunk] * self._multiplier, slots[chunk]
+            self.displacements.take(mixed >> self._shift, out=part, mode="clip")
+            part += mixed & _LOWS
+            np.equal(self._repeated.take(part, mode="clip"), mixed.view("<u2")[1::2], out=held[chunk])
         return slots, held
 
     def rows(self, slots: Hashes) -> NDArray[np.int32]:

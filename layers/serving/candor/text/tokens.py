@@ -13,6 +13,9 @@ Ints = NDArray[np.int64]
 PUNCTUATION = b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
 """ASCII marks that are tokens. An apostrophe is part of a word."""
 
+PADDING = b" " * 17
+"""Ends the last token of a block, and lets 16 bytes be read from the start of every token."""
+
 _WORD_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789'" + bytes(range(0x80, 0x100))
 _SPACE = 0x20
 # In clean data a mark is its place in PUNCTUATION plus one, so that one comparison tells words from marks.
@@ -41,7 +44,7 @@ class Tokens(NamedTuple):
     """The t tokens of a block of n texts, in order."""
 
     data: bytes
-    """The clean texts, encoded by `encode`."""
+    """The clean texts, encoded by `encode`, with separators, then PADDING."""
     starts: Ints
     """[t] where each token begins, in bytes of `data`"""
     lengths: Ints
@@ -65,17 +68,19 @@ def tokenize(texts: Sequence[str]) -> Tokens:
         >>> words_of(tokenize(["Isn't it GOOD?!"]))
         [b"isn't", b'it', b'good', b'?', b'!']
     """
-    data = encode(join(list(texts)))
-    kinds = np.frombuffer(b"".join((b" ", data, b" ")).translate(_KINDS), dtype=np.uint8)
+    data = b"".join((join(texts), PADDING)).translate(_BYTE_CLASSES)
+    kinds = np.frombuffer(data.translate(_KINDS), dtype=np.uint8)
     in_word = kinds & _WORD
     # A mark begins and ends at any neighbour, a word only where no word goes on: 2 > 0 or 1, and 1 > 0.
     starts = (kinds[1:] > in_word[:-1]).nonzero()[0]
-    ends = (kinds[:-1] > in_word[1:]).nonzero()[0]
+    lengths = (kinds[:-1] > in_word[1:]).nonzero()[0]
+    lengths -= starts
+    starts += 1
     bounds = np.zeros(len(texts) + 1, dtype=np.int64)
     bounds[-1] = len(starts)
     if len(texts) > 1:
-        bounds[1:-1] = starts.searchsorted((np.frombuffer(data, dtype=np.uint8) == 0).nonzero()[0])
-    return Tokens(data, starts, ends - starts, bounds)
+        bounds[1:-1] = starts.searchsorted((np.frombuffer(data, dtype=np.uint8) == 0).nonzero()[0][1:-1])
+    return Tokens(data, starts, lengths, bounds)
 
 
 def encode(text: str) -> bytes:
