@@ -96,15 +96,17 @@ def _quantise(table: Floats, limit: int) -> tuple[Floats, NDArray[np.float32]]:
     return np.clip(np.rint(table / scales), -limit, limit), scales
 
 
-def _integers(model: Additive, bits: int) -> tuple[NDArray[np.signedinteger], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the served table [R, C], the scale of each column of weights [K'], and those of the columns of q."""
+def _integers(model: Additive, bits: int) -> tuple[NDArray[np.signedinteger], NDArray[np.float32], np.float32]:
+    """Return the served table [R, C], the scale of each column of weights [K'], and that of q.
+
+    The columns are those of the weights, then q: one column of 16 bits, or one of high and one of low bytes.
+    """
     weights, scales = _quantise(model.weights, _LIMITS[bits])
     q, q_scale = _quantise(model.q[:, None], _Q_LIMIT)
     if bits == 16:
-        return np.concatenate([weights, q], axis=1).astype(np.int16), scales, q_scale
+        return np.concatenate([weights, q], axis=1).astype(np.int16), scales, q_scale[0]
     low = (q + _LOW // 2) % _LOW - _LOW // 2
-    columns = np.concatenate([weights, (q - low) // _LOW, low], axis=1)
-    return columns.astype(np.int8), scales, np.concatenate([q_scale * np.float32(_LOW), q_scale])
+    return np.concatenate([weights, (q - low) // _LOW, low], axis=1).astype(np.int8), scales, q_scale[0]
 
 
 def _to_tflite(model: Additive, bits: int) -> bytes:
@@ -128,10 +130,11 @@ def _to_tflite(model: Additive, bits: int) -> bytes:
 class _Serving(tf.Module):  # type: ignore[misc]
     def __init__(self, model: Additive, bits: int) -> None:
         super().__init__()
-        self.integers, scales, q_scales = _integers(model, bits)
-        self.table, self.scales = tf.constant(self.integers), tf.constant(scales)
-        self.q_scales = tf.constant(q_scales)
-        self.bias, self.floor = tf.constant(model.bias.astype(np.float32)), tf.constant(model.floor, tf.float32)
+        self.integers, scales, q_scale = _integers(model, bits)
+        self.table = tf.constant(self.integers)
+        # In units of an integer of q, so that the graph has one product less.
+        self.scales, self.floor = tf.constant(scales / np.sqrt(q_scale)), tf.constant(model.floor / q_scale, tf.float32)
+        self.bias = tf.constant(model.bias.astype(np.float32))
         self.columns = len(scales)
 
     @tf.function(  # type: ignore[untyped-decorator]
@@ -157,7 +160,9 @@ class _Serving(tf.Module):  # type: ignore[misc]
 
     def _scale(self, sums: tf.Tensor) -> tf.Tensor:
         """Return [n, K'] what an integer of a column adds to a logit of each text."""
-        norms = tf.reduce_sum(sums[:, self.columns :] * self.q_scales, axis=1, keepdims=True)
+        norms = sums[:, self.columns : self.columns + 1]
+        if self.integers.dtype == np.int8:
+            norms = norms * float(_LOW) + sums[:, self.columns + 1 :]
         return self.scales * tf.math.rsqrt(tf.maximum(norms, self.floor))
 
     def _padded(self, logits: tf.Tensor) -> tf.Tensor:

@@ -133,8 +133,8 @@ def test_negated_tokens_end_with_the_scope(text, words):
 
 def test_stop_table_holds_every_mark_and_negator():
     """No two stops share a place of the table that finds them."""
-    assert np.count_nonzero(module._STOPS) == len(module._NEGATORS) + len(module.PUNCTUATION)
-    assert module._IS_NEGATOR.sum() == len(module._NEGATORS)
+    assert np.count_nonzero(module._STOP_TABLE) == len(module._NEGATORS) + len(module.PUNCTUATION)
+    assert np.count_nonzero(module._NEGATOR_TABLE) == len(module._NEGATORS)
 
 
 def test_char_grams_are_those_of_the_definition():

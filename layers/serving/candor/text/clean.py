@@ -4,6 +4,7 @@ Training and serving share this clean-up. ASCII text only loses its HTML tags he
 case byte by byte. Other text takes the Unicode path. Both paths give the same result for the same characters.
 """
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from functools import lru_cache
 
 SEPARATOR = "\0"
 """Stands between the texts of a block. No token ever contains it."""
+_SEPARATOR_BYTE = SEPARATOR.encode()
 
 _TAG_NAMES = (
     "a|abbr|b|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|q|s|small|span|strong|sub|sup"
@@ -92,7 +94,7 @@ def clean(text: str) -> str:
     """
     if text.isascii():
         return strip_tags(text).lower()
-    return strip_tags(_fold(text))
+    return strip_tags(NON_ASCII.sub(lambda match: replacement(match[0]), _fold(text)))
 
 
 def strip_tags(text: str) -> str:
@@ -106,27 +108,36 @@ def strip_tags(text: str) -> str:
     return _TAG.sub(" ", text) if "<" in text else text
 
 
-def join(texts: Sequence[str]) -> bytes:
+def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     """Clean a block of texts and join them in UTF-8.
 
     ASCII letters keep their case: the tokenizer folds it. A SEPARATOR inside a text becomes a space.
 
     Args:
         texts: The n texts of a block.
+        end: What follows the last SEPARATOR.
 
     Returns:
-        A SEPARATOR before each text and one at the end: n + 1 of them.
+        The clean texts with a SEPARATOR before each and after the last: n + 1 of them; then `end`.
     """
-    joined = SEPARATOR.join(["", *texts, ""]) if texts else SEPARATOR
-    if joined.count(SEPARATOR) > len(texts) + 1:  # a text contains the separator, which is no part of a word
-        return join([text.replace(SEPARATOR, " ") for text in texts])
-    if not joined.isascii():
-        joined = SEPARATOR.join(["", *(text if text.isascii() else _fold(text) for text in texts), ""])
-    data = joined.encode("utf-8", "replace").replace(b"<br />", b" ")
+    parts = [text.encode() if text.isascii() else _fold(text).encode("ascii", _REPLACE) for text in texts]
+    data = _SEPARATOR_BYTE.join([b"", *parts, end])
+    if data.count(_SEPARATOR_BYTE) > len(texts) + 1:  # a text contains the separator, which is no part of a word
+        return join([text.replace(SEPARATOR, " ") for text in texts], end)
+    data = data.replace(b"<br />", b" ")
     return _TAG_BYTES.sub(b" ", data) if b"<" in data else data
 
 
 def _fold(text: str) -> str:
-    """Return the text in NFKC and lower case, with replacements for what is not ASCII."""
-    folded = unicodedata.normalize("NFKC", text).lower()
-    return NON_ASCII.sub(lambda match: replacement(match[0]), folded)
+    return unicodedata.normalize("NFKC", text).lower()
+
+
+def _replace(error: UnicodeError) -> tuple[bytes, int]:
+    """Encode a run of characters outside ASCII by their replacements: a codec finds them faster than a pattern."""
+    assert isinstance(error, UnicodeEncodeError)
+    run = error.object[error.start : error.end]
+    return "".join(map(replacement, run)).encode("utf-8", "replace"), error.end
+
+
+_REPLACE = "candor.text.clean"
+codecs.register_error(_REPLACE, _replace)

@@ -28,8 +28,10 @@ MIN_CHARS, MAX_CHARS = 2, 5
 Hashes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 
-# _SHIFT[n] is the left shift that keeps the first n bytes of a word of 8 bytes, where n bytes of the token are left.
+_EIGHT_BYTES = np.dtype("<u8")
+# The left shifts that keep, of the first and of the second 8 bytes from a token's start, those of a token of n bytes.
 _SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
+_SHIFT_REST = np.array([64] * 8 + [64 - 8 * n for n in range(9)], dtype=np.uint64)
 _M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _HALF = np.uint64(32)
 _FEW = 2000  # tokens
@@ -48,6 +50,8 @@ _NEGATORS = """
     needn't oughtn't shan't shouldn't wasn't weren't won't wouldn't
 """.split()  # noqa: SIM905 - a list of quoted words is harder to read
 _STOP_BITS = 14
+_STOP_SHIFT = np.uint32(32 - _STOP_BITS)
+_SCOPE = np.arange(1, NEGATED_WORDS + 1)
 
 
 class Lookup(Protocol):
@@ -269,15 +273,13 @@ def negated_tokens(hashes: Hashes, bounds: Ints) -> Ints:
         hashes: uint32 [t] hash of each token of n texts.
         bounds: [n + 1] index of each text's first token, then t.
     """
-    places = hashes >> np.uint32(32 - _STOP_BITS)
-    stops = _STOPS[places] == hashes
-    negators = (stops & _IS_NEGATOR[places]).nonzero()[0]
+    negators = (_NEGATOR_TABLE.take(hashes >> _STOP_SHIFT) == hashes).nonzero()[0]
     if not len(negators):
         return np.empty(0, dtype=np.int64)
-    ends = bounds[bounds.searchsorted(negators, side="right")]
-    index = negators[:, None] + np.arange(1, NEGATED_WORDS + 1)
-    free = index < ends[:, None]
-    free &= ~stops.take(index, mode="clip")
+    index = negators[:, None] + _SCOPE
+    following = hashes.take(index, mode="clip")
+    free = _STOP_TABLE.take(following >> _STOP_SHIFT) != following
+    free &= index < bounds[bounds.searchsorted(negators, side="right")][:, None]
     np.logical_and.accumulate(free, axis=1, out=free)
     negated: Ints = index[free]
     return negated
@@ -311,15 +313,15 @@ def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
 
 def _hash(data: bytes, starts: Ints, lengths: Ints) -> Hashes:
     """Hash the stretches of `data`, which ends with PADDING."""
-    words = np.ndarray(shape=(len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
+    words = np.ndarray(shape=(len(data) - 7,), dtype=_EIGHT_BYTES, buffer=data, strides=(1,))
     hashes = words[starts]
     hashes <<= _SHIFT.take(lengths, mode="clip")
     hashes *= _M1
     hashes += lengths.view(np.uint64)
     # One token in eight has more than 8 bytes. Of few tokens it is faster to read all again; the others' rest is 0.
     long = (lengths > 8).nonzero()[0] if len(lengths) > _FEW else slice(None)
-    rest = words[starts[long] + 8]
-    rest <<= _SHIFT.take(lengths[long] - 8, mode="clip")
+    rest = words[8:][starts[long]]
+    rest <<= _SHIFT_REST.take(lengths[long], mode="clip")
     rest ^= rest >> _HALF
     rest *= _M3
     hashes[long] += rest
@@ -368,14 +370,13 @@ _JOIN: dict[str, Callable[[Hashes, Hashes], None]] = {
 }
 
 
-def _stop_table() -> tuple[Hashes, NDArray[np.bool_]]:
-    """Return the hashes of punctuation marks and negators by their top bits, and which of them are negators."""
-    stops, negates = np.zeros(1 << _STOP_BITS, np.uint32), np.zeros(1 << _STOP_BITS, bool)
-    for words, negator in (([chr(mark) for mark in PUNCTUATION], False), (_NEGATORS, True)):
-        hashes = hash_words(words)
-        places = hashes >> np.uint32(32 - _STOP_BITS)
-        stops[places], negates[places] = hashes, negator
-    return stops, negates
+def _table_of(words: Iterable[str]) -> Hashes:
+    """Return the hashes of words, each at the place that its top bits give."""
+    hashes = hash_words(words)
+    table = np.zeros(1 << _STOP_BITS, np.uint32)
+    table[hashes >> _STOP_SHIFT] = hashes
+    return table
 
 
-_STOPS, _IS_NEGATOR = _stop_table()
+_NEGATOR_TABLE = _table_of(_NEGATORS)
+_STOP_TABLE = _table_of([*_NEGATORS, *(chr(mark) for mark in PUNCTUATION)])

@@ -48,6 +48,7 @@ class Table:
     """[R] row r holds the hash that was at place order[r] when the table was built; empty if it was read from bytes"""
     _repeated: NDArray[np.uint16] = field(init=False, repr=False, compare=False)
     _shift: np.uint32 = field(init=False, repr=False, compare=False)
+    _count: np.uint32 = field(init=False, repr=False, compare=False)
     _multiplier: np.uint32 = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -56,6 +57,7 @@ class Table:
         repeated = np.resize(self.fingerprints, rows + (1 << _LOW_BITS))
         object.__setattr__(self, "_repeated", repeated)
         object.__setattr__(self, "_shift", np.uint32(32 - bits))
+        object.__setattr__(self, "_count", np.uint32(rows))
         object.__setattr__(self, "_multiplier", np.uint32(self.multiplier))
 
     @classmethod
@@ -113,10 +115,10 @@ class Table:
 
     def rows(self, slots: Hashes) -> NDArray[np.int32]:
         """Return the rows of slots that `match` returned, int32."""
-        count = np.uint32(len(self))
-        if count < _LOWS:
-            return (slots % count).view(np.int32)
-        rows: NDArray[np.int32] = np.minimum(slots, slots - count).view(np.int32)  # below 0 wraps around, far above
+        if self._count < _LOWS:
+            return (slots % self._count).view(np.int32)
+        less = slots - self._count  # below 0 it wraps around, far above
+        rows: NDArray[np.int32] = np.minimum(slots, less, out=less).view(np.int32)
         return rows
 
     def _slots(self, mixed: Hashes) -> Hashes:

@@ -68,7 +68,7 @@ def tokenize(texts: Sequence[str]) -> Tokens:
         >>> words_of(tokenize(["Isn't it GOOD?!"]))
         [b"isn't", b'it', b'good', b'?', b'!']
     """
-    data = b"".join((join(texts), PADDING)).translate(_BYTE_CLASSES)
+    data = join(texts, PADDING).translate(_BYTE_CLASSES)
     kinds = np.frombuffer(data.translate(_KINDS), dtype=np.uint8)
     in_word = kinds & _WORD
     # A mark begins and ends at any neighbour, a word only where no word goes on: 2 > 0 or 1, and 1 > 0.
