@@ -226,9 +226,11 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
         >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]])).tolist()
         [[0.5, 0.5], [1.0, 0.0]]
     """
-    shifted = logits.astype(np.float64)
-    exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    probabilities = logits.astype(np.float64)
+    probabilities -= np.maximum.reduce(probabilities, axis=1, keepdims=True)
+    np.exp(probabilities, out=probabilities)
+    probabilities /= np.add.reduce(probabilities, axis=1, keepdims=True)
+    return probabilities
 
 
 def round_probabilities(probabilities: NDArray[np.float64]) -> list[list[float]]:

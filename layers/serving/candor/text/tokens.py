@@ -97,5 +97,5 @@ def words_of(tokens: Tokens) -> list[bytes]:
 
 def is_word(tokens: Tokens) -> NDArray[np.bool_]:
     """Return [t]: True for a word, False for a punctuation mark."""
-    words: NDArray[np.bool_] = np.frombuffer(tokens.data, dtype=np.uint8)[tokens.starts] > _SPACE
+    words: NDArray[np.bool_] = np.frombuffer(tokens.data, dtype=np.uint8).take(tokens.starts) > _SPACE
     return words
