@@ -34,7 +34,7 @@ $(eval $(call needs,evaluate,DATA,FILE,labelled.csv))
 $(eval $(call needs,use,BUNDLE,FOLDER,models/tickets))
 
 .PHONY: help run test openapi train score verify verify-results report evaluate use dashboard torture build deploy bench \
-  costs faithfulness lint lock docs clean
+  costs faithfulness vectors lint lock docs clean
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1:/p' Makefile | while IFS=: read -r name text; do \
 	  printf '  make %-13s ' "$$name"; fold -s -w 96 <<<"$$text" | sed '2,$$s/^/                     /'; done
@@ -99,6 +99,9 @@ costs: .venv/bench/.made ## estimate what the stack costs a month, from times me
 faithfulness: .venv/faithfulness/.made ## compare explanations with LIME and KernelSHAP on 500 reviews [DATA=aclImdb_v1.tar.gz]
 	@PYTHONPATH=.:layers/serving .venv/faithfulness/bin/python -W ignore -m tests.benchmark.faithfulness $${DATA:+--data="$$DATA"}
 
+vectors: .venv/encoder/.made ## distil the word vectors in training/vectors from a sentence encoder [DATA=aclImdb_v1.tar.gz]
+	@PYTHONPATH=.:layers/serving .venv/encoder/bin/python -m training.vectors.distil $${DATA:+-- "$$DATA"}
+
 lint: .venv/lint/.made ## run ruff and mypy
 	@.venv/lint/bin/ruff check .
 	@.venv/lint/bin/ruff format --check .
@@ -149,6 +152,9 @@ override environment := @bash requirements/environment
 
 .venv/faithfulness/.made: requirements/faithfulness.txt
 	$(environment) faithfulness "140 MB" "explanations by LIME and SHAP" 3.13
+
+.venv/encoder/.made: requirements/encoder.txt
+	$(environment) encoder "170 MB" "a sentence encoder" 3.13 3.12 3.11
 
 .venv/lock/.made: requirements/lock.txt
 	$(environment) lock "20 MB" "uv, which locks the other environments" 3.13 3.12 3.11

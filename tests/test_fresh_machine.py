@@ -236,6 +236,7 @@ def test_make_target_without_input_exits_2(tmp_path: Path, target: str, said: st
         ("lock", {"lock"}),
         ("costs", {"bench"}),
         ("faithfulness", {"faithfulness"}),
+        ("vectors", {"encoder"}),
         ("test", {"dev", "sam", "scan", "edge"}),
         ("test TESTS=tests/candor/text", {"dev"}),
         ("help", set()),

@@ -122,6 +122,13 @@ def test_wheel_holds_every_module(wheel):
             assert f"{package}/{path.relative_to(ROOT / folder).as_posix()}" in names
 
 
+def test_wheel_holds_the_word_vectors(wheel):
+    """Training from the wheel needs them, and their README holds the licence."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in ("vectors.npz.xz", "README.md"):
+            assert archive.read(f"candor_training/vectors/{name}") == (ROOT / "training/vectors" / name).read_bytes()
+
+
 def test_installed_version_is_the_packages(installed, tmp_path):
     assert run(installed / "candor", "--version", cwd=tmp_path) == f"candor {candor.__version__}\n"
 
