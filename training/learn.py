@@ -95,7 +95,8 @@ def learn(texts: Texts, seed: int, size: float | None) -> Learnt:
     """
     large = len(texts.texts) > LARGE or len(texts.unlabelled) >= len(texts.texts) > LARGE // SPLIT
     if large:
-        folds = data.folds(texts.texts, texts.targets, SPLIT, seed)[:1]
+        drawn = data.folds(texts.texts, texts.targets, SPLIT, seed)
+        folds = [min(drawn, key=lambda fold: len(fold[1]))]  # not the one with a text that many rows repeat
     else:
         n_folds = N_FOLDS if texts.n_labels <= MANY_LABELS else N_FOLDS_MANY_LABELS
         folds = data.folds(texts.texts, texts.targets, n_folds, seed)
