@@ -143,7 +143,8 @@ class Featuriser:
             stretches.append(negated.searchsorted(bounds) + len(word) * len(self._dense))
             grams = np.diff(found.searchsorted(np.concatenate(stretches)))
             rows = np.tile(np.arange(count, dtype=np.int32), len(stretches)).repeat(grams)
-            sizes, known_words, words = np.diff(bounds).astype(np.int32), _count(known, bounds), _count(word, bounds)
+            sizes, known_words = np.diff(bounds).astype(np.int32), _count(known, bounds)
+            words = sizes - _count(~word, bounds)
         if "char" in self.kinds:
             more, first = _match_chars(tokens, word & ~known, table)
             ids = np.concatenate([ids, more])

@@ -20,8 +20,8 @@ MAX_ROWS = 429_496
 
 _HEADER = Struct("<IIB")  # rows, multiplier, bucket bits
 _LOW_BITS = 16
+_HALVES = np.dtype("<u2")
 _LOWS = np.uint32((1 << _LOW_BITS) - 1)
-_CHUNK = 1 << 14  # hashes looked up at once: what that needs stays in the processor's cache
 _TRIES = 64  # multipliers for each number of buckets
 _STEP = 1024  # displacements tried at once
 
@@ -104,13 +104,9 @@ class Table:
 
     def match(self, hashes: Hashes) -> tuple[Hashes, NDArray[np.bool_]]:
         """Return the slot of each hash, for `rows`, and whether the table holds it: the two steps of `lookup`."""
-        slots, held = np.empty(len(hashes), dtype=np.uint32), np.empty(len(hashes), dtype=bool)
-        for start in range(0, len(hashes), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            mixed, part = hashes[chunk] * self._multiplier, slots[chunk]
-            self.displacements.take(mixed >> self._shift, out=part, mode="clip")
-            part += mixed & _LOWS
-            np.equal(self._repeated.take(part, mode="clip"), mixed.view("<u2")[1::2], out=held[chunk])
+        mixed = hashes * self._multiplier
+        slots = self._slots(mixed)
+        held: NDArray[np.bool_] = self._repeated.take(slots, mode="clip") == mixed.view(_HALVES)[1::2]
         return slots, held
 
     def rows(self, slots: Hashes) -> NDArray[np.int32]:
@@ -122,7 +118,7 @@ class Table:
         return rows
 
     def _slots(self, mixed: Hashes) -> Hashes:
-        slots = self.displacements.take(mixed >> self._shift)
+        slots = self.displacements.take(mixed >> self._shift, mode="clip")
         slots += mixed & _LOWS
         return slots
 
