@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix, hstack
 
 from candor.text.features import combine, hash_tokens, hash_words
-from candor.text.tokens import tokenize
+from candor.text.tokens import tokenize, words_of
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint32]
@@ -193,3 +193,14 @@ def _tally(hashes: Hashes, texts: NDArray[np.int32]) -> tuple[NDArray[np.uint64]
     keys.sort()
     starts = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
     return keys[starts], np.diff(starts, append=len(keys)).astype(np.float32)
+
+
+def spellings(texts: Sequence[str]) -> dict[int, bytes]:
+    """Return the bytes of each different token of the texts, by its hash."""
+    found: dict[int, bytes] = {}
+    for start in range(0, len(texts), _BLOCK):
+        tokens = tokenize(texts[start : start + _BLOCK])
+        hashes, first = np.unique(hash_tokens(tokens), return_index=True)
+        words = words_of(tokens)
+        found.update((word, words[index]) for word, index in zip(hashes.tolist(), first.tolist(), strict=True))
+    return found
