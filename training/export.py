@@ -29,7 +29,7 @@ _LIMITS = {8: 127, 16: _Q_LIMIT}
 _LOW = 256  # with 8 bits, q is a column of high bytes and one of low bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Additive:
     """A trained model of K labels with R features. K' is the number of columns: K, or 1 for two labels."""
 

@@ -294,7 +294,7 @@ def explanation() -> Json:
             "attributions": {
                 "type": "array",
                 "items": objects({"begin": offset, "end": offset, "value": number}),
-                "description": "One per word and punctuation mark, in order, with offsets in code points of the sent text.",
+                "description": "One per word and punctuation mark, in order, by code points of the sent text.",
             },
         }
     )

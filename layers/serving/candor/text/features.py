@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, is_word, tokenize, words_of
+from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, is_word, tokenize
 
 VERSION = 2
 """Version of the hashes. Change it whenever any text gets other hashes: bundles of other versions are refused."""
@@ -24,6 +24,7 @@ either side of it."""
 NEGATED_WORDS = 4
 """Words after a negator that count as negated, up to a punctuation mark or another negator."""
 MIN_CHARS, MAX_CHARS = 2, 5
+_MORE = np.arange(MIN_CHARS - 1, MAX_CHARS)  # characters after the first
 
 Hashes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
@@ -142,7 +143,8 @@ class Featuriser:
             stretches.append(negated.searchsorted(bounds) + len(word) * len(self._dense))
             grams = np.diff(found.searchsorted(np.concatenate(stretches)))
             rows = np.tile(np.arange(count, dtype=np.int32), len(stretches)).repeat(grams)
-            sizes, known_words, words = np.diff(bounds).astype(np.int32), _count(known, bounds), _count(word, bounds)
+            sizes, known_words = np.diff(bounds).astype(np.int32), _count(known, bounds)
+            words = sizes - _count(~word, bounds)
         if "char" in self.kinds:
             more, first = _match_chars(tokens, word & ~known, table)
             ids = np.concatenate([ids, more])
@@ -203,7 +205,10 @@ def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> t
     index = unknown.nonzero()[0]
     if not len(index):
         return np.empty(0, dtype=np.int32), index
-    grams, word = char_grams(words_of(tokens._replace(starts=tokens.starts[index], lengths=tokens.lengths[index])))
+    begins = tokens.starts[index]
+    ends = begins + tokens.lengths[index]
+    data = tokens.data
+    grams, word = char_grams([data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)])
     slots, held = table.match(grams)
     found = held.nonzero()[0]
     return table.rows(slots[found]), index[word[found]]
@@ -294,21 +299,20 @@ def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
     Returns:
         uint32 [g] hash of each n-gram, and int64 [g] index of its word.
     """
-    data = b"".join([b" %b " % word for word in words])
+    data = b" %b " % b"  ".join(words) if words else b""
     codes = np.frombuffer(data, dtype=np.uint8)
-    padded = data + PADDING
     begins = ((codes & 0xC0) != 0x80).nonzero()[0]  # of characters
-    ends = np.append(begins[1:], len(data))
     spaces = (codes[begins] == 0x20).nonzero()[0]
-    word_of = np.arange(len(words)).repeat(spaces[1::2] - spaces[0::2] + 1)
-    hashes, index = [], []
-    for count in range(MIN_CHARS, MAX_CHARS + 1):
-        last = word_of[count - 1 :]
-        inside = (word_of[: len(last)] == last).nonzero()[0]
-        starts = begins[inside]
-        hashes.append(_hash(padded, starts, ends[inside + count - 1] - starts))
-        index.append(word_of[inside])
-    return _mix(np.concatenate(hashes) * _CHAR), np.concatenate(index)
+    lasts = spaces[1::2]
+    word_of = np.arange(len(words)).repeat(lasts - spaces[0::2] + 1)
+    room = lasts[word_of] - np.arange(len(begins))  # characters of the same word after each
+    inside = (room >= _MORE[:, None]).ravel().nonzero()[0]
+    count, first = np.divmod(inside, max(len(begins), 1))
+    starts = begins[first]
+    ends = np.append(begins, len(data))[first + count + MIN_CHARS]
+    hashes = _hash(data + PADDING, starts, ends - starts)
+    hashes *= _CHAR
+    return _mix(hashes), word_of[first]
 
 
 def _hash(data: bytes, starts: Ints, lengths: Ints) -> Hashes:
