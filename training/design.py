@@ -51,6 +51,8 @@ class Design:
     """[W] True for a word, False for a punctuation mark"""
     word_tokens: Ints
     """[n] number of tokens of each text that are words"""
+    min_df: int
+    """Minimum number of texts that hold a feature."""
 
     @classmethod
     def of(
@@ -104,6 +106,7 @@ class Design:
             np.where((found[kept] >= 0)[:, None], table[found[kept]], np.float32(0)),
             is_word[kept],
             np.asarray(word_counts @ is_word.astype(np.float32)).astype(np.int64),
+            min_df,
         )
 
     def __len__(self) -> int:
@@ -152,16 +155,16 @@ class Weighting:
     """The least square of a norm."""
 
     @classmethod
-    def of(cls, design: Design, rows: Ints, min_df: int = 2) -> "Weighting":
+    def of(cls, design: Design, rows: Ints) -> "Weighting":
         """Learn the weights from the texts [m] in `rows`."""
         counts = design.counts[rows]
         df = np.bincount(counts.indices, minlength=counts.shape[1])
         idf = np.log((1 + len(rows)) / (1 + df)) + 1
         factors = np.ones(len(idf))
         factors[design.first_char :] = CHAR_FACTOR
-        weight = np.where(df >= min_df, idf * factors, 0.0)
+        weight = np.where(df >= design.min_df, idf * factors, 0.0)
         q = weight**2
-        by_vector = design.vectors.any(axis=1) & (df[: design.n_words] < min_df)
+        by_vector = design.vectors.any(axis=1) & (df[: design.n_words] < design.min_df)
         q[: design.n_words][by_vector] = idf[: design.n_words][by_vector] ** 2
         squares = counts @ q
         floor = float(np.quantile(squares[squares > 0], FLOOR)) if (squares > 0).any() else 1.0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from candor.text.evidence import Evidence
 
-from . import data, recipe, stack, vectors
+from . import data, encoder, recipe, stack, vectors
 from .corpus import Corpus, spellings
 from .design import Design
 from .export import Additive
@@ -32,6 +32,10 @@ MAX_ROWS = 429_496
 LARGE = 50_000
 """Texts from which one split stands for folds, and characters and word vectors are not worth their time."""
 N_FOLDS, N_FOLDS_MANY_LABELS, MANY_LABELS = 4, 3, 20
+FEW_ROWS, FEW_LABELS = 20, 200
+"""Rows a label below which word vectors lead, and below which an encoder's guesses are asked for."""
+MAX_GUESSED = 5000
+"""Texts without a label that the encoder reads: 20 a second."""
 SPLIT = 10
 """One text in so many is held out where one split stands for folds."""
 MAX_KNOWN_SHARE, MAX_KNOWN_WORDS, RARE = 2 / 3, 2, 0.01
@@ -93,51 +97,114 @@ def learn(texts: Texts, seed: int, size: float | None) -> Learnt:
         seed: Seed of all draws.
         size: Maximum size of the bundle in MB; None: by the number of labels.
     """
-    large = len(texts.texts) > LARGE or len(texts.unlabelled) >= len(texts.texts) > LARGE // SPLIT
-    if large:
-        drawn = data.folds(texts.texts, texts.targets, SPLIT, seed)
-        folds = [min(drawn, key=lambda fold: len(fold[1]))]  # not the one with a text that many rows repeat
-    else:
-        n_folds = N_FOLDS if texts.n_labels <= MANY_LABELS else N_FOLDS_MANY_LABELS
-        folds = data.folds(texts.texts, texts.targets, n_folds, seed)
-    kinds = ("word", "pair") if large else ("word", "pair", "char")
-    corpus = Corpus.of(texts.texts)
-    design = Design.of(
-        corpus,
-        spellings(texts.texts),
-        None if large else vectors.load(),
-        kinds,
-        min_df=max(2, len(texts.texts) // 100_000),
-    )
-    candidates = [each for each in recipe.CANDIDATES if not (large and each.vectors)]
-    if texts.n_labels > MANY_LABELS:
-        candidates = [each for each in candidates if not each.ratios]
-    compared = recipe.compare(design, texts.targets, texts.n_labels, folds, candidates)
-    max_rows, bits = table_size(len(design.hashes), texts.n_labels, size)
-    additive = recipe.fit_all(design, texts.targets, texts.n_labels, compared.chosen, max_rows)
-    words = design.word_tokens[compared.held_out]
-    return Learnt(
-        additive,
-        kinds,
-        bits,
-        folds[0][0],
-        folds[0][1],
-        compared.member_logits,
-        compared.held_out,
-        compared.logits,
-        words,
-        1 - compared.known_words / np.maximum(words, 1),
-        evidence(compared.known_words, words),
-        compared.temperature,
-        compared.tried,
-        {
-            "kinds": list(kinds),
-            "parts": [
-                {"name": candidate.name, "scalar": round(scalar, 6), "c": c} for scalar, candidate, c in compared.chosen
-            ],
-            "folds": len(folds),
-        },
-    )
+    plan = Plan.of(texts, seed)
+    alone = _Trial.of(texts, plan)
+    if not texts.unlabelled:
+        return alone.learnt(size)
+    taught = _Trial.of(texts, plan, teacher(texts, seed)) if few_labels(texts) else None
+    return min([alone, *([taught] if taught else [])], key=lambda trial: trial.log_loss).learnt(size)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to try, by the size of the data set."""
+
+    folds: Sequence[recipe.Fold]
+    kinds: tuple[str, ...]
+    candidates: Sequence[recipe.Candidate]
+    vectors: vectors.Vectors | None
+    min_df: int
+
+    @classmethod
+    def of(cls, texts: Texts, seed: int) -> "Plan":
+        """Plan for a data set."""
+        n, k = len(texts.texts), texts.n_labels
+        large = n > LARGE or len(texts.unlabelled) >= n > LARGE // SPLIT
+        if large:
+            drawn = data.folds(texts.texts, texts.targets, SPLIT, seed)
+            folds = [min(drawn, key=lambda fold: len(fold[1]))]  # not the one with a text that many rows repeat
+        else:
+            n_folds = N_FOLDS if k <= MANY_LABELS else N_FOLDS_MANY_LABELS
+            folds = data.folds(texts.texts, texts.targets, n_folds, seed)
+        candidates = recipe.CANDIDATES
+        if n < FEW_ROWS * k:
+            candidates = recipe.FEW_CANDIDATES
+        elif large:
+            candidates = [each for each in candidates if not each.vectors]
+        if k > MANY_LABELS:
+            candidates = [each for each in candidates if not each.ratios]
+        return cls(
+            folds,
+            ("word", "pair") if large else ("word", "pair", "char"),
+            candidates,
+            None if large else vectors.load(),
+            max(2, n // 100_000),
+        )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The recipe, compared on the folds of a plan, with or without guesses about texts that have no label."""
+
+    texts: Texts
+    plan: Plan
+    design: Design
+    compared: recipe.Compared
+    guess: recipe.Guess | None
+
+    @classmethod
+    def of(cls, texts: Texts, plan: Plan, guess: recipe.Guess | None = None) -> "_Trial":
+        """Compare."""
+        every = [*texts.texts, *texts.unlabelled[:MAX_GUESSED]] if guess else texts.texts
+        design = Design.of(Corpus.of(every), spellings(every), plan.vectors, plan.kinds, plan.min_df)
+        candidates = recipe.TAUGHT_CANDIDATES if guess else plan.candidates
+        compared = recipe.compare(design, texts.targets, texts.n_labels, plan.folds, candidates, guess)
+        return cls(texts, plan, design, compared, guess)
+
+    @property
+    def log_loss(self) -> float:
+        """Mean log loss of the held-out texts, in nats."""
+        return stack.log_loss(self.compared.logits, self.texts.targets[self.compared.held_out])
+
+    def learnt(self, size: float | None) -> Learnt:
+        """Fit what was chosen on all texts."""
+        texts, plan, compared = self.texts, self.plan, self.compared
+        max_rows, bits = table_size(len(self.design.hashes), texts.n_labels, size)
+        additive = recipe.fit_all(self.design, texts.targets, texts.n_labels, compared.chosen, max_rows, self.guess)
+        words = self.design.word_tokens[compared.held_out]
+        parts = [{"name": each.name, "scalar": round(scalar, 6), "c": c} for scalar, each, c in compared.chosen]
+        return Learnt(
+            additive,
+            plan.kinds,
+            bits,
+            plan.folds[0][0],
+            plan.folds[0][1],
+            compared.member_logits,
+            compared.held_out,
+            compared.logits,
+            words,
+            1 - compared.known_words / np.maximum(words, 1),
+            evidence(compared.known_words, words),
+            compared.temperature,
+            compared.tried,
+            {"kinds": list(plan.kinds), "parts": parts, "folds": len(plan.folds)},
+        )
+
+
+def few_labels(texts: Texts) -> bool:
+    """Return True if an encoder's guesses are likely to help: few labels, and the encoder is installed."""
+    return len(texts.texts) < FEW_LABELS * texts.n_labels and encoder.installed()
+
+
+def teacher(texts: Texts, seed: int) -> recipe.Guess:
+    """Return the encoder's guesses about the texts without a label: logistic regression on its embeddings."""
+    model = encoder.Encoder.load()
+    labelled, unlabelled = model.encode(texts.texts), model.encode(texts.unlabelled[:MAX_GUESSED])
+
+    def guess(rows: Ints) -> Floats:
+        return encoder.teach(labelled[rows], texts.targets[rows], unlabelled, texts.n_labels, seed)
+
+    return guess
 
 
 def table_size(n_features: int, n_labels: int, size: float | None) -> tuple[int, int]:

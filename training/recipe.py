@@ -47,6 +47,8 @@ class Candidate:
         return fit("softmax", own, targets, c, ratios=ratios, start=start)
 
 
+FEW = 1000
+"""Texts below which accuracies are compared by a test."""
 _SCREENED = 20_000
 """Texts times labels from which one fold tells which candidates go on."""
 PLAIN = "logistic regression"
@@ -57,6 +59,10 @@ CANDIDATES = (
     Candidate("with word vectors", ratios=False, vectors=0.5, penalties=(3.0, 10.0)),
     Candidate("nb-weighted with word vectors", ratios=True, vectors=1.0, penalties=(1.0, 3.0)),
 )
+FEW_CANDIDATES = (CANDIDATES[0], Candidate("word vectors first", ratios=False, vectors=1.0, penalties=(10.0,)))
+"""For a few rows a label, where folds say too little to choose by."""
+TAUGHT_CANDIDATES = (Candidate("taught by the encoder", ratios=False, vectors=1.0, penalties=(1.0, 3.0)),)
+"""For guesses about texts without a label."""
 Fold = tuple[Ints, Ints]
 """Rows to learn from, and rows to score."""
 
@@ -79,17 +85,27 @@ class Compared:
     tried: list[Tried]
 
 
+Guess = Callable[[Ints], Floats]
+"""From the rows of labelled texts to learn from, the probabilities [u, K] of the labels of u texts without one."""
+
+
 def compare(
-    design: Design, targets: Ints, n_labels: int, folds: Sequence[Fold], candidates: Sequence[Candidate]
+    design: Design,
+    targets: Ints,
+    n_labels: int,
+    folds: Sequence[Fold],
+    candidates: Sequence[Candidate],
+    guess: Guess | None = None,
 ) -> Compared:
     """Fit candidates on each fold, and choose the stack of them that is best on the other texts.
 
     Args:
-        design: The n texts.
+        design: The n texts, and after them u texts without a label, if there are any.
         targets: [n] label indices.
         n_labels: Number of labels, K.
         folds: One or more.
-        candidates: What to try; one must be named PLAIN.
+        candidates: What to try.
+        guess: Guesses the labels of the u texts, which then are learnt from, too.
     """
     compared = _Comparison(candidates)
     known: list[Ints] = []
@@ -97,11 +113,12 @@ def compare(
     total = sum(len(candidate.penalties) for candidate in candidates) + (len(folds) - 1) * len(candidates)
     with tqdm(total=total, desc="comparing", unit=" fits", leave=False, disable=None) as bar:
         for rows, held_out in folds:
-            weighting = Weighting.of(design, rows)
-            learning, scoring = weighting.inputs(design, rows), weighting.inputs(design, held_out)
+            taught, soft = _taught(design, rows, one_hot, guess)
+            weighting = Weighting.of(design, taught)
+            learning, scoring = weighting.inputs(design, taught), weighting.inputs(design, held_out)
             for name in names:
-                compared.add(name, learning, one_hot[rows], scoring, targets[held_out], bar.update)
-            if len(design) * n_labels > _SCREENED:  # the first fold is large enough to tell who may go on
+                compared.add(name, learning, soft, scoring, targets[held_out], bar.update)
+            if len(targets) * n_labels > _SCREENED:  # the first fold is large enough to tell who may go on
                 names = [*choose_stack({name: compared.scores[name][0] for name in names}, targets[folds[0][1]])]
             known.append(weighting.known_words(design, held_out))
     held_out = np.concatenate([held_out for _, held_out in folds])
@@ -112,10 +129,18 @@ def compare(
         held_out,
         _weighted(scores, scalars),
         np.concatenate(known),
-        _weighted(compared.member_scores, scalars),
+        _weighted(compared.member_scores, scalars)[: len(folds[0][0])],
         1 / sum(scalars.values()),
         [compared.tried(name, targets[folds[0][1]], scalars) for name in compared.candidates],
     )
+
+
+def _taught(design: Design, rows: Ints, one_hot: Floats, guess: Guess | None) -> tuple[Ints, Floats]:
+    """Return the rows to learn from, and their soft labels."""
+    if guess is None:
+        return rows, one_hot[rows]
+    others = np.arange(len(one_hot), len(design))
+    return np.concatenate([rows, others]), np.concatenate([one_hot[rows], guess(rows)]).astype(np.float32)
 
 
 def _weighted(scores: Mapping[str, Floats], scalars: Mapping[str, float]) -> Floats:
@@ -169,7 +194,8 @@ def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float
     """Return the scalars of the stack to ship, by candidate.
 
     It is the stack with the lowest log loss among all candidates together, all but one, and each alone, of those that
-    plain logistic regression does not beat in accuracy.
+    plain logistic regression does not beat in accuracy. Of fewer than FEW texts a small lead is chance: there it has to
+    be right where the other is wrong significantly more often than the reverse (McNemar 1947, one-sided 5 %).
     """
     names = list(scores)
     sets = [names, *([other for other in names if other != name] for name in names), *([name] for name in names)]
@@ -179,17 +205,28 @@ def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float
         kept = [(name, a) for name, a in zip(chosen, scalars.tolist(), strict=True) if a * scores[name].std() > 0.01]
         if kept:
             logits = _weighted(scores, dict(kept))
-            correct = int((stack.full_logits(logits).argmax(axis=1) == targets).sum())
-            options.append((stack.log_loss(logits, targets), correct, dict(kept)))
-    plain = int((stack.full_logits(scores[PLAIN]).argmax(axis=1) == targets).sum()) if PLAIN in scores else 0
-    return min((option for option in options if option[1] >= plain), key=lambda option: option[0])[2]
+            options.append((stack.log_loss(logits, targets), _correct(logits, targets), dict(kept)))
+    plain = _correct(scores[PLAIN], targets) if PLAIN in scores else np.zeros(len(targets), bool)
+    return min((each for each in options if not _beats(plain, each[1])), key=lambda each: each[0])[2]
+
+
+def _correct(logits: Floats, targets: Ints) -> NDArray[np.bool_]:
+    correct: NDArray[np.bool_] = stack.full_logits(logits).argmax(axis=1) == targets
+    return correct
+
+
+def _beats(plain: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    lead, apart = int(plain.sum()) - int(other.sum()), int((plain != other).sum())
+    return lead > (1.645 * apart**0.5 if len(plain) < FEW else 0)
 
 
 Chosen = Sequence[tuple[float, Candidate, float]]
 """Scalar, candidate and penalty of each part of the stack."""
 
 
-def fit_all(design: Design, targets: Ints, n_labels: int, chosen: Chosen, max_rows: int) -> Additive:
+def fit_all(
+    design: Design, targets: Ints, n_labels: int, chosen: Chosen, max_rows: int, guess: Guess | None = None
+) -> Additive:
     """Fit the chosen stack on all texts; if its table is too large, again on the features that fit in.
 
     Args:
@@ -198,21 +235,24 @@ def fit_all(design: Design, targets: Ints, n_labels: int, chosen: Chosen, max_ro
         n_labels: Number of labels, K.
         chosen: Result of `compare`.
         max_rows: Maximum number of features.
+        guess: As for `compare`.
     """
-    one_hot = np.eye(n_labels, dtype=np.float32)[targets]
-    weighting = Weighting.of(design, np.arange(len(design)))
-    additive, importance = _fold(design, weighting, _fit(design, weighting, one_hot, chosen))
+    rows, soft = _taught(design, np.arange(len(targets)), np.eye(n_labels, dtype=np.float32)[targets], guess)
+    weighting = Weighting.of(design, rows)
+    additive, importance = _fold(design, weighting, _fit(design, weighting, rows, soft, chosen))
     kept = np.ones(len(importance), bool)
     if len(importance) > max_rows:
         kept[np.argsort(-importance, kind="stable")[max_rows:]] = False
         weighting = weighting.only(kept)
-        additive, _ = _fold(design, weighting, _fit(design, weighting, one_hot, chosen))
+        additive, _ = _fold(design, weighting, _fit(design, weighting, rows, soft, chosen))
     return replace(additive, hashes=additive.hashes[kept], weights=additive.weights[kept], q=additive.q[kept])
 
 
-def _fit(design: Design, weighting: Weighting, targets: Floats, chosen: Chosen) -> tuple[Floats, Floats, Floats]:
+def _fit(
+    design: Design, weighting: Weighting, rows: Ints, targets: Floats, chosen: Chosen
+) -> tuple[Floats, Floats, Floats]:
     """Return weights of features [F, C] and of static vectors [D, C], and bias [C], of the stack."""
-    inputs = weighting.inputs(design, np.arange(len(design)))
+    inputs = weighting.inputs(design, rows)
     used, width = weighting.used, 1 if targets.shape[1] == 2 else targets.shape[1]
     features, vectors = np.zeros((len(weighting.idf), width)), np.zeros((inputs.sums.shape[1], width))
     bias = np.zeros(width)
