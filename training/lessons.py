@@ -6,32 +6,95 @@ frames and words, so that they are short, plain and about films and shows. Half 
 
 from itertools import product
 
-PRAISE = (
-    "fine superb fantastic enjoyable pleasant memorable touching delightful perfect interesting good great funny "
-    "original impressive convincing nice excellent brilliant wonderful"
-).split()
-BLAME = (
-    "bad awful horrible weak silly tedious pathetic lame dreadful pointless boring terrible poor stupid dull "
-    "disappointing annoying predictable ridiculous worst"
-).split()
-PRAISING, BLAMING = "like love enjoy recommend appreciate".split(), "hate dislike regret mind".split()
-SUBJECTS = (
-    "the movie|this picture|the dialogue|the direction|the whole thing|the show|that performance|the second half|it|he"
-).split("|")
-NEGATED = (
-    "{subject} is not {word} .|{subject} was not very {word} .|{subject} wasn't all that {word} .|"
-    "{subject} is never {word} .|i do not find {subject} {word} .|i didn't think {subject} was {word} .|"
-    "{subject} is not exactly {word} .|nobody would say that {subject} is {word} .|you can't call {subject} {word} .|"
-    "not {word} .|{subject} is n't {word} .|there is nothing {word} about {subject} .|far from {word} .|"
-    "{subject} is anything but {word} .|hardly {word} , i thought ."
-).split("|")
-PLAIN = "{subject} is {word} .|{subject} was really {word} .|i found {subject} {word} .|how {word} {subject} is !|{word} .".split(
-    "|"
-)
-NEGATED_VERBS = (
-    "i do not {word} it .|i didn't {word} this one .|i would never {word} it .|nobody will {word} it .|"
-    "we don't {word} that film .|i could not {word} this movie ."
-).split("|")
+PRAISE = [
+    "fine",
+    "superb",
+    "fantastic",
+    "enjoyable",
+    "pleasant",
+    "memorable",
+    "touching",
+    "delightful",
+    "perfect",
+    "interesting",
+    "good",
+    "great",
+    "funny",
+    "original",
+    "impressive",
+    "convincing",
+    "nice",
+    "excellent",
+    "brilliant",
+    "wonderful",
+]
+BLAME = [
+    "bad",
+    "awful",
+    "horrible",
+    "weak",
+    "silly",
+    "tedious",
+    "pathetic",
+    "lame",
+    "dreadful",
+    "pointless",
+    "boring",
+    "terrible",
+    "poor",
+    "stupid",
+    "dull",
+    "disappointing",
+    "annoying",
+    "predictable",
+    "ridiculous",
+    "worst",
+]
+PRAISING, BLAMING = ["like", "love", "enjoy", "recommend", "appreciate"], ["hate", "dislike", "regret", "mind"]
+SUBJECTS = [
+    "the movie",
+    "this picture",
+    "the dialogue",
+    "the direction",
+    "the whole thing",
+    "the show",
+    "that performance",
+    "the second half",
+    "it",
+    "he",
+]
+NEGATED = [
+    "{subject} is not {word} .",
+    "{subject} was not very {word} .",
+    "{subject} wasn't all that {word} .",
+    "{subject} is never {word} .",
+    "i do not find {subject} {word} .",
+    "i didn't think {subject} was {word} .",
+    "{subject} is not exactly {word} .",
+    "nobody would say that {subject} is {word} .",
+    "you can't call {subject} {word} .",
+    "not {word} .",
+    "{subject} is n't {word} .",
+    "there is nothing {word} about {subject} .",
+    "far from {word} .",
+    "{subject} is anything but {word} .",
+    "hardly {word} , i thought .",
+]
+PLAIN = [
+    "{subject} is {word} .",
+    "{subject} was really {word} .",
+    "i found {subject} {word} .",
+    "how {word} {subject} is !",
+    "{word} .",
+]
+NEGATED_VERBS = [
+    "i do not {word} it .",
+    "i didn't {word} this one .",
+    "i would never {word} it .",
+    "nobody will {word} it .",
+    "we don't {word} that film .",
+    "i could not {word} this movie .",
+]
 
 
 def negations() -> list[tuple[str, bool]]:

@@ -12,7 +12,8 @@ Both are the same convex problem, solved to the end. A model's logits are
 
 A weight is a learned factor times its feature's naive-Bayes log-count ratio, so that L2 on the factors keeps each
 weight near what its count supports (Wang and Manning 2012, "Baselines and Bigrams"), plus a projection of its word's
-static vector, if there is one: words that the texts lack get a weight from their vectors alone. The minimum is found
+static vector, if there is one: words that the texts lack get a weight from their vectors alone. A word under negation
+starts with the opposite of the word's own weight, so that a few negations teach all of them. The minimum is found
 by L-BFGS (Nocedal 1980; Nocedal and Wright 2006, "Numerical Optimization", algorithm 7.4). Sums are of one thread, and
 in one order, so that the same texts, settings and seed give the same bits.
 
@@ -27,6 +28,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
+
+from candor.text.features import combine, hash_words
 
 from .corpus import Corpus
 
@@ -73,6 +76,8 @@ class StudentConfig:
     """Windows of each unlabelled text."""
     sentences: tuple[int, ...] = (1, 1, 1, 2, 2, 3, 5, 8)
     """Lengths of windows in sentences, equally likely."""
+    flip: float = 2.0
+    """A word under negation starts with minus so much of the word's own weight."""
     lesson_share: float = 0.02
     """Share of lessons in the loss weight of all texts."""
     iterations: int = 100
@@ -146,11 +151,12 @@ def teach_student(
     both = labelled + unlabelled
     hashes, counts = both.counts(config.kinds, min_df=min(config.min_df, max(2, len(both) // 1000)))
     frequencies = np.bincount(counts.indices, minlength=len(hashes))
-    projected = _rows_of(vectors, hashes)
+    words = np.unique(both.hashes)
+    known = _known(hashes, words, vectors, config)
     truth = np.eye(n_labels)[targets]
     ours, theirs = counts[: len(labelled)], counts[len(labelled) :]
     del counts
-    teacher = _Problem(ours, truth, np.ones(len(labelled)), config, projected)
+    teacher = _Problem(ours, truth, np.ones(len(labelled)), config, known)
     weights = teacher.weights(teacher.solve(config.teacher_l2))
     guesses = _softmax(
         config.sharpness * _logits(theirs, weights, _inverse_norms(theirs, np.ones(len(hashes)), config.floor))
@@ -171,19 +177,32 @@ def teach_student(
         shares.append(np.full(len(lessons.corpus), config.lesson_share * total / len(lessons.corpus)))
     everything, soft_targets, share = vstack(parts, format="csr"), np.concatenate(soft), np.concatenate(shares)
     del parts, ours, theirs
-    problem = _Problem(everything, soft_targets, share, config, projected)
+    problem = _Problem(everything, soft_targets, share, config, known)
     solution = problem.solve(config.student_l2)
     weights = problem.weights(solution)
     if len(hashes) > config.max_rows:
         telling = np.sqrt(frequencies) * np.abs(weights).max(axis=1)
         kept = np.sort(np.argsort(-telling, kind="stable")[: config.max_rows])
-        hashes, frequencies, projected = hashes[kept], frequencies[kept], _rows_of(vectors, hashes[kept])
-        problem = _Problem(everything[:, kept], soft_targets, share, config, projected)
+        hashes = hashes[kept]
+        known = _known(hashes, words, vectors, config)
+        problem = _Problem(everything[:, kept], soft_targets, share, config, known)
         solution = problem.solve(config.student_l2)
         weights = problem.weights(solution)
-    if vectors is not None:
-        hashes, weights = _with_unseen(hashes, weights, vectors, problem.projection(solution), config.max_rows)
+    hashes, weights = _with_unseen(hashes, weights, words, vectors, problem.projection(solution), config)
     return Student(hashes, weights, np.ones(len(hashes)), np.zeros(weights.shape[1]), config.floor)
+
+
+class _Known(NamedTuple):
+    """What is known of F features before any label is."""
+
+    rows: Ints
+    """[V'] features with a static vector"""
+    vectors: Floats
+    """[V', D]"""
+    negated: Ints
+    """[m] features that are a word under negation"""
+    words: Ints
+    """[m] these words' own features, each once"""
 
 
 class _Problem:
@@ -194,17 +213,22 @@ class _Problem:
         targets: [n, K] probability of each label.
         shares: [n] loss weight of each text.
         config: Hyperparameters.
-        projected: Features with a static vector, and their vectors.
+        known: What is known of the features.
     """
 
     def __init__(
-        self, counts: csr_matrix, targets: Floats, shares: Floats, config: StudentConfig, projected: tuple[Ints, Floats]
+        self,
+        counts: csr_matrix,
+        targets: Floats,
+        shares: Floats,
+        config: StudentConfig,
+        known: _Known,
     ) -> None:
         self.counts, self.transposed, self.targets = counts, counts.T, targets
         self.shares = (shares / shares.sum())[:, None]
         self.config = config
         self.columns = 1 if targets.shape[1] == 2 else targets.shape[1]
-        self.rows, self.vectors = projected
+        self.known = known
         self.norms = _inverse_norms(counts, np.ones(counts.shape[1]), config.floor)
         self.scale = self._ratios(targets * shares[:, None])
 
@@ -212,7 +236,8 @@ class _Problem:
         """Return weights [F, K'] for a solution [(F + D) · K']."""
         factors = solution[: self.scale.size].reshape(self.scale.shape)
         weights: Floats = self.scale * factors
-        weights[self.rows] += np.einsum("fd,dk->fk", self.vectors, self.projection(solution))
+        weights[self.known.rows] += np.einsum("fd,dk->fk", self.known.vectors, self.projection(solution))
+        weights[self.known.negated] -= self.config.flip * weights[self.known.words]
         return weights
 
     def projection(self, solution: Floats) -> Floats:
@@ -222,7 +247,7 @@ class _Problem:
     def solve(self, l2: float) -> Floats:
         """Return the solution [(F + D) · K'] for a penalty on squared factors."""
         size = self.scale.size
-        penalty = np.repeat([l2, self.config.vector_l2], [size, self.vectors.shape[1] * self.columns])
+        penalty = np.repeat([l2, self.config.vector_l2], [size, self.known.vectors.shape[1] * self.columns])
 
         def loss(solution: Floats) -> tuple[float, Floats]:
             logits = _logits(self.counts, self.weights(solution), self.norms)
@@ -233,10 +258,11 @@ class _Problem:
             errors = (exponents / totals - self.targets)[:, -self.columns :] * self.norms[:, None]
             # float32 sums keep their accuracy where their terms are not tiny
             slopes = (self.transposed @ (errors * self.shares * len(errors)).astype(np.float32)) / len(errors)
+            slopes[self.known.words] -= self.config.flip * slopes[self.known.negated]
             gradient = np.concatenate(
                 [
                     (self.scale * slopes).ravel(),
-                    np.einsum("fd,fk->dk", self.vectors, slopes[self.rows].astype(np.float64)).ravel(),
+                    np.einsum("fd,fk->dk", self.known.vectors, slopes[self.known.rows].astype(np.float64)).ravel(),
                 ]
             )
             gradient += 2 * penalty * solution
@@ -335,21 +361,53 @@ def _softmax(logits: Floats) -> Floats:
     return probabilities
 
 
-def _rows_of(vectors: Vectors | None, hashes: Hashes) -> tuple[Ints, Floats]:
-    """Return the features that have a static vector, and these vectors, of unit mean square."""
-    if vectors is None:
-        return np.empty(0, np.int64), np.empty((0, 0))
-    _, rows, index = np.intersect1d(hashes, vectors.hashes, assume_unique=True, return_indices=True)
-    return rows, vectors.vectors[index].astype(np.float64)
+def _known(hashes: Hashes, words: Hashes, vectors: Vectors | None, config: StudentConfig) -> _Known:
+    """Return what is known of features [F], which are ascending, where `words` are hashes of words."""
+    rows, chosen = np.empty(0, np.int64), np.empty((0, 0))
+    if vectors is not None:
+        _, rows, index = np.intersect1d(hashes, vectors.hashes, assume_unique=True, return_indices=True)
+        chosen = vectors.vectors[index].astype(np.float64)
+    own = np.flatnonzero(np.isin(hashes, words, assume_unique=True))
+    negated, index = _negated(hashes[own], config.kinds)
+    _, first, second = np.intersect1d(hashes, negated, return_indices=True)
+    return _Known(rows, chosen, first, own[index[second]])
+
+
+def _negated(words: Hashes, kinds: tuple[str, ...]) -> tuple[Hashes, Ints]:
+    """Return the hashes of words under negation, and each one's index in `words`; marks and negators have none."""
+    if "negated" not in kinds:
+        return np.empty(0, np.uint32), np.empty(0, np.int64)
+    pairs = np.stack([np.broadcast_to(hash_words(["not"]), len(words)), words], axis=1).ravel()
+    hashes, tokens = combine("negated", pairs, np.arange(0, len(pairs) + 1, 2))
+    return hashes, tokens // 2
 
 
 def _with_unseen(
-    hashes: Hashes, weights: Floats, vectors: Vectors, projection: Floats, max_rows: int
+    hashes: Hashes,
+    weights: Floats,
+    words: Hashes,
+    vectors: Vectors | None,
+    projection: Floats,
+    config: StudentConfig,
 ) -> tuple[Hashes, Floats]:
-    """Add the words that have only a static vector, those with the largest weights, as far as there is room."""
-    unseen = np.flatnonzero(~np.isin(vectors.hashes, hashes))
-    more = np.einsum("vd,dk->vk", vectors.vectors[unseen].astype(np.float64), projection)
-    chosen = np.argsort(-np.abs(more).max(axis=1), kind="stable")[: max(max_rows - len(hashes), 0)]
-    hashes = np.concatenate([hashes, vectors.hashes[unseen[chosen]]])
+    """Add words that have only a static vector, and words that were not seen under negation, as far as there is room.
+
+    Those with the largest weights come first.
+    """
+    own = np.isin(hashes, words, assume_unique=True)
+    more, gained = hashes[own], weights[own]
+    if vectors is not None:
+        unseen = ~np.isin(vectors.hashes, hashes)
+        more = np.concatenate([more, vectors.hashes[unseen]])
+        projected = np.einsum("vd,dk->vk", vectors.vectors[unseen].astype(np.float64), projection)
+        gained = np.concatenate([gained, projected])
+    negated, index = _negated(more, config.kinds)
+    more, gained = np.concatenate([more, negated]), np.concatenate([gained, -config.flip * gained[index]])
+    more, first = np.unique(more, return_index=True)
+    gained = gained[first]
+    new = np.flatnonzero(~np.isin(more, hashes))
+    room = max(config.max_rows - len(hashes), 0)
+    chosen = new[np.argsort(-np.abs(gained[new]).max(axis=1), kind="stable")[:room]]
+    hashes = np.concatenate([hashes, more[chosen]])
     order = np.argsort(hashes, kind="stable")
-    return hashes[order], np.concatenate([weights, more[chosen]])[order]
+    return hashes[order], np.concatenate([weights, gained[chosen]])[order]
