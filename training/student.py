@@ -38,6 +38,8 @@ Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint32]
 
 _MEMORY = 10  # pairs of steps and changes of gradient that L-BFGS keeps
+_SAMPLE = 4096  # texts from which the curvature of vectors is taken
+_SPREAD = 0.1  # p (1 - p) of a typical text
 _SHORTEST = 1e-8  # part of a step below which a line search gives up
 _ENOUGH = 1e-4  # share of the expected decrease that a step has to bring (Armijo 1966)
 
@@ -46,7 +48,7 @@ _ENOUGH = 1e-4  # share of the expected decrease that a step has to bring (Armij
 class StudentConfig:
     """Hyperparameters. They were chosen on validation texts of IMDB; EXPERIMENTS.md says how."""
 
-    kinds: tuple[str, ...] = ("word", "pair", "trigram", "gap", "negated")
+    kinds: tuple[str, ...] = ("word", "pair", "trigram", "negated")
     """Kinds of features, of candor.text.features.KINDS without "char"."""
     min_df: int = 30
     """Minimum document frequency of a feature, so that rare words cannot identify an author. Lower for fewer than
@@ -57,11 +59,11 @@ class StudentConfig:
     """Pseudo-count of the log-count ratio."""
     least_ratio: float = 0.3
     """Least log-count ratio, in absolute value, so that lessons can turn what says little in other texts."""
-    floor: float = 60.0
+    floor: float = 220.0
     """Grams below which a text is scaled as if it had so many."""
     teacher_l2: float = 1e-6
     """Penalty on squared factors, beside the mean loss of a text; so are the next two."""
-    student_l2: float = 1e-7
+    student_l2: float = 5e-8
     vector_l2: float = 1e-6
     """On the projection of static vectors."""
     sharpness: float = 2.0
@@ -70,19 +72,19 @@ class StudentConfig:
     """Loss weight of a labelled text in the student's training. Low, to limit membership inference."""
     guess_weight: float = 0.7
     """Loss weight of an unlabelled text."""
-    window_weight: float = 0.35
+    window_weight: float = 0.25
     """Loss weight of a window of an unlabelled text."""
-    windows: int = 4
+    windows: int = 6
     """Windows of each unlabelled text."""
     sentences: tuple[int, ...] = (1, 1, 1, 2, 2, 3, 5, 8)
     """Lengths of windows in sentences, equally likely."""
-    flip: float = 2.0
+    flip: float = 2.5
     """A word under negation starts with minus so much of the word's own weight."""
-    lesson_share: float = 0.02
+    lesson_share: float = 0.03
     """Share of lessons in the loss weight of all texts."""
     iterations: int = 100
     """Steps of L-BFGS, at most."""
-    tolerance: float = 1e-6
+    tolerance: float = 3e-6
     """Ends a fit: the relative decrease of the loss in a step."""
 
 
@@ -268,8 +270,27 @@ class _Problem:
             gradient += 2 * penalty * solution
             return mean + float((penalty * solution * solution).sum()), gradient
 
-        start = np.zeros(len(penalty))
-        return minimise(loss, start, self.config.iterations, self.config.tolerance)
+        # L-BFGS takes far fewer steps where all coordinates bend alike.
+        units = 1 / np.sqrt(self._curvatures() + 2 * penalty)
+
+        def in_units(point: Floats) -> tuple[float, Floats]:
+            value, gradient = loss(units * point)
+            return value, units * gradient
+
+        solution: Floats = units * minimise(
+            in_units, np.zeros(len(penalty)), self.config.iterations, self.config.tolerance
+        )
+        return solution
+
+    def _curvatures(self) -> Floats:
+        """Return roughly the second derivative of the loss by each coordinate of a solution."""
+        squares = csr_matrix((self.counts.data**2, self.counts.indices, self.counts.indptr), self.counts.shape)
+        bends = self.shares * self.norms[:, None] ** 2
+        factors = self.scale**2 * (squares.T @ bends)
+        some = slice(None, None, len(self.norms) // _SAMPLE + 1)
+        sums = self.counts[some][:, self.known.rows] @ self.known.vectors.astype(np.float32)
+        vectors = (sums.astype(np.float64) ** 2 * bends[some]).sum(axis=0) / self.shares[some].sum()
+        return _SPREAD * np.concatenate([factors.ravel(), np.repeat(vectors, self.columns)])
 
     def _ratios(self, label_shares: Floats) -> Floats:
         """Return the log-count ratios [F, K'], of texts that hold a feature."""
