@@ -92,9 +92,9 @@ class Vectors(NamedTuple):
     """Static vectors of V words."""
 
     hashes: Hashes
-    """[V] distinct hashes of the words"""
+    """[V] hashes of the words; of words that share one, the first counts"""
     vectors: NDArray[np.float32]
-    """[V, D]"""
+    """[V, D], of any scale"""
 
 
 class Lessons(NamedTuple):
@@ -150,6 +150,8 @@ def teach_student(
     Returns:
         The student.
     """
+    if vectors is not None:
+        vectors = _of_unit_length(vectors)
     both = labelled + unlabelled
     hashes, counts = both.counts(config.kinds, min_df=min(config.min_df, max(2, len(both) // 1000)))
     frequencies = np.bincount(counts.indices, minlength=len(hashes))
@@ -380,6 +382,14 @@ def _softmax(logits: Floats) -> Floats:
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: Floats = exponents / exponents.sum(axis=1, keepdims=True)
     return probabilities
+
+
+def _of_unit_length(vectors: Vectors) -> Vectors:
+    """Return distinct hashes, ascending, and their vectors, of a mean squared length of 1."""
+    hashes, first = np.unique(vectors.hashes, return_index=True)
+    chosen = vectors.vectors[first].astype(np.float64)
+    length = np.sqrt(np.maximum((chosen**2).sum(axis=1).mean(), 1e-12))
+    return Vectors(hashes, (chosen / length).astype(np.float32))
 
 
 def _known(hashes: Hashes, words: Hashes, vectors: Vectors | None, config: StudentConfig) -> _Known:

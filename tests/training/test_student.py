@@ -81,6 +81,8 @@ def test_static_vectors_reach_unseen_words() -> None:
     unseen = Corpus.of(["abysmal", "superb"])
     assert plain.logits(unseen, CONFIG.kinds).tolist() == [[0.0, 0.0]] * 2
     assert student.logits(unseen, CONFIG.kinds).argmax(axis=1).tolist() == [0, 1]
+    scaled = taught(vectors=Vectors(vectors.hashes[::-1], 1024 * vectors.vectors[::-1]))
+    assert scaled.weights.tobytes() == student.weights.tobytes()
     full = taught(config=replace(CONFIG, max_rows=len(plain.hashes)), vectors=vectors)
     assert len(full.hashes) == len(plain.hashes)
 
