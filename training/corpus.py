@@ -24,7 +24,7 @@ MIN_WINDOW_TOKENS = 3
 
 _BLOCK = 1024  # texts that are cut into tokens at a time
 _ENDS = hash_words([".", "!", "?"])
-_LOW, _LOW_BITS = np.uint64(0xFFFFFFFF), np.uint64(32)
+_LOW_BITS = np.uint64(32)
 _TABLE_SHIFT = np.uint32(8)  # tables that filter hashes are addressed by the other 24 bits
 _TABLE_SIZE = 1 << 24
 _MANY = 1 << 20  # grams from which such a table pays
@@ -151,20 +151,15 @@ class Corpus:
 
     def _counts_above(self, kind: str, min_df: int) -> tuple[Hashes, csr_matrix]:
         """Return the features of a kind in at least `min_df` texts, ascending, and their counts [n, F]."""
-        hashes, texts = self.grams(kind)
-        if len(hashes) > _MANY and min_df > 1:  # most grams are rare: drop them before they are sorted
-            occurrences = np.bincount(hashes >> _TABLE_SHIFT, minlength=_TABLE_SIZE)
-            often = (occurrences >= min_df)[hashes >> _TABLE_SHIFT]
-            hashes, texts = hashes[often], texts[often]
-        keys, counts = _tally(hashes, texts)
+        keys, counts = _tally(*self.grams(kind))
         columns = (keys >> _LOW_BITS).astype(np.uint32)
-        starts = np.flatnonzero(np.diff(columns, prepend=~columns[:1]))
-        lengths = np.diff(starts, append=len(columns))
-        kept = lengths >= min_df
-        chosen = np.repeat(kept, lengths)
-        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])])
+        starts = _changes(columns)
+        frequencies = np.diff(starts, append=len(columns))
+        kept = frequencies >= min_df
+        chosen = np.repeat(kept, frequencies)
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(frequencies[kept])])
         shape = len(self), int(kept.sum())
-        matrix = csc_matrix((counts[chosen], (keys[chosen] & _LOW).astype(np.int32), bounds), shape)
+        matrix = csc_matrix((counts[chosen], keys[chosen].astype(np.uint32).view(np.int32), bounds), shape)
         return columns[starts[kept]], matrix.tocsr()
 
     def _counts_of(self, kind: str, features: Hashes) -> csr_matrix:
@@ -189,9 +184,9 @@ def _tally(hashes: Hashes, texts: NDArray[np.int32]) -> tuple[NDArray[np.uint64]
     """Return the distinct pairs of hash and text, ascending, as hash · 2³² + text, and how often each occurs."""
     keys = hashes.astype(np.uint64)
     keys <<= _LOW_BITS
-    keys |= texts.astype(np.uint64)
+    keys |= texts.view(np.uint32)
     keys.sort()
-    starts = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
+    starts = _changes(keys)
     return keys[starts], np.diff(starts, append=len(keys)).astype(np.float32)
 
 
@@ -204,3 +199,13 @@ def spellings(texts: Sequence[str]) -> dict[int, bytes]:
         words = words_of(tokens)
         found.update((word, words[index]) for word, index in zip(hashes.tolist(), first.tolist(), strict=True))
     return found
+
+
+def _changes(values: NDArray[np.uint64] | Hashes) -> Ints:
+    """Return the index of each value that differs from the one before, and of the first.
+
+    Example:
+        >>> _changes(np.array([7, 7, 8], np.uint32)).tolist()
+        [0, 2]
+    """
+    return np.flatnonzero(np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]]))
