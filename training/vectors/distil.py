@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from candor.text.features import Featuriser
+from candor.text.tokens import is_word, tokenize, words_of
 
 from .. import data
 from ..encoder import Encoder, EncoderError
@@ -76,11 +76,9 @@ def tokens(text: str) -> list[str]:
         >>> tokens("It's NOT bad!")
         ["it's", 'not', 'bad']
     """
-    content, starts, lengths = Featuriser().tokens(text)
-    return [
-        content[start : start + length].decode("utf-8", "replace")
-        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
-    ]
+    cut = tokenize([text])
+    words = zip(words_of(cut), is_word(cut).tolist(), strict=True)
+    return [word.decode("utf-8", "replace") for word, is_one in words if is_one]
 
 
 def own_tokens(words: Iterable[str]) -> set[str]:
