@@ -31,10 +31,11 @@ $(eval $(call needs,score,INPUT,FILE,events/reviews.csv))
 $(eval $(call needs,verify,MANIFEST,FILE,results/JOB/manifest.json))
 $(eval $(call needs,report,INPUT,FILE,events/reviews.csv))
 $(eval $(call needs,evaluate,DATA,FILE,labelled.csv))
+$(eval $(call needs,own,DATA,FOLDER,own))
 $(eval $(call needs,use,BUNDLE,FOLDER,models/tickets))
 
 .PHONY: help run test openapi train score verify verify-results report evaluate use dashboard torture build deploy bench \
-  costs faithfulness vectors lint lock docs clean
+  own costs faithfulness vectors lint lock docs clean
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1:/p' Makefile | while IFS=: read -r name text; do \
 	  printf '  make %-13s ' "$$name"; fold -s -w 96 <<<"$$text" | sed '2,$$s/^/                     /'; done
@@ -50,10 +51,11 @@ openapi: .venv/serve/.made ## write functions/api/openapi.json, the contract of 
 	@PYTHONPATH=functions:layers/serving .venv/serve/bin/python -m api.openapi >.cache/openapi.json
 	@mv .cache/openapi.json functions/api/
 
-train: .venv/train/.linked ## train a model on labelled texts [DATA=FILE TEXT=column LABEL=column NAME= GOLDEN=FILE SEED= BUNDLE=FOLDER REPORT=FOLDER]
+train: .venv/train/.linked ## train a model on labelled texts [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE NAME= GOLDEN=FILE SEED= SIZE=MB MINUTES= BUNDLE=FOLDER REPORT=FOLDER]
 	@$(epoch) $(call candor,train) train $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
 	  $${NAME:+--name="$$NAME"} $${GOLDEN:+--golden="$$GOLDEN"} $${SEED:+--seed="$$SEED"} $${BUNDLE:+--bundle="$$BUNDLE"} \
-	  $${REPORT:+--report="$$REPORT"} $${DATA:+-- "$$DATA"}
+	  $${REPORT:+--report="$$REPORT"} $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${SIZE:+--size="$$SIZE"} \
+	  $${MINUTES:+--minutes="$$MINUTES"} $${DATA:+-- "$$DATA"}
 	$(if $(value BUNDLE),,@$(call candor,train) use layers/model/bundle)
 
 score: needs-score .venv/serve/.made ## label a file, folder or pattern of texts: INPUT= [OUTPUT=results TEXT=column ID=column MODEL= MIN_CONFIDENCE= EXPLAIN=1 REDACT=off WITH_TEXT=mask CSV=1 PICTURE=1 STDIN=jsonl ROWS= PROCESSES=]
@@ -92,6 +94,9 @@ deploy: build ## deploy the stack to your AWS account; asks before it changes an
 bench: .venv/bench/.made .cache/fasttext build ## measure every figure that training does not [DATA=aclImdb_v1.tar.gz]; needs Docker
 	@tests/e2e/docker-start
 	@$(bench) -m tests.benchmark $${DATA:+--data="$$DATA"}
+
+own: needs-own .venv/train/.linked ## compare training with scikit-learn's classifiers of texts: DATA=FOLDER of NAME.train.jsonl and NAME.test.jsonl
+	@PYTHONPATH=functions:layers/serving:. .venv/train/bin/python -m tests.benchmark.own_labels -- "$$DATA"
 
 costs: .venv/bench/.made ## estimate what the stack costs a month, from times measured here
 	@$(bench) -m tests.benchmark.costs

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,6 +62,13 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
     help="Maximum size of the bundle.",
 )
 @click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    show_default="no limit",
+    metavar="N",
+    help="Time after which no further candidate is tried; then the bundle depends on the machine's speed.",
+)
+@click.option(
     "--seed", type=options.Whole(0, 2**32 - 1), default=1, show_default=True, metavar="N", help="Random seed."
 )
 @click.option(
@@ -88,6 +95,7 @@ def train(
     golden: Path | None,
     unlabelled: Path | None,
     size: float | None,
+    minutes: float | None,
     seed: int,
     bundle: Path,
     report: Path | None,
@@ -99,8 +107,7 @@ def train(
     archive. Without DATA the official IMDB archive is downloaded to .data (84 MB).
 
     Several models are compared on texts that they have not learnt from, and what does best is fitted on all texts.
-    Until the new bundle has passed its checks, an old one in its place
-    stays untouched.
+    Until the new bundle has passed its checks, an old one in its place stays untouched.
     """
     existed = bundle.exists()
     if report is None:  # the pictures in training/report are those of the model that ships
@@ -108,7 +115,7 @@ def train(
         report = ROOT / "training/report" if ours else bundle.with_name(f"{bundle.name}-report")
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled)
-        _train(dataset, cases, name, seed, bundle, report, size)
+        _train(dataset, cases, name, seed=seed, bundle=bundle, report=report, size=size, minutes=minutes)
     except KeyboardInterrupt:
         left = f"{bundle} is as it was" if existed else "no bundle was written"
         raise CommandError(f"interrupted; {left}", status=130) from None
@@ -131,15 +138,7 @@ def _read(
         raise CommandError(error.problem, error.hint or None) from None
 
 
-def _train(
-    dataset: "Dataset",
-    cases: list[tuple[str, str]],
-    name: str | None,
-    seed: int,
-    bundle: Path,
-    report: Path,
-    size: float | None,
-) -> None:
+def _train(dataset: "Dataset", cases: list[tuple[str, str]], name: str | None, **chosen: Any) -> None:
     from . import summary
     from .bundle_files import ExportError
 
@@ -150,7 +149,7 @@ def _train(
         from . import train as training
     name = name or ("imdb-sentiment" if dataset.test_texts else dataset.name)
     try:
-        training.train(dataset, training.Options(name, cases, seed, bundle, report, size))
+        training.train(dataset, training.Options(name, cases, **chosen))
     except (ExportError, CandorError) as error:
         raise CommandError(str(error)) from None
 

@@ -96,17 +96,18 @@ class Learnt:
         return self.logits[: len(self.first)]
 
 
-def learn(texts: Texts, seed: int, size: float | None) -> Learnt:
+def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = None) -> Learnt:
     """Learn a model.
 
     Args:
         texts: What to learn from.
         seed: Seed of all draws.
         size: Maximum size of the bundle in MB; None: by the number of labels.
+        minutes: Time after which nothing more is tried; None: no limit. What is being fitted is finished.
     """
-    plan = Plan.of(texts, seed)
+    plan = replace(Plan.of(texts, seed), deadline=time.monotonic() + 60 * (math.inf if minutes is None else minutes))
     alone = _Trial.of(texts, plan)
-    if not texts.unlabelled:
+    if not texts.unlabelled or time.monotonic() > plan.deadline:
         return alone.learnt(size)
     few = few_labels(texts)
     taught = _Trial.of(texts, plan, teacher(texts, seed)) if few else _Student.of(texts, plan, seed, size)
@@ -123,6 +124,8 @@ class Plan:
     candidates: Sequence[recipe.Candidate]
     vectors: vectors.Vectors | None
     min_df: int
+    deadline: float = math.inf
+    """Value of time.monotonic() after which nothing more is tried."""
 
     @classmethod
     def of(cls, texts: Texts, seed: int) -> "Plan":
@@ -167,7 +170,7 @@ class _Trial:
         every = [*texts.texts, *texts.unlabelled[:MAX_GUESSED]] if guess else texts.texts
         design = Design.of(Corpus.of(every), spellings(every), plan.vectors, plan.kinds, plan.min_df)
         candidates = recipe.TAUGHT_CANDIDATES if guess else plan.candidates
-        compared = recipe.compare(design, texts.targets, texts.n_labels, plan.folds, candidates, guess)
+        compared = recipe.compare(design, texts.targets, texts.n_labels, plan.folds, candidates, guess, plan.deadline)
         return cls(texts, plan, design, compared, guess)
 
     @property

@@ -5,6 +5,7 @@ compared and stacked on scores for texts that they have not learnt from; plain l
 them. The stack is then fitted again on all texts, and cut to the size that is asked for.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -97,6 +98,7 @@ def compare(
     folds: Sequence[Fold],
     candidates: Sequence[Candidate],
     guess: Guess | None = None,
+    deadline: float = math.inf,
 ) -> Compared:
     """Fit candidates on each fold, and choose the stack of them that is best on the other texts.
 
@@ -107,18 +109,24 @@ def compare(
         folds: One or more.
         candidates: What to try.
         guess: Guesses the labels of the u texts, which then are learnt from, too.
+        deadline: Value of time.monotonic() after which nothing more is tried than the first candidate on one fold.
     """
     compared = _Comparison(candidates)
     known: list[Ints] = []
     names, one_hot = list(compared.candidates), np.eye(n_labels, dtype=np.float32)[targets]
     total = sum(len(candidate.penalties) for candidate in candidates) + (len(folds) - 1) * len(candidates)
     with tqdm(total=total, desc="comparing", unit=" fits", leave=False, disable=None) as bar:
-        for rows, held_out in folds:
+        for number, (rows, held_out) in enumerate(folds):
+            if number and time.monotonic() > deadline:
+                folds = folds[:number]
+                break
             taught, soft = _taught(design, rows, one_hot, guess)
             weighting = Weighting.of(design, taught)
             learning, scoring = weighting.inputs(design, taught), weighting.inputs(design, held_out)
             for name in names:
-                compared.add(name, learning, soft, scoring, targets[held_out], bar.update)
+                if number or name == next(iter(compared.candidates)) or time.monotonic() <= deadline:
+                    compared.add(name, learning, soft, scoring, targets[held_out], bar.update)
+            names = [name for name in names if compared.scores[name]]
             if len(targets) * n_labels > _SCREENED:  # the first fold is large enough to tell who may go on
                 names = [*choose_stack({name: compared.scores[name][0] for name in names}, targets[folds[0][1]])]
             known.append(weighting.known_words(design, held_out))
@@ -132,7 +140,7 @@ def compare(
         np.concatenate(known),
         _weighted(compared.member_scores, scalars)[: len(folds[0][0])],
         1 / sum(scalars.values()),
-        [compared.tried(name, targets[folds[0][1]], scalars) for name in compared.candidates],
+        [compared.tried(name, targets[folds[0][1]], scalars) for name, scores in compared.scores.items() if scores],
     )
 
 

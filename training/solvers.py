@@ -108,7 +108,7 @@ def _softmax(scores: Singles, targets: Singles) -> tuple[float, Singles]:
     exponentials = np.exp(logits)
     sums, mass = exponentials.sum(axis=1, keepdims=True), targets.sum(axis=1, keepdims=True)
     loss = float((mass * np.log(sums)).sum(dtype=np.float64) - (targets * logits).sum(dtype=np.float64))
-    slopes: Singles = exponentials / sums * mass - targets
+    slopes = (exponentials / sums * mass - targets).astype(np.float32, copy=False)
     return loss, slopes if scores.shape[1] > 1 else slopes[:, 1:]
 
 

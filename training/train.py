@@ -58,6 +58,8 @@ class Options:
     """The folder that figures and pictures go to."""
     size: float | None = None
     """Maximum size of the bundle in MB; None: 3 for two labels, 8 for more."""
+    minutes: float | None = None
+    """Time after which nothing more is tried; None: no limit."""
 
 
 def redacted(texts: Sequence[str]) -> list[str]:
@@ -89,7 +91,7 @@ def train(dataset: Dataset, options: Options) -> None:
         else (),
     )
     test_texts = redacted(dataset.test_texts)
-    learnt = learn.learn(texts, options.seed, options.size)
+    learnt = learn.learn(texts, options.seed, options.size, options.minutes)
     print(f"\n{summary.tried_table(learnt.tried)}", flush=True)
     for warning in summary.few_rows(dataset.labels, dataset.targets.tolist()):
         print(f"warning: {warning}", flush=True)
