@@ -22,10 +22,10 @@ from .data import IMDB_HOME, Dataset
 OURS = "The weights are ours, Candor's authors. The texts that they learnt from are not in this bundle."
 NOT_STATED = "Not stated by whoever trained this model. The texts that it learnt from are not in this bundle."
 HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
-LIBRARIES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
-MIN_AGREEMENT = 0.999
-"""Minimum share of texts that the exported and the trained model give the same label."""
-MAX_DIFFERENCE = 0.01
+LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
+MIN_AGREEMENT = 0.99
+"""Minimum share of texts that the exported and the trained model give the same label; one text may always differ."""
+MAX_DIFFERENCE = 0.05
 """Maximum difference between their probabilities."""
 GOLDEN_TOLERANCE = 1e-5
 """Maximum difference of a probability from its golden case, wherever the bundle runs."""
@@ -53,12 +53,12 @@ class Trained:
 
     name: str
     dataset: Dataset
-    model: bytes
-    """The content of model.tflite."""
-    known_tokens: NDArray[np.bool_]
-    """[2**unigram_bits] which tokens the model knows."""
-    featuriser: dict[str, int]
-    config: dict[str, float]
+    files: Mapping[str, bytes]
+    """The content of features.bin and model.tflite."""
+    featuriser: Mapping[str, Any]
+    evidence: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    """How it was learnt."""
     seed: int
     metrics: Mapping[str, Any]
     """The whole report, without timings."""
@@ -70,7 +70,7 @@ def parity(trained: NDArray[np.float64], exported: NDArray[np.float64]) -> dict[
     """Compare the exported model's probabilities with the trained one's.
 
     Args:
-        trained: [n, K] probabilities of the Keras model.
+        trained: [n, K] probabilities of the trained model.
         exported: [n, K] probabilities of the TensorFlow Lite model, for the same texts.
 
     Returns:
@@ -86,9 +86,9 @@ def parity(trained: NDArray[np.float64], exported: NDArray[np.float64]) -> dict[
     """
     agreement = float((trained.argmax(axis=1) == exported.argmax(axis=1)).mean())
     difference = float(np.abs(trained - exported).max())
-    if agreement < MIN_AGREEMENT or difference > MAX_DIFFERENCE:
+    if agreement < min(MIN_AGREEMENT, 1 - 1 / len(trained)) or difference > MAX_DIFFERENCE:
         raise ExportError(
-            f"TensorFlow Lite and Keras agree on {agreement:.2%} of labels (at least {MIN_AGREEMENT:.1%}) and differ "
+            f"TensorFlow Lite and the trained model agree on {agreement:.2%} of labels (at least {MIN_AGREEMENT:.1%}) and differ "
             f"by up to {difference:.4f} in a probability (at most {MAX_DIFFERENCE})"
         )
     return {
@@ -108,7 +108,7 @@ def golden_cases(
 
     Args:
         texts: n texts, each with its label if a person knows it.
-        trained: [n, K] probabilities of the Keras model.
+        trained: [n, K] probabilities of the trained model.
         exported: [n, K] probabilities of the TensorFlow Lite model.
         labels: K labels.
 
@@ -122,7 +122,7 @@ def golden_cases(
             raise ExportError(f"golden case {len(cases) + 1}, whose label is {label}, is predicted as {predicted}")
         named = [{name: round(float(p), 6) for name, p in zip(labels, row, strict=True)} for row in (full, small)]
         cases.append(
-            {"text": text, "label": predicted, "known": label is not None, "keras": named[0], "probabilities": named[1]}
+            {"text": text, "label": predicted, "known": label is not None, "trained": named[0], "probabilities": named[1]}
         )
     return {"tolerance": GOLDEN_TOLERANCE, "cases": cases}
 
@@ -131,8 +131,7 @@ def make_files(trained: Trained, golden: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the content of every file of the bundle but the manifest, by its name."""
     described = describe(trained)
     return {
-        "model.tflite": trained.model,
-        "known.bin": np.packbits(trained.known_tokens).tobytes(),
+        **trained.files,
         "model.json": bundle.canonical(described),
         "golden.json": bundle.canonical(golden),
         "metrics.json": bundle.canonical(trained.metrics),
@@ -150,10 +149,11 @@ def describe(trained: Trained) -> dict[str, Any]:
         "created": created.isoformat(),
         "labels": list(data.labels),
         "featuriser": trained.featuriser,
+        "evidence": trained.evidence,
         "scripts": seen_scripts(data.texts),
         "redacts": True,
         "drift": trained.drift_reference,
-        "recipe": trained.config,
+        "recipe": trained.recipe,
         "seed": trained.seed,
         "min_confidence": trained.metrics["decisions"]["min_confidence"],
         "metrics": _headline(trained.metrics),

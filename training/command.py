@@ -22,7 +22,13 @@ from candor.resources import BUNDLE, INSTALLED, ROOT
 if TYPE_CHECKING:
     from .data import Dataset
 
-LIBRARIES = {"tensorflow": "TensorFlow", "keras": "Keras", "matplotlib": "Matplotlib", "PIL": "Pillow"}
+LIBRARIES = {
+    "tensorflow": "TensorFlow",
+    "keras": "Keras",
+    "scipy": "SciPy",
+    "matplotlib": "Matplotlib",
+    "PIL": "Pillow",
+}
 DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
 
 
@@ -40,6 +46,20 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
     show_default="none; IMDB has ten of its own",
     metavar="FILE",
     help="CSV or JSON lines of texts and labels (columns text and label) that the model must get right.",
+)
+@click.option(
+    "--unlabelled",
+    type=options.Named(),
+    show_default="none",
+    metavar="FILE",
+    help="CSV, JSON lines or TXT of more texts, without labels: they help most where labels are few.",
+)
+@click.option(
+    "--size",
+    type=click.FloatRange(0.3, 50),
+    show_default="3 for two labels, 8 for more",
+    metavar="MB",
+    help="Maximum size of the bundle.",
 )
 @click.option(
     "--seed", type=options.Whole(0, 2**32 - 1), default=1, show_default=True, metavar="N", help="Random seed."
@@ -66,6 +86,8 @@ def train(
     label_column: str,
     name: str | None,
     golden: Path | None,
+    unlabelled: Path | None,
+    size: float | None,
     seed: int,
     bundle: Path,
     report: Path | None,
@@ -73,10 +95,11 @@ def train(
     """Train a model on DATA, and write its bundle.
 
     DATA is a CSV file with a header or a file of JSON lines (.csv, .jsonl, also with .gz) with a text and a label in
-    each row, or IMDB's reviews as a folder or an archive. Without DATA the official IMDB archive is downloaded to
+    each row (an empty label: a text without one), or IMDB's reviews as a folder or an archive. Without DATA the official IMDB archive is downloaded to
     .data (84 MB).
 
-    A tenth of the texts is held out and evaluated. Until the new bundle has passed its checks, an old one in its place
+    Several models are compared on texts that they have not learnt from, and what does best is fitted on all texts.
+    Until the new bundle has passed its checks, an old one in its place
     stays untouched.
     """
     existed = bundle.exists()
@@ -84,15 +107,15 @@ def train(
         ours = bundle.resolve() == BUNDLE.resolve()
         report = ROOT / "training/report" if ours else bundle.with_name(f"{bundle.name}-report")
     try:
-        dataset, cases = _read(data, text_column, label_column, golden)
-        _train(dataset, cases, name, seed, bundle, report)
+        dataset, cases = _read(data, text_column, label_column, golden, unlabelled)
+        _train(dataset, cases, name, seed, bundle, report, size)
     except KeyboardInterrupt:
         left = f"{bundle} is as it was" if existed else "no bundle was written"
         raise CommandError(f"interrupted; {left}", status=130) from None
 
 
 def _read(
-    path: Path | None, text_column: str, label_column: str, golden: Path | None
+    path: Path | None, text_column: str, label_column: str, golden: Path | None, unlabelled: Path | None
 ) -> tuple["Dataset", list[tuple[str, str]]]:
     """Return the data set and the golden cases."""
     from . import data
@@ -101,7 +124,7 @@ def _read(
         if find_spec(module) is None:
             raise CommandError(f"training needs {library}, which is not installed", install("train"))
     try:
-        dataset = data.load(path, text_column, label_column)
+        dataset = data.load(path, text_column, label_column, unlabelled)
         golden = golden or (data.IMDB_GOLDEN if dataset.test_texts else None)
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
@@ -109,18 +132,25 @@ def _read(
 
 
 def _train(
-    dataset: "Dataset", cases: list[tuple[str, str]], name: str | None, seed: int, bundle: Path, report: Path
+    dataset: "Dataset",
+    cases: list[tuple[str, str]],
+    name: str | None,
+    seed: int,
+    bundle: Path,
+    report: Path,
+    size: float | None,
 ) -> None:
     from . import summary
     from .bundle_files import ExportError
 
     counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
-    click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}")
+    unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
+    click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
     with _quiet_stderr():
         from . import train as training
     name = name or ("imdb-sentiment" if dataset.test_texts else dataset.name)
     try:
-        training.train(dataset, training.Options(name, cases, seed, bundle, report))
+        training.train(dataset, training.Options(name, cases, seed, bundle, report, size))
     except (ExportError, CandorError) as error:
         raise CommandError(str(error)) from None
 

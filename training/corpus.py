@@ -1,112 +1,211 @@
-"""Keep the features of texts in memory as ragged arrays, to take batches and document counts from."""
+"""Keep texts in memory as token hashes, to take some of them, cut windows out of them, and count their features.
 
-from collections.abc import Iterator, Sequence
+Hashes are enough to train on: marks and negators are known by their hashes (candor.text.features), so that texts can be
+cut anew, and every kind of feature counted, without the texts themselves.
+
+Shapes: n texts of t tokens altogether, F features.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix, hstack
 
-from candor.model.classifier import BLOCK
-from candor.text.features import Features, Featuriser
+from candor.text.features import combine, hash_tokens, hash_words
+from candor.text.tokens import tokenize, words_of
 
-Ids = NDArray[np.int32]
+Ints = NDArray[np.int64]
+Hashes = NDArray[np.uint32]
 
+MIN_WINDOW_TOKENS = 3
+"""Shorter windows say too little to learn from."""
 
-@dataclass(frozen=True)
-class Ragged:
-    """Feature ids of n texts, end to end: text i has ids[bounds[i]:bounds[i + 1]]."""
-
-    ids: Ids
-    bounds: NDArray[np.int64]
-    """[n + 1]"""
-
-    def take(self, index: NDArray[np.int64]) -> tuple[Ids, Ids]:
-        """Select texts.
-
-        Args:
-            index: [m] which texts.
-
-        Returns:
-            The ids of these texts, and for each id the position of its text in `index`.
-
-        Example:
-            >>> ids, rows = Ragged(np.array([7, 8, 9], np.int32), np.array([0, 1, 3])).take(np.array([1, 0]))
-            >>> ids.tolist(), rows.tolist()
-            ([8, 9, 7], [0, 0, 1])
-        """
-        lengths = self.bounds[index + 1] - self.bounds[index]
-        ends = np.cumsum(lengths)
-        positions = np.repeat(self.bounds[index] - ends + lengths, lengths) + np.arange(ends[-1])
-        return self.ids[positions], np.repeat(np.arange(len(index), dtype=np.int32), lengths)
-
-    def blocks(self) -> Iterator[tuple[slice, NDArray[np.int64], Ids]]:
-        """Yield for each block of texts: which texts, the row of each id within the block, and the ids."""
-        for start in range(0, len(self.bounds) - 1, BLOCK):
-            texts = slice(start, min(start + BLOCK, len(self.bounds) - 1))
-            lengths = np.diff(self.bounds[texts.start : texts.stop + 1])
-            ids = self.ids[self.bounds[texts.start] : self.bounds[texts.stop]]
-            yield texts, np.repeat(np.arange(len(lengths)), lengths), ids
-
-    def document_counts(self, weights: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-        """Count the texts that hold each id.
-
-        Args:
-            weights: [n, K] what each text adds to each of K counts.
-            size: Number of different ids.
-
-        Returns:
-            [size, K] counts.
-        """
-        counts = np.zeros((size, weights.shape[1]))
-        for texts, rows, ids in self.blocks():
-            pairs = np.unique(rows * size + ids)
-            for column, weight in enumerate(weights[texts].T):
-                counts[:, column] += np.bincount(pairs % size, weight[pairs // size], size)
-        return counts
-
-    def document_frequencies(self, size: int) -> NDArray[np.float64]:
-        """Return [size] the number of texts that hold each id."""
-        return self.document_counts(np.ones((len(self.bounds) - 1, 1)), size)[:, 0]
+_BLOCK = 1024  # texts that are cut into tokens at a time
+_ENDS = hash_words([".", "!", "?"])
+_LOW_BITS = np.uint64(32)
+_TABLE_SHIFT = np.uint32(8)  # tables that filter hashes are addressed by the other 24 bits
+_TABLE_SIZE = 1 << 24
+_MANY = 1 << 20  # grams from which such a table pays
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Features of n texts."""
+    """The tokens of n texts, end to end: text i has hashes[bounds[i]:bounds[i + 1]]."""
 
-    unigrams: Ragged
-    bigrams: Ragged
-    tokens: Ids
-    """[n] number of tokens in each text."""
+    hashes: Hashes
+    """[t]"""
+    bounds: Ints
+    """[n + 1]"""
 
     @classmethod
-    def of(cls, texts: Sequence[str], featuriser: Featuriser) -> "Corpus":
-        """Return the features of texts."""
-        blocks = [featuriser(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK)]
-        tokens = np.concatenate([block.tokens for block in blocks])
-        unigrams = Ragged(np.concatenate([block.unigrams for block in blocks]), _bounds(tokens))
-        pairs = Ragged(np.concatenate([block.bigrams for block in blocks]), _bounds(np.maximum(tokens - 1, 0)))
-        return cls(unigrams, pairs, tokens)
+    def of(cls, texts: Sequence[str]) -> "Corpus":
+        """Return the tokens of texts.
+
+        Example:
+            >>> len(Corpus.of(["A good film.", ""])), Corpus.of(["A good film.", ""]).bounds.tolist()
+            (2, [0, 4, 4])
+        """
+        hashes, lengths = [np.empty(0, np.uint32)], [np.zeros(1, np.int64)]
+        for start in range(0, len(texts), _BLOCK):
+            tokens = tokenize(texts[start : start + _BLOCK])
+            hashes.append(hash_tokens(tokens))
+            lengths.append(np.diff(tokens.bounds))
+        return cls(np.concatenate(hashes), np.cumsum(np.concatenate(lengths)))
 
     def __len__(self) -> int:
-        return len(self.tokens)
-
-    def take(self, index: NDArray[np.int64]) -> Features:
-        """Return the features of the texts [m] in `index`, as the featuriser returns them for a block of these."""
-        return Features(*self.unigrams.take(index), *self.bigrams.take(index), self.tokens[index])
+        return len(self.bounds) - 1
 
     def __add__(self, other: "Corpus") -> "Corpus":
-        return Corpus(
-            _joined(self.unigrams, other.unigrams),
-            _joined(self.bigrams, other.bigrams),
-            np.concatenate([self.tokens, other.tokens]),
-        )
+        bounds = np.concatenate([self.bounds, other.bounds[1:] + self.bounds[-1]])
+        return Corpus(np.concatenate([self.hashes, other.hashes]), bounds)
+
+    def take(self, index: Ints) -> "Corpus":
+        """Return the texts [m] in `index`, in its order.
+
+        Example:
+            >>> Corpus(np.array([7, 8, 9], np.uint32), np.array([0, 1, 3])).take(np.array([1, 0])).hashes.tolist()
+            [8, 9, 7]
+        """
+        return self._cut(self.bounds[index], self.bounds[index + 1])
+
+    def windows(self, random: np.random.Generator, sizes: Sequence[int]) -> tuple["Corpus", Ints]:
+        """Cut one window of a few sentences out of each text that is longer.
+
+        Args:
+            random: Draws the number of sentences and the first sentence of each window.
+            sizes: Numbers of sentences to draw from, all equally likely.
+
+        Returns:
+            The m windows, and [m] the text that each is from, ascending. Windows of fewer than MIN_WINDOW_TOKENS
+            tokens, and those that would be the whole text, are left out.
+
+        Example:
+            >>> texts = Corpus.of(["This is good. That is bad. So what?", "One sentence only."])
+            >>> windows, index = texts.windows(np.random.default_rng(0), [1])
+            >>> len(windows.hashes), index.tolist()
+            (4, [0])
+        """
+        ends = self._sentence_ends()
+        first = np.searchsorted(ends, self.bounds[:-1], side="right")
+        sentences = np.searchsorted(ends, self.bounds[1:], side="right") - first
+        length = random.choice(np.asarray(sizes, np.int64), len(self))
+        offset = (random.random(len(self)) * (sentences - length + 1)).astype(np.int64)
+        index = np.flatnonzero(length < sentences)
+        begin = first[index] + offset[index]
+        starts, stops = np.append(ends, 0)[begin - 1], ends[begin + length[index] - 1]
+        long = stops - starts >= MIN_WINDOW_TOKENS
+        return self._cut(starts[long], stops[long]), index[long]
+
+    def grams(self, kind: str) -> tuple[Hashes, NDArray[np.int32]]:
+        """Return the hash of each gram of a kind (see candor.text.features.combine), and its text, ascending."""
+        hashes, tokens = combine(kind, self.hashes, self.bounds)
+        texts = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.bounds))
+        return hashes, texts[tokens]
+
+    def counts(self, kinds: Sequence[str], hashes: Hashes | None = None, min_df: int = 1) -> tuple[Hashes, csr_matrix]:
+        """Count features in each text.
+
+        Grams of two kinds that happen to share a hash are one feature, as they are in the model's table.
+
+        Args:
+            kinds: Kinds of features, without "char".
+            hashes: [F] distinct features to count. If None, those in at least `min_df` texts.
+            min_df: The least number of texts with a feature; of no effect if `hashes` is given.
+
+        Returns:
+            The hash of each feature, uint32 [F]: `hashes` itself, or ascending; and their counts, float32 [n, F].
+
+        Example:
+            >>> hashes, counts = Corpus.of(["so so good", "so bad"]).counts(["word"], min_df=2)
+            >>> counts.toarray().tolist()
+            [[2.0], [1.0]]
+        """
+        if hashes is None:
+            found, parts = zip(*(self._counts_above(kind, min_df) for kind in kinds), strict=True)
+            hashes, column = np.unique(np.concatenate(found), return_inverse=True)
+            counts = hstack(parts, format="csr", dtype=np.float32)
+        else:
+            column = np.argsort(hashes, kind="stable")
+            counts = sum(
+                (self._counts_of(kind, hashes[column]) for kind in kinds),
+                csr_matrix((len(self), len(hashes)), dtype=np.float32),
+            )
+        renamed = csr_matrix((counts.data, column[counts.indices].astype(np.int32), counts.indptr), counts.shape)
+        renamed.resize(len(self), len(hashes))
+        renamed.sum_duplicates()
+        return hashes, renamed
+
+    def _cut(self, starts: Ints, stops: Ints) -> "Corpus":
+        lengths = stops - starts
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        positions = np.repeat(starts - bounds[:-1], lengths) + np.arange(bounds[-1])
+        return Corpus(self.hashes[positions], bounds)
+
+    def _sentence_ends(self) -> Ints:
+        """Return where sentences end, ascending: after the last of some end marks, and at the end of each text."""
+        mark = np.isin(self.hashes, _ENDS)
+        mark[:-1] &= ~mark[1:]
+        return np.union1d(np.flatnonzero(mark) + 1, self.bounds[1:][np.diff(self.bounds) > 0])
+
+    def _counts_above(self, kind: str, min_df: int) -> tuple[Hashes, csr_matrix]:
+        """Return the features of a kind in at least `min_df` texts, ascending, and their counts [n, F]."""
+        keys, counts = _tally(*self.grams(kind))
+        columns = (keys >> _LOW_BITS).astype(np.uint32)
+        starts = _changes(columns)
+        frequencies = np.diff(starts, append=len(columns))
+        kept = frequencies >= min_df
+        chosen = np.repeat(kept, frequencies)
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(frequencies[kept])])
+        shape = len(self), int(kept.sum())
+        matrix = csc_matrix((counts[chosen], keys[chosen].astype(np.uint32).view(np.int32), bounds), shape)
+        return columns[starts[kept]], matrix.tocsr()
+
+    def _counts_of(self, kind: str, features: Hashes) -> csr_matrix:
+        """Return the counts [n, F] of features [F], which are ascending."""
+        hashes, texts = self.grams(kind)
+        if len(hashes) > _MANY:
+            table = np.zeros(_TABLE_SIZE, bool)
+            table[features >> _TABLE_SHIFT] = True
+            known = table[hashes >> _TABLE_SHIFT]
+            hashes, texts = hashes[known], texts[known]
+        columns = np.searchsorted(features, hashes)
+        known = np.append(features, 0)[columns] == hashes
+        known &= columns < len(features)
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(texts[known], minlength=len(self)))])
+        ones = np.ones(int(bounds[-1]), np.float32)
+        matrix = csr_matrix((ones, columns[known].astype(np.int32), bounds), (len(self), len(features)))
+        matrix.sum_duplicates()
+        return matrix
 
 
-def _bounds(lengths: Ids) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+def _tally(hashes: Hashes, texts: NDArray[np.int32]) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    """Return the distinct pairs of hash and text, ascending, as hash · 2³² + text, and how often each occurs."""
+    keys = hashes.astype(np.uint64)
+    keys <<= _LOW_BITS
+    keys |= texts.view(np.uint32)
+    keys.sort()
+    starts = _changes(keys)
+    return keys[starts], np.diff(starts, append=len(keys)).astype(np.float32)
 
 
-def _joined(first: Ragged, second: Ragged) -> Ragged:
-    return Ragged(
-        np.concatenate([first.ids, second.ids]), np.concatenate([first.bounds, second.bounds[1:] + first.bounds[-1]])
-    )
+def spellings(texts: Sequence[str]) -> dict[int, bytes]:
+    """Return the bytes of each different token of the texts, by its hash."""
+    found: dict[int, bytes] = {}
+    for start in range(0, len(texts), _BLOCK):
+        tokens = tokenize(texts[start : start + _BLOCK])
+        hashes, first = np.unique(hash_tokens(tokens), return_index=True)
+        words = words_of(tokens)
+        found.update((word, words[index]) for word, index in zip(hashes.tolist(), first.tolist(), strict=True))
+    return found
+
+
+def _changes(values: NDArray[np.uint64] | Hashes) -> Ints:
+    """Return the index of each value that differs from the one before, and of the first.
+
+    Example:
+        >>> _changes(np.array([7, 7, 8], np.uint32)).tolist()
+        [0, 2]
+    """
+    return np.flatnonzero(np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]]))

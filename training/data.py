@@ -12,7 +12,7 @@ import urllib.request
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, cast
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from candor.batch.rows import READERS, RowsError, read_labelled, shown
+from candor.batch.rows import READERS, RowsError, read, read_labelled, shown
 
 Ints = NDArray[np.int64]
 
@@ -94,15 +94,20 @@ class Dataset:
 
 
 def load(
-    data: Path | None, text_column: str = "text", label_column: str = "label", cache: Path = Path(".data")
+    data: Path | None,
+    text_column: str = "text",
+    label_column: str = "label",
+    unlabelled: Path | None = None,
+    cache: Path = Path(".data"),
 ) -> Dataset:
-    """Read a data set.
+    """Read a data set. Rows whose label is empty are texts without a label.
 
     Args:
         data: An archive (.tar.gz, .tgz, .tar) or a folder with IMDB's layout; or a .csv file with a header or a .jsonl
             file, either also with .gz, that has a text and a label in each row. None: the official IMDB archive.
         text_column: The column of texts, or key in JSON lines.
         label_column: The column of labels, or key in JSON lines.
+        unlabelled: A file of more texts without a label: .csv, .jsonl or .txt, also with .gz.
         cache: The folder to download IMDB to.
 
     Raises:
@@ -112,11 +117,27 @@ def load(
     if not path.exists():
         raise DataError(f"{path} does not exist")
     try:
-        return _read(path, text_column, label_column)
+        dataset = _read(path, text_column, label_column)
+        return _with_unlabelled(dataset, unlabelled, text_column) if unlabelled else dataset
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is truncated or damaged", "fetch or copy it again") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _with_unlabelled(dataset: Dataset, path: Path, text_column: str) -> Dataset:
+    """Add the texts of a file without labels. Rows that cannot be read or are blank are left out."""
+    try:
+        with path.open("rb") as file:
+            texts = [row.text for row in read(file, path.name, text_column) if not row.error]
+    except RowsError as error:
+        raise DataError(str(error), error.hint) from None
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    if not texts:
+        raise DataError(f"{path} has no text that can be read", "pass a .csv, .jsonl or .txt file of texts")
+    digest = _digest([("", dataset.digest), *(("", text) for text in texts)])
+    return replace(dataset, unlabelled=[*dataset.unlabelled, *texts], digest=digest)
 
 
 def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
@@ -133,7 +154,7 @@ def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
         DataError: The file cannot be read, or has another label.
     """
     cases = []
-    for text, label, line in _read_rows(path, "text", "label"):
+    for text, label, line in _read_rows(path, "text", "label", unlabelled=False):
         if label not in labels:
             known = ", ".join(map(shown, labels))
             raise DataError(f"{path.name}: the data has no label {shown(label)}, as line {line} has", f"use {known}")
@@ -141,32 +162,39 @@ def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
     return cases
 
 
-def split(texts: Sequence[str], targets: Ints, fraction: float = 0.1, seed: int = 0) -> tuple[Ints, Ints]:
-    """Split texts at random to train and to validate on.
+def folds(texts: Sequence[str], targets: Ints, n_folds: int, seed: int = 0) -> list[tuple[Ints, Ints]]:
+    """Split texts at random into folds, to learn from all but one of them and score that one.
 
-    Copies of a text stay on one side. A label with two different texts or more has some on both sides.
+    Copies of a text share a fold. The texts of each label are spread evenly, and each label keeps some to learn from.
 
     Args:
         texts: n texts.
         targets: [n] label indices.
-        fraction: The share of each label's texts to validate on, from 0 to 1; reached from below.
+        n_folds: Number of folds.
         seed: Seed of the draw.
 
     Returns:
-        Indices of the texts to train on and of those to validate on, each ascending.
+        For each fold the indices of the texts to learn from and of those to score, each ascending. Folds that would be
+        empty are left out.
 
     Example:
-        >>> training, validation = split(["a", "b", "c", "d"], np.array([0, 0, 1, 1]))
-        >>> len(training), len(validation)
-        (2, 2)
+        >>> [held_out.tolist() for _, held_out in folds(["a", "b", "c", "d"], np.array([0, 0, 1, 1]), 2)]
+        [[0, 2], [1, 3]]
     """
-    random, held_out = np.random.default_rng(seed), np.zeros(len(texts), bool)
+    random, fold = np.random.default_rng(seed), np.zeros(len(texts), np.int64)
     by_label: dict[int, list[list[int]]] = {}
     for rows in _groups(texts):
         by_label.setdefault(int(targets[rows[0]]), []).append(rows)
+    sizes = np.zeros(n_folds, np.int64)
     for _, groups in sorted(by_label.items()):
-        held_out[_draw(groups, fraction, random)] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        own = np.zeros(n_folds, np.int64)
+        for index in sorted(random.permutation(len(groups)).tolist(), key=lambda index: -len(groups[index])):
+            chosen = min(range(n_folds), key=lambda each: (own[each], sizes[each]))
+            fold[groups[index]] = chosen
+            own[chosen] += len(groups[index])
+            sizes[chosen] += len(groups[index])
+    every = [(np.flatnonzero(fold != each), np.flatnonzero(fold == each)) for each in range(n_folds)]
+    return [each for each in every if len(each[1])]
 
 
 def find_copies(train_texts: Sequence[str], test_texts: Sequence[str]) -> NDArray[np.bool_]:
@@ -190,18 +218,6 @@ def _groups(texts: Sequence[str]) -> list[list[int]]:
     for row, text in enumerate(texts):
         groups.setdefault(_without_breaks(text), []).append(row)
     return list(groups.values())
-
-
-def _draw(groups: Sequence[list[int]], fraction: float, random: np.random.Generator) -> list[int]:
-    """Draw whole groups with at most `fraction` of all rows, but at least one group. The largest is never drawn."""
-    wanted = fraction * sum(map(len, groups))
-    largest = max(groups, key=len)
-    others = [groups[index] for index in random.permutation(len(groups)) if groups[index] is not largest]
-    drawn: list[int] = []
-    for rows in others:
-        if len(drawn) + len(rows) <= wanted:
-            drawn += rows
-    return drawn or min(others, key=len, default=[])
 
 
 def download(cache: Path, url: str = ARCHIVE_URL, size: int = ARCHIVE_BYTES, sha256: str = ARCHIVE_SHA256) -> Path:
@@ -291,7 +307,7 @@ def _read(path: Path, text_column: str, label_column: str) -> Dataset:
     if name.endswith(_ARCHIVES):
         return _imdb(_reviews_of_archive(path), path)
     if name.removesuffix(".gz").endswith(READERS):
-        return _own(_read_rows(path, text_column, label_column), path)
+        return _own(_read_rows(path, text_column, label_column, unlabelled=True), path)
     raise DataError(f"{path} is of an unknown kind", _SUPPORTED)
 
 
@@ -397,11 +413,13 @@ def _labelled(texts: Mapping[tuple[str, str], list[str]], part: str) -> tuple[li
 # Files of one's own
 
 
-def _read_rows(path: Path, text_column: str, label_column: str) -> Iterator[tuple[str, str, int]]:
-    """Yield the text, label and line of each row."""
+def _read_rows(
+    path: Path, text_column: str, label_column: str, *, unlabelled: bool
+) -> Iterator[tuple[str, str, int]]:
+    """Yield the text, label and line of each row; the label is "" if there is none and that is allowed."""
     try:
         with path.open("rb") as file:
-            for row in read_labelled(file, path.name, text_column, label_column):
+            for row in read_labelled(file, path.name, text_column, label_column, unlabelled=unlabelled):
                 yield row.text, row.label, row.line
     except RowsError as error:
         raise DataError(str(error), error.hint) from None
@@ -412,15 +430,25 @@ def _read_rows(path: Path, text_column: str, label_column: str) -> Iterator[tupl
 
 
 def _own(rows: Iterable[tuple[str, str, int]], path: Path) -> Dataset:
-    pairs = [(text, label) for text, label, _ in rows]
+    every = [(text, label) for text, label, _ in rows]
+    pairs = [(text, label) for text, label in every if label]
     if not pairs:
-        raise DataError(f"{path} is empty", "it needs a text and a label in each row, and at least two labels")
+        problem = f"{path} has no row with a label" if every else f"{path} is empty"
+        raise DataError(problem, "it needs a text and a label in each row, and at least two labels")
     labels = tuple(sorted({label for _, label in pairs}))
     index = {label: number for number, label in enumerate(labels)}
     texts, targets = [text for text, _ in pairs], np.array([index[label] for _, label in pairs], np.int64)
     _check_labels(labels, texts, targets, path)
     name = re.sub(r"\.(csv|jsonl)(\.gz)?$", "", path.name, flags=re.IGNORECASE)
-    return Dataset(name=name, labels=labels, texts=texts, targets=targets, digest=_digest(pairs), source=path.name)
+    return Dataset(
+        name=name,
+        labels=labels,
+        texts=texts,
+        targets=targets,
+        unlabelled=[text for text, label in every if not label],
+        digest=_digest(every),
+        source=path.name,
+    )
 
 
 def _check_labels(labels: Sequence[str], texts: Sequence[str], targets: Ints, path: Path) -> None:

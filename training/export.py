@@ -1,13 +1,16 @@
-"""Export a trained Keras model as one TensorFlow Lite file: folded, quantised, with two named signatures.
+"""Export an additive model: a table of the features it knows, and one TensorFlow Lite file that sums their weights.
 
-Folded: the Dense layer after the mean is linear in the embedding up to its ReLU, so embedding × kernel is one table
-and serving pays nothing for the embedding's dimension. Quantised: tables hold integers with one scale a column,
-and the graph sums the integers, which float32 does exactly below 2**24. So a text's logits do not depend on the
-order of its tokens, nor on the texts beside it. The deep table has 8 bits; wide weights add up over hundreds of
-features, so theirs have 16.
+A model is a sum over the features of a text:
+
+    logits = bias + sum_f count_f * weights[f] / sqrt(max(sum_f count_f * q[f], floor))
+
+The file holds integers with one scale a column, and sums integers, which is exact. So a text's logits do not depend on
+the order of its features, nor on the texts beside it.
 """
 
 import tempfile
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,98 +18,155 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.tools import flatbuffer_utils
 
-from .model import WideAndDeep, length_scale
+from candor.model.classifier import MAX_FEATURES
+from candor.text.table import Table
 
-_INPUTS = ("unigrams", "unigram_rows", "bigrams", "bigram_rows", "tokens")
-_EXPLAINED = ("unigrams", "bigrams", "tokens")
+Floats = NDArray[np.float64]
+
+SIGNATURES = ("explain", "predict")
+_Q_LIMIT = (1 << 31) // MAX_FEATURES - 1  # so many times MAX_FEATURES still fit an int32
+_LIMITS = {8: 127, 16: _Q_LIMIT}
+_LOW = 256  # with 8 bits, q is a column of high bytes and one of low bytes
 
 
-def to_tflite(network: WideAndDeep) -> bytes:
-    """Convert a model to a TensorFlow Lite flatbuffer with the signatures `predict` and `explain`.
+@dataclass(frozen=True, eq=False)
+class Additive:
+    """A trained model of K labels with R features. K' is the number of columns: K, or 1 for two labels."""
 
-    Inputs are those of candor.model.classifier.model_inputs; the output `logits` of `predict` is float32 [n, K].
+    hashes: NDArray[np.uint32]
+    """[R] hash of each feature, all different"""
+    weights: Floats
+    """[R, K'] what a feature adds to each logit, before the scale of the text. For two labels, to the second's."""
+    q: Floats
+    """[R] what a feature adds to the squared norm of a text; not negative"""
+    bias: Floats
+    """[K'] logits of a text without known features"""
+    floor: float
+    """Least squared norm of a text, above 0."""
 
-    Raises:
-        RuntimeError: The converter left weights out.
+    def logits(self, ids: NDArray[np.integer], rows: NDArray[np.integer], texts: int) -> Floats:
+        """Return the logits [n, K] of n texts: the definition, in double precision.
+
+        Args:
+            ids: [g] features, as rows of `weights`.
+            rows: [g] text that each is in.
+            texts: n.
+        """
+        sums = np.stack([np.bincount(rows, column[ids], texts) for column in self.weights.T], axis=1)
+        norms = np.maximum(np.bincount(rows, self.q[ids], texts), self.floor)
+        logits = sums / np.sqrt(norms)[:, None] + self.bias
+        return np.pad(logits, ((0, 0), (1, 0))) if logits.shape[1] == 1 else logits
+
+    @cached_property
+    def table(self) -> Table:
+        """The table of the hashes. Its row r is feature table.order[r]."""
+        return Table.of(self.hashes)
+
+    def in_table_order(self) -> "Additive":
+        """Return the same model with its features in the order of the table, as they are served."""
+        order = self.table.order
+        return replace(self, hashes=self.hashes[order], weights=self.weights[order], q=self.q[order])
+
+    def quantised(self, bits: int) -> "Additive":
+        """Return the model that the exported integers hold.
+
+        Args:
+            bits: 8 or 16, of a weight.
+        """
+        (weights, scales), (q, q_scale) = _quantise(self.weights, _LIMITS[bits]), _quantise(self.q[:, None], _Q_LIMIT)
+        exact = np.float64
+        return replace(self, weights=weights * scales.astype(exact), q=(q * q_scale.astype(exact))[:, 0])
+
+    def to_files(self, bits: int) -> dict[str, bytes]:
+        """Return the bundle's features.bin and model.tflite.
+
+        Args:
+            bits: 8 or 16, of a weight.
+
+        Raises:
+            RuntimeError: The converter left weights or a signature out.
+            ValueError: A hash is there twice, or there are too many.
+        """
+        return {"features.bin": self.table.to_bytes(), "model.tflite": _to_tflite(self.in_table_order(), bits)}
+
+
+def _quantise(table: Floats, limit: int) -> tuple[Floats, NDArray[np.float32]]:
+    """Return integers [R, C] within the limit and the scale of each column, float32 [C]: symmetric, to nearest."""
+    scales = (np.maximum(np.abs(table).max(axis=0), 1e-12) / limit).astype(np.float32)
+    return np.clip(np.rint(table / scales), -limit, limit), scales
+
+
+def _integers(model: Additive, bits: int) -> tuple[NDArray[np.signedinteger], NDArray[np.float32], np.float32]:
+    """Return the served table [R, C], the scale of each column of weights [K'], and that of q.
+
+    The columns are those of the weights, then q: one column of 16 bits, or one of high and one of low bytes.
     """
-    module = _Serving(network)
+    weights, scales = _quantise(model.weights, _LIMITS[bits])
+    q, q_scale = _quantise(model.q[:, None], _Q_LIMIT)
+    if bits == 16:
+        return np.concatenate([weights, q], axis=1).astype(np.int16), scales, q_scale[0]
+    low = (q + _LOW // 2) % _LOW - _LOW // 2
+    return np.concatenate([weights, (q - low) // _LOW, low], axis=1).astype(np.int8), scales, q_scale[0]
+
+
+def _to_tflite(model: Additive, bits: int) -> bytes:
+    """Convert a model to a TensorFlow Lite flatbuffer with the signatures `predict` and `explain`."""
+    module = _Serving(model, bits)
     with tempfile.TemporaryDirectory() as folder:
-        signatures = {"predict": module.predict, "explain": module.explain}
+        signatures = {name: getattr(module, name) for name in SIGNATURES}
         tf.saved_model.save(module, folder, signatures=signatures)
-        model = _with_shared_tables(
+        content = _with_shared_tables(
             tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures)).convert()
         )
-    if len(model) < module.table_bytes:
-        raise RuntimeError(f"the converter lost weights: {len(model)} bytes for tables of {module.table_bytes}")
-    return model
-
-
-def _ids(names: tuple[str, ...]) -> list[tf.TensorSpec]:
-    return [tf.TensorSpec([None], tf.int32, name=name) for name in names]
+    if content.count(module.integers.tobytes()) != 1:
+        raise RuntimeError("the converter did not keep the table of weights as it is, once")
+    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    written = sorted(signature.signatureKey.decode() for signature in parsed.signatureDefs)
+    if written != [*SIGNATURES]:
+        raise RuntimeError(f"the converter wrote the signatures {', '.join(written)}")
+    return content
 
 
 class _Serving(tf.Module):  # type: ignore[misc]
-    def __init__(self, network: WideAndDeep) -> None:
+    def __init__(self, model: Additive, bits: int) -> None:
         super().__init__()
-        kernel, hidden_bias = (np.asarray(variable) for variable in network.hidden.weights)
-        wide = [np.asarray(table * scale) for table, scale in zip(network.wide, network.scales, strict=True)]
-        deep = np.asarray(network.embedding) @ kernel
-        deep[-1] = 0.0  # explanations start from a text without words, which has no share of the hidden layer
-        tables = [_quantise(deep, np.int8)]
-        tables += [_quantise(table, np.int16) for table in wide]
-        self.table_bytes = sum(integers.nbytes for integers, _ in tables)
-        self.deep_table, self.unigram_table, self.bigram_table = (
-            (tf.constant(integers), tf.constant(scales)) for integers, scales in tables
-        )
-        self.hidden_bias = tf.constant(hidden_bias)
-        self.output = tf.constant(np.asarray(network.deep.weights[0]))
-        self.bias = tf.constant(np.asarray(network.bias))
+        self.integers, scales, q_scale = _integers(model, bits)
+        self.table = tf.constant(self.integers)
+        # In units of an integer of q, so that the graph has one product less.
+        self.scales, self.floor = tf.constant(scales / np.sqrt(q_scale)), tf.constant(model.floor / q_scale, tf.float32)
+        self.bias = tf.constant(model.bias.astype(np.float32))
+        self.columns = len(scales)
 
-    @tf.function(input_signature=_ids(_INPUTS))  # type: ignore[untyped-decorator]
-    def predict(
-        self,
-        unigrams: tf.Tensor,
-        unigram_rows: tf.Tensor,
-        bigrams: tf.Tensor,
-        bigram_rows: tf.Tensor,
-        tokens: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[
+            tf.TensorSpec([None], tf.int32, name="ids"),
+            tf.TensorSpec([None], tf.int32, name="rows"),
+            tf.TensorSpec([], tf.int32, name="texts"),
+        ]
+    )
+    def predict(self, ids: tf.Tensor, rows: tf.Tensor, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the `logits` [n, K] of a block of texts."""
-        count = tf.maximum(tf.cast(tokens, tf.float32), 1.0)[:, None]
-        hidden = tf.nn.relu(_sum(self.deep_table, unigrams, unigram_rows) / count + self.hidden_bias)
-        wide = _sum(self.unigram_table, unigrams, unigram_rows) + _sum(self.bigram_table, bigrams, bigram_rows)
-        logits = (tf.matmul(hidden, self.output) + wide + self.bias) * length_scale(tokens)[:, None]
-        return {"logits": tf.pad(logits, [[0, 0], [1, 0]])}
+        integers = tf.cast(tf.gather(self.table, ids), tf.int32)
+        sums = tf.cast(tf.math.unsorted_segment_sum(integers, rows, texts), tf.float32)
+        return {"logits": self._padded(sums[:, : self.columns] * self._scale(sums) + self.bias)}
 
-    @tf.function(input_signature=_ids(_EXPLAINED))  # type: ignore[untyped-decorator]
-    def explain(self, unigrams: tf.Tensor, bigrams: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the terms of one text's logits, for candor.model.explain.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="ids")])  # type: ignore[untyped-decorator]
+    def explain(self, ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return `terms` [g, K] and `bias` [K] of one text, for candor.model.explain: the logits are their sum."""
+        integers = tf.cast(tf.gather(self.table, ids), tf.int32)
+        scale = self._scale(tf.cast(tf.reduce_sum(integers, axis=0, keepdims=True), tf.float32))
+        terms = tf.cast(integers[:, : self.columns], tf.float32) * scale
+        return {"terms": self._padded(terms), "bias": self._padded(self.bias[None])[0]}
 
-        The logits after the first are the sums of `unigrams` [u, K - 1] and of `bigrams` [b, K - 1], plus `bias`, plus
-        relu(hidden_bias + sum of `hidden` [u, HIDDEN]) @ output.
-        """
-        count, scale = tf.maximum(tf.cast(tokens, tf.float32), 1.0), length_scale(tokens)
-        return {
-            "unigrams": _rows(self.unigram_table, unigrams) * scale,
-            "bigrams": _rows(self.bigram_table, bigrams) * scale,
-            "hidden": _rows(self.deep_table, unigrams) / count,
-            "hidden_bias": self.hidden_bias,
-            "output": self.output * scale,
-            "bias": self.bias * scale,
-        }
+    def _scale(self, sums: tf.Tensor) -> tf.Tensor:
+        """Return [n, K'] what an integer of a column adds to a logit of each text."""
+        norms = sums[:, self.columns : self.columns + 1]
+        if self.integers.dtype == np.int8:
+            norms = norms * float(_LOW) + sums[:, self.columns + 1 :]
+        return self.scales * tf.math.rsqrt(tf.maximum(norms, self.floor))
 
-
-def _quantise(
-    table: NDArray[np.floating], dtype: type[np.signedinteger]
-) -> tuple[NDArray[np.signedinteger], NDArray[np.float32]]:
-    """Return integers [V, C] and the scale of each column, float32 [C]: symmetric, rounded to nearest."""
-    scales = np.maximum(np.abs(table).max(axis=0), 1e-12) / np.iinfo(dtype).max
-    return np.rint(table / scales).astype(dtype), scales.astype(np.float32)
-
-
-def _rows(table: tuple[tf.Tensor, tf.Tensor], ids: tf.Tensor) -> tf.Tensor:
-    integers, scales = table
-    return tf.cast(tf.gather(integers, ids), tf.float32) * scales
+    def _padded(self, logits: tf.Tensor) -> tf.Tensor:
+        return tf.pad(logits, [[0, 0], [1, 0]]) if self.columns == 1 else logits
 
 
 def _with_shared_tables(model: bytes) -> bytes:
@@ -127,8 +187,3 @@ def _repoint(model: Any, old: int, new: int) -> None:
         for tensor in graph.tensors:
             if tensor.buffer == old:
                 tensor.buffer = new
-
-
-def _sum(table: tuple[tf.Tensor, tf.Tensor], ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    integers, scales = table
-    return tf.math.segment_sum(tf.cast(tf.gather(integers, ids), tf.float32), rows) * scales

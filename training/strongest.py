@@ -9,11 +9,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from candor.text.features import Featuriser
+from candor.text.features import combine, hash_words
+from candor.text.tokens import tokenize, words_of
 
-from .model import WideAndDeep
+from .export import Additive
+from .stack import full_logits
 
 MIN_DF = 50
 """Minimum number of training texts that hold a listed n-gram."""
@@ -21,32 +24,38 @@ TOP = 20
 """N-grams listed for each label."""
 
 
-def strongest_ngrams(
-    network: WideAndDeep, texts: Sequence[str], labels: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
+def strongest_ngrams(model: Additive, texts: Sequence[str], labels: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Return the heaviest n-grams of each label.
 
     Args:
-        network: The trained network.
+        model: The trained model.
         texts: The texts that it was trained on.
         labels: K labels.
 
     Returns:
-        For each label, by descending weight: `ngram`, `weight` (its logit less the mean of the other labels') and
-        `texts`, the number of texts that hold it.
+        For each label, by descending weight and then by name: `ngram`, `weight` (its logit less the mean of the other
+        labels', before the scale of a text) and `texts`, the number of texts that hold it.
     """
-    words, pairs = document_counts(texts, network.featuriser)
-    wide = [np.asarray(table * scale) for table, scale in zip(network.wide, network.scales, strict=True)]
-    grams = [" ".join(gram) for gram in pairs]
-    ids = network.featuriser(list(words)).unigrams, network.featuriser(grams).bigrams
-    weights = np.concatenate([table[rows] for table, rows in zip(wide, ids, strict=True)])
-    names, counts = [*words, *grams], [*words.values(), *pairs.values()]
+    words, pairs = document_counts(texts)
+    names = [*words, *(" ".join(pair) for pair in pairs)]
+    counts = [*words.values(), *pairs.values()]
+    order = np.argsort(model.hashes)
+    hashes = np.concatenate([hash_words(words), _pair_hashes(list(pairs))])
+    at = order[np.minimum(np.searchsorted(model.hashes[order], hashes), len(order) - 1)]
+    weights = np.where((model.hashes[at] == hashes)[:, None], model.weights[at], 0.0)
     return {label: _heaviest(_contrast(weights, index), names, counts) for index, label in enumerate(labels)}
 
 
-def document_counts(texts: Sequence[str], featuriser: Featuriser) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+def _pair_hashes(pairs: Sequence[tuple[str, str]]) -> NDArray[np.uint32]:
+    if not pairs:
+        return np.empty(0, np.uint32)
+    hashes = hash_words([word for pair in pairs for word in pair])
+    return combine("pair", hashes, np.arange(0, len(hashes) + 1, 2))[0]
+
+
+def document_counts(texts: Sequence[str]) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
     """Count the texts that hold each word and each pair of neighbours; those in too few texts are left out."""
-    tokens = [_tokens(text, featuriser) for text in tqdm(texts, "counting words", leave=False, disable=None)]
+    tokens = [_tokens(text) for text in tqdm(texts, "counting words", leave=False, disable=None)]
     words = _frequent(Counter(word for each in tokens for word in set(each)))
     pairs = Counter(pair for each in tokens for pair in set(pairwise(each)) if pair[0] in words and pair[1] in words)
     return words, _frequent(pairs)
@@ -56,23 +65,20 @@ def _frequent(counts: Counter[Any]) -> dict[Any, int]:
     return {gram: count for gram, count in counts.items() if count >= MIN_DF}
 
 
-def _tokens(text: str, featuriser: Featuriser) -> list[str]:
-    data, starts, lengths = featuriser.tokens(text)
-    return [
-        data[start : start + length].decode() for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
-    ]
+def _tokens(text: str) -> list[str]:
+    return [word.decode() for word in words_of(tokenize([text]))]
 
 
-def _contrast(weights: np.ndarray, label: int) -> np.ndarray:
-    """Return [n] a label's weights less the others' mean, from weights [n, K - 1]; the first label's are 0."""
-    full = np.pad(weights, ((0, 0), (1, 0)))
+def _contrast(weights: NDArray[np.float64], label: int) -> NDArray[np.float64]:
+    """Return [n] a label's weights less the others' mean, from weights [n, C]."""
+    full = full_logits(weights)
     others = (full.sum(axis=1) - full[:, label]) / (full.shape[1] - 1)
-    contrast: np.ndarray = full[:, label] - others
+    contrast: NDArray[np.float64] = full[:, label] - others
     return contrast
 
 
-def _heaviest(weights: np.ndarray, names: Sequence[str], counts: Sequence[int]) -> list[dict[str, Any]]:
-    order = np.argsort(-weights, kind="stable")[:TOP]
+def _heaviest(weights: NDArray[np.float64], names: Sequence[str], counts: Sequence[int]) -> list[dict[str, Any]]:
+    order = sorted(range(len(names)), key=lambda index: (-weights[index], names[index]))[:TOP]
     return [
         {"ngram": names[i], "weight": round(float(weights[i]), 4), "texts": int(counts[i])}
         for i in order

@@ -1,4 +1,4 @@
-"""Lay out what training prints: a table of epochs, a table of labels, and what comes next."""
+"""Lay out what training prints: what was tried, warnings, a table of labels, and what comes next."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,22 +8,87 @@ from typing import Any
 from candor.limits import MAX_SHOWN_NAME
 from candor.model.metrics import wilson_interval
 
-EPOCH_HEADER = f"{'network':<9}{'epoch':>6}{'train_loss':>12}{'val_loss':>10}{'val_acc':>9}"
+from .stack import Tried
+
+FEW_TEXTS = 29
+"""Texts that must be decided right, all of them, before 97 % can be promised at all: 0.9 ** 29 is under 5 %."""
+FEW_ROWS = 20
+"""Rows of a label below which its figures are anecdotes."""
 
 
-def epoch_row(network: str, epoch: Mapping[str, float]) -> str:
-    """Return an epoch as a row below EPOCH_HEADER.
-
-    Args:
-        network: "candor" or "baseline".
-        epoch: Its losses (nats) and accuracies.
+def tried_table(tried: Sequence[Tried]) -> str:
+    """Return the table of what was tried, a candidate a row, with its weight in the model that ships.
 
     Example:
-        >>> epoch_row("candor", {"epoch": 1, "loss": 0.5, "val_loss": 0.4, "val_accuracy": 0.9})
-        'candor        1      0.5000    0.4000   0.9000'
+        >>> print(tried_table([Tried("logistic regression", 0.8123, 0.4, 0.5, 1.2)]))
+        tried                            accuracy  log loss  weight   CPU s
+        logistic regression                0.8123    0.4000    0.50     1.2
     """
-    numbers = f"{epoch['epoch']:>6.0f}{epoch['loss']:>12.4f}{epoch['val_loss']:>10.4f}{epoch['val_accuracy']:>9.4f}"
-    return f"{network:<9}{numbers}"
+    rows = [f"{'tried':<32}{'accuracy':>9}{'log loss':>10}{'weight':>8}{'CPU s':>8}"]
+    rows += [
+        f"{each.name:<32}{each.accuracy:>9.4f}{each.log_loss:>10.4f}{each.scalar:>8.2f}{each.seconds:>8.1f}"
+        for each in tried
+    ]
+    return "\n".join(rows)
+
+
+def baseline_row(epoch: Mapping[str, float]) -> str:
+    """Return the baseline's best epoch as a row of the table of what was tried.
+
+    Example:
+        >>> baseline_row({"epoch": 7, "val_loss": 0.5, "val_accuracy": 0.75})
+        'baseline network, epoch 7           0.7500    0.5000       -       -'
+    """
+    name = f"baseline network, epoch {epoch['epoch']:.0f}"
+    return f"{name:<32}{epoch['val_accuracy']:>9.4f}{epoch['val_loss']:>10.4f}{'-':>8}{'-':>8}"
+
+
+def few_rows(labels: Sequence[str], targets: Sequence[int]) -> list[str]:
+    """Return what is too few to promise anything, in plain words; nothing if there is enough of all.
+
+    Example:
+        >>> few_rows(["neg", "pos"], [0] * 40 + [1] * 5)
+        ["label pos has 5 rows: figures of labels with fewer than 20 rows are anecdotes; add rows"]
+    """
+    counts = [list(targets).count(index) for index in range(len(labels))]
+    few = [(labels[index], count) for index, count in enumerate(counts) if count < FEW_ROWS]
+    warnings = []
+    if few:
+        name, count = min(few, key=lambda each: each[1])
+        others = f" (and {len(few) - 1} other labels fewer than {FEW_ROWS})" if len(few) > 1 else ""
+        warnings.append(
+            f"label {_short(name)} has {count} rows{others}: figures of labels with fewer than {FEW_ROWS} rows are "
+            "anecdotes; add rows"
+        )
+    if sum(counts) < 10 * FEW_TEXTS:
+        warnings.append(
+            f"{sum(counts)} rows are too few for a threshold to trust: {FEW_TEXTS} texts decided right in a row are the "
+            "least that can show 97 % accuracy; rows without a label help, too (--unlabelled FILE)"
+        )
+    return warnings
+
+
+def threshold(decisions: Mapping[str, Any], split: str) -> str:
+    """Return from which confidence on the model decides, and what share of a split that is."""
+    interval, decided = decisions["interval"], decisions[split]["decided"]
+    if not decided["n"]:
+        return f"decides nothing: no confidence reaches {decisions['target_accuracy']:.0%} accuracy"
+    return (
+        f"decides from {decisions['min_confidence']:.0%} confidence ({interval['low']:.0%} to {interval['high']:.0%}) "
+        f"for {decisions['target_accuracy']:.0%} accuracy: {decided['share']:.0%} of texts, {decided['accuracy']:.1%} right"
+    )
+
+
+def findings(found: Mapping[str, Any]) -> list[str]:
+    """Return the most confused pair of labels and the number of suspect labels, a line each, where there are any."""
+    lines = []
+    if found["confused"]:
+        first = found["confused"][0]
+        pair = f"{_short(first['label'])} taken for {_short(first['predicted'])}"
+        lines.append(f"confusion    {pair}: {first['texts']:,} texts ({first['share']:.0%})")
+    if found["suspect_labels"]["rows"]:
+        lines.append(f"suspects     {found['suspect_labels']['rows']:,} rows whose label may be wrong: see report.json")
+    return lines
 
 
 def label_table(report: Mapping[str, Any]) -> str:

@@ -1,11 +1,11 @@
-"""Train a model: fit it on labelled texts, export it, evaluate it beside a baseline, and install its bundle."""
+"""Train a model: learn it from labelled texts, export it, evaluate it beside a baseline, and install its bundle."""
 
 import json
 import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,25 @@ from candor.model.install import install, pin
 from candor.model.interpreter import Signature
 from candor.operate.drift import reference_distribution
 from candor.redact import redact
+from candor.redact.sieve import candidate_indices
 from candor.resources import BUNDLE, INSTALLED, TEMPLATE
 from candor.text.features import Featuriser
+from candor.text.table import Table
 
-from . import bundle_files, fit, summary
-from .baseline import Baseline
-from .corpus import Corpus
-from .data import Dataset, find_copies, split
-from .export import to_tflite
+from . import bundle_files, findings, learn, summary
+from .baseline import Baseline, History
+from .data import Dataset, find_copies
 from .membership import audit, losses
-from .model import WideAndDeep
 from .pictures import Scores, draw, draw_calibration
+from .stack import full_logits
 from .strongest import strongest_ngrams
 
+MAX_MEMBERS = 10_000
+"""Training texts that the audit of membership looks at."""
 TARGET_ACCURACY = 0.97
 """Accuracy of decided texts that the default confidence threshold is chosen for."""
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Probabilities = Mapping[str, Mapping[str, Floats]]
-"""[n, K] by split and network, "ours" or "baseline"."""
 
 
 @dataclass(frozen=True)
@@ -55,53 +55,15 @@ class Options:
     """The folder that the bundle goes to."""
     report: Path
     """The folder that figures and pictures go to."""
+    size: float | None = None
+    """Maximum size of the bundle in MB; None: 3 for two labels, 8 for more."""
 
 
 def redacted(texts: Sequence[str]) -> list[str]:
-    """Return texts as the model sees them, without personal data."""
-    return [redact(text).text for text in tqdm(texts, desc="redacting", unit=" texts", leave=False, disable=None)]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Redacted texts in every form that a step needs."""
-
-    texts: list[str]
-    targets: Ints
-    """[n] label indices."""
-    corpus: Corpus
-
-    @classmethod
-    def of(cls, texts: Sequence[str], targets: Ints, featuriser: Featuriser, index: Ints | None = None) -> "Split":
-        """Redact texts and compute their features; `index`: of these only."""
-        chosen = redacted(texts if index is None else [texts[i] for i in index])
-        return cls(chosen, targets if index is None else targets[index], Corpus.of(chosen, featuriser))
-
-    def labelled(self, n_labels: int) -> fit.LabelledCorpus:
-        """Return the features with one-hot labels."""
-        return fit.LabelledCorpus(self.corpus, np.eye(n_labels)[self.targets])
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A data set split, redacted and featurised."""
-
-    dataset: Dataset
-    featuriser: Featuriser
-    training: Split
-    validation: Split
-    test: Split | None
-    unlabelled: Corpus | None
-
-    @property
-    def held_out(self) -> Mapping[str, Split]:
-        """The splits to evaluate on, the last of which is the one to report."""
-        return {"validation": self.validation, **({"test": self.test} if self.test else {})}
-
-    @property
-    def n_labels(self) -> int:
-        """Number of labels, K."""
-        return len(self.dataset.labels)
+    """Return texts as the model sees them, without personal data. A prefilter skips texts that cannot hold any."""
+    candidates = {*candidate_indices(texts)}
+    progress = tqdm(texts, desc="redacting", unit=" texts", leave=False, disable=None)
+    return [redact(text).text if index in candidates else text for index, text in enumerate(progress)]
 
 
 def train(dataset: Dataset, options: Options) -> None:
@@ -112,176 +74,195 @@ def train(dataset: Dataset, options: Options) -> None:
         InstallError: The bundle does not answer its golden cases. The old bundle is kept.
     """
     start = time.monotonic()
-    tf.get_logger().setLevel("ERROR")  # it warns of retracing, which ends with the last, smaller batch
+    tf.get_logger().setLevel("ERROR")
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    prepared = prepare(dataset, options.seed)
-    config = fit.TrainingConfig()
-    print(f"\n{summary.EPOCH_HEADER}", flush=True)
-    network, history = train_network(prepared, config, options.seed)
-    baseline, baseline_history = train_baseline(prepared)
-    exported = calibrate_and_export(network, prepared)
-    probabilities = {
-        name: {"ours": exported(held_out.corpus), "baseline": baseline.probabilities(held_out.texts)}
-        for name, held_out in prepared.held_out.items()
-    }
+    texts = learn.Texts(
+        redacted(dataset.texts), dataset.targets, len(dataset.labels), redacted(dataset.unlabelled)
+    )
+    test_texts = redacted(dataset.test_texts)
+    learnt = learn.learn(texts, options.seed, options.size)
+    print(f"\n{summary.tried_table(learnt.tried)}", flush=True)
+    for warning in summary.few_rows(dataset.labels, dataset.targets.tolist()):
+        print(f"warning: {warning}", flush=True)
+    exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)
+    baseline = train_baseline(texts, learnt)
+    splits = [Split.of("validation", [texts.texts[row] for row in learnt.first], dataset.targets[learnt.first])]
+    splits[0].probabilities["ours"] = softmax(full_logits(learnt.first_logits))
+    if test_texts:
+        splits.append(Split.of("test", test_texts, dataset.test_targets))
+        splits[1].probabilities["ours"] = exported(test_texts)
+    if baseline:
+        for each in splits:
+            each.probabilities["baseline"] = baseline.network.probabilities(each.texts)
     with tqdm(total=5, desc="evaluating", unit=" steps", leave=False, disable=None) as steps:
-        measured = evaluate_splits(prepared, probabilities, options.seed)
+        measured = evaluate_splits(dataset, splits, options.seed)
         steps.update()
-        measured["decisions"] = calibrate(prepared, exported, probabilities, options.seed)
+        measured["decisions"] = calibrate(dataset, learnt, exported, splits, options.seed)
         steps.update()
-        measured["membership"] = audit_membership(prepared, exported, config, options.seed)
+        measured["findings"] = find(dataset, learnt)
+        measured["tried"] = [asdict(each) | {"seconds": None} for each in learnt.tried]
+        measured["membership"] = audit_membership(texts, learnt, options.seed)
         steps.update()
-        measured["strongest"] = strongest_ngrams(network, prepared.training.texts, dataset.labels)
+        measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels)
         steps.update()
-        measured["parity"] = bundle_files.parity(*compare(network, exported, prepared))
+        measured["parity"] = bundle_files.parity(*compare(learnt, exported, splits[-1].texts))
         steps.update()
-    digest = write_bundle(options, prepared, network, exported, config, measured)
-    histories = {"ours": history, "baseline": baseline_history}
-    cost = write_report(options.report, prepared, histories, probabilities, measured, digest, start)
-    print_summary(options, prepared, measured, digest, cost)
+    digest = write_bundle(options, dataset, texts, learnt, exported, measured)
+    history = {"baseline": baseline.history} if baseline else {}
+    cost = write_report(options.report, dataset, learnt, history, splits[-1], measured, digest, start)
+    print_summary(options, splits[-1], measured, digest, cost)
 
 
-def prepare(dataset: Dataset, seed: int) -> Prepared:
-    """Hold out a tenth of the labelled texts for validation, redact all texts and compute their features."""
-    featuriser = Featuriser()
-    training, validation = split(dataset.texts, dataset.targets, seed=seed)
-    return Prepared(
-        dataset,
-        featuriser,
-        Split.of(dataset.texts, dataset.targets, featuriser, training),
-        Split.of(dataset.texts, dataset.targets, featuriser, validation),
-        Split.of(dataset.test_texts, dataset.test_targets, featuriser) if dataset.test_texts else None,
-        Corpus.of(redacted(dataset.unlabelled), featuriser) if dataset.unlabelled else None,
+@dataclass(frozen=True)
+class Split:
+    """Held-out texts, and what each network says of them."""
+
+    name: str
+    """"validation" or "test"."""
+    texts: Sequence[str]
+    targets: Ints
+    """[n] label indices."""
+    probabilities: dict[str, Floats]
+    """[n, K] by network, "ours" or "baseline"."""
+
+    @classmethod
+    def of(cls, name: str, texts: Sequence[str], targets: Ints) -> "Split":
+        """Return a split of which no network has said anything."""
+        return cls(name, texts, targets, {})
+
+
+@dataclass(frozen=True)
+class TrainedBaseline:
+    """The baseline and its epochs."""
+
+    network: Baseline
+    history: History
+
+
+def train_baseline(texts: learn.Texts, learnt: learn.Learnt) -> TrainedBaseline | None:
+    """Train the baseline on the first fold, and print the epoch that it keeps; None for too many texts."""
+    if len(texts.texts) > learn.LARGE:
+        print(f"baseline: not trained on more than {learn.LARGE:,} texts", flush=True)
+        return None
+    learning, held_out = (
+        ([texts.texts[row] for row in rows], texts.targets[rows]) for rows in (learnt.learning, learnt.first)
     )
-
-
-def train_network(prepared: Prepared, config: fit.TrainingConfig, seed: int) -> tuple[WideAndDeep, fit.History]:
-    """Train Candor's network, and print its epochs."""
-    training, validation = (part.labelled(prepared.n_labels) for part in (prepared.training, prepared.validation))
-    return fit.train_model(
-        training,
-        prepared.unlabelled,
-        validation,
-        prepared.featuriser,
-        config,
-        seed,
-        lambda epoch: print(summary.epoch_row("candor", epoch), flush=True),
-    )
-
-
-def train_baseline(prepared: Prepared) -> tuple[Baseline, fit.History]:
-    """Train the baseline, and print the epoch that it keeps."""
-    training, validation = prepared.training, prepared.validation
-    baseline = Baseline(training.texts, prepared.n_labels)
-    history = baseline.fit((training.texts, training.targets), (validation.texts, validation.targets))
+    network = Baseline(learning[0], texts.n_labels)
+    history = network.fit(learning, held_out)
     best = min(history, key=lambda epoch: epoch["val_loss"])
-    print(summary.epoch_row("baseline", best), flush=True)
-    return baseline, history
+    print(summary.baseline_row(best), flush=True)
+    return TrainedBaseline(network, history)
 
 
 class Exported:
     """The exported model, run by the interpreter that serves it.
 
     Args:
-        model: The content of model.tflite.
-        featuriser: The featuriser that makes its inputs.
-        temperature: The temperature that its weights include.
+        files: The content of features.bin and model.tflite.
+        kinds: Kinds of its features.
     """
 
-    def __init__(self, model: bytes, featuriser: Featuriser, temperature: float = 1.0) -> None:
-        self.model, self.featuriser, self.temperature = model, featuriser, temperature
-        self._run = Signature(model)
+    def __init__(self, files: Mapping[str, bytes], kinds: tuple[str, ...]) -> None:
+        self.files, self.featuriser = files, Featuriser(kinds)
+        self.table = Table.from_bytes(files["features.bin"])
+        self._run = Signature(files["model.tflite"])
 
-    def logits(self, corpus: Corpus) -> NDArray[np.float32]:
-        """Return logits [n, K] for the n texts of a corpus."""
-        blocks = np.split(np.arange(len(corpus)), range(BLOCK, len(corpus), BLOCK))
-        return np.concatenate(
-            [self._run(model_inputs(corpus.take(block), self.featuriser))["logits"] for block in blocks]
-        )
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """Return probabilities [n, K] of n redacted texts."""
+        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
+        return np.concatenate([softmax(self._logits(block)) for block in blocks])
 
-    def __call__(self, corpus: Corpus) -> Floats:
-        """Return probabilities [n, K] for the n texts of a corpus."""
-        return softmax(self.logits(corpus))
+    def _logits(self, block: Sequence[str]) -> NDArray[np.float32]:
+        return self._run(model_inputs(self.featuriser(block, self.table)))["logits"][: len(block)]
 
 
-def calibrate_and_export(network: WideAndDeep, prepared: Prepared) -> Exported:
-    """Fit the temperature on validation texts, apply it to the network's weights, and export the network."""
-    held_out = prepared.validation
-    logits = fit.predict_logits(network, held_out.corpus, prepared.featuriser)
-    temperature = fit.fit_temperature(logits, held_out.targets)
-    network.apply_temperature(temperature)
-    return Exported(to_tflite(network), prepared.featuriser, temperature)
+def compare(learnt: learn.Learnt, exported: Exported, texts: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return probabilities [n, K] of n texts by the trained and by the exported model."""
+    trained = learnt.additive.in_table_order()
+    blocks = [
+        exported.featuriser(texts[start : start + BLOCK], exported.table) for start in range(0, len(texts), BLOCK)
+    ]
+    logits = [trained.logits(each.ids, each.rows, len(each.tokens)) for each in blocks]
+    return softmax(np.concatenate(logits)), exported(texts)
 
 
-def compare(network: WideAndDeep, exported: Exported, prepared: Prepared) -> tuple[Floats, Floats]:
-    """Return probabilities of the trained and of the exported model for the test, or else the validation split."""
-    corpus = (prepared.test or prepared.validation).corpus
-    return softmax(fit.predict_logits(network, corpus, prepared.featuriser)), exported(corpus)
-
-
-def evaluate_splits(prepared: Prepared, probabilities: Probabilities, seed: int) -> dict[str, Any]:
-    """Evaluate both networks on each held-out split, and the gain in accuracy over the baseline."""
+def evaluate_splits(dataset: Dataset, splits: Sequence[Split], seed: int) -> dict[str, Any]:
+    """Evaluate all networks on each held-out split, and the gain in accuracy over the baseline."""
     measured: dict[str, Any] = {}
-    for name, held_out in prepared.held_out.items():
-        ours, baseline = probabilities[name]["ours"], probabilities[name]["baseline"]
-        copies = (
-            find_copies(prepared.dataset.texts, prepared.dataset.test_texts)
-            if name == "test"
-            else np.zeros(len(held_out.texts), bool)
-        )
-        measured[name] = {
-            network: metrics.reports(each, held_out.targets, prepared.dataset.labels, copies, seed=seed)
-            for network, each in probabilities[name].items()
+    for split in splits:
+        copies = np.zeros(len(split.texts), bool)
+        if split.name == "test":
+            copies = find_copies(dataset.texts, dataset.test_texts)
+        measured[split.name] = {
+            network: metrics.reports(each, split.targets, dataset.labels, copies, seed=seed)
+            for network, each in split.probabilities.items()
         }
-        measured[name]["accuracy_gain"] = metrics.accuracy_gain(ours, baseline, held_out.targets, seed=seed)
+        if (baseline := split.probabilities.get("baseline")) is not None:
+            gain = metrics.accuracy_gain(split.probabilities["ours"], baseline, split.targets, seed=seed)
+            measured[split.name]["accuracy_gain"] = gain
     return measured
 
 
-def calibrate(prepared: Prepared, exported: Exported, probabilities: Probabilities, seed: int) -> dict[str, Any]:
-    """Choose the confidence threshold on validation texts, and measure calibration and coverage on each split."""
-    validation = probabilities["validation"]["ours"], prepared.validation.targets
+def calibrate(
+    dataset: Dataset, learnt: learn.Learnt, exported: Exported, splits: Sequence[Split], seed: int
+) -> dict[str, Any]:
+    """Choose the confidence threshold on held-out texts, and measure calibration and coverage on each split."""
+    logits, targets = full_logits(learnt.logits), dataset.targets[learnt.held_out]
+    held_out = softmax(logits)
+    threshold = metrics.confidence_threshold(held_out, targets, accuracy=TARGET_ACCURACY)
     decisions: dict[str, Any] = {
-        "temperature": exported.temperature,
+        "temperature": learnt.temperature,
         "target_accuracy": TARGET_ACCURACY,
-        "min_confidence": metrics.confidence_threshold(*validation, accuracy=TARGET_ACCURACY),
+        "min_confidence": threshold,
+        "interval": metrics.threshold_interval(held_out, targets, accuracy=TARGET_ACCURACY, seed=seed),
     }
-    for name, held_out in prepared.held_out.items():
-        before = softmax(exported.temperature * exported.logits(held_out.corpus))
-        after = probabilities[name]["ours"]
-        decisions[name] = {
-            "before": metrics.calibration(before, held_out.targets, seed=seed),
-            "after": metrics.calibration(after, held_out.targets, seed=seed),
-            "coverage": metrics.coverage(after, held_out.targets),
+    for split in splits:
+        after, truth = split.probabilities["ours"], split.targets
+        if split.name == "validation":
+            after, truth = held_out, targets
+        before = softmax(learnt.temperature * np.log(np.maximum(after, 1e-12)))
+        decisions[split.name] = {
+            "before": metrics.calibration(before, truth, seed=seed),
+            "after": metrics.calibration(after, truth, seed=seed),
+            "coverage": metrics.coverage(after, truth),
+            "decided": metrics.decided(after, truth, threshold),
         }
     return decisions
 
 
+def find(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
+    """Find the pairs of labels that are confused most, and rows whose label is likely to be wrong."""
+    probabilities = softmax(full_logits(learnt.logits))
+    targets = dataset.targets[learnt.held_out]
+    return {
+        "confused": findings.confused_pairs(probabilities, targets, dataset.labels),
+        "suspect_labels": findings.suspect_labels(probabilities, targets, learnt.held_out, dataset.labels),
+    }
+
+
 def write_bundle(
     options: Options,
-    prepared: Prepared,
-    network: WideAndDeep,
+    dataset: Dataset,
+    texts: learn.Texts,
+    learnt: learn.Learnt,
     exported: Exported,
-    config: fit.TrainingConfig,
     measured: Mapping[str, Any],
 ) -> str:
     """Install the bundle, pin the digest in the template if it is the checkout's own, and return the digest."""
-    data, featuriser = prepared.dataset, prepared.featuriser
-    texts = [*options.golden, *((text, None) for text in bundle_files.ODD_TEXTS)]
-    corpus = Corpus.of(redacted([text for text, _ in texts]), featuriser)
-    trained = softmax(fit.predict_logits(network, corpus, featuriser))
-    golden = bundle_files.golden_cases(texts, trained, exported(corpus), data.labels)
-    known = known_tokens(prepared.training.corpus, featuriser)
+    cases = [*options.golden, *((text, None) for text in bundle_files.ODD_TEXTS)]
+    trained, served = compare(learnt, exported, redacted([text for text, _ in cases]))
+    golden = bundle_files.golden_cases(cases, trained, served, dataset.labels)
     facts = bundle_files.Trained(
         name=options.name,
-        dataset=data,
-        model=exported.model,
-        known_tokens=known,
-        featuriser=featuriser.to_dict(),
-        config=config.to_dict(),
+        dataset=dataset,
+        files=exported.files,
+        featuriser=exported.featuriser.to_dict(),
+        evidence=asdict(learnt.evidence),
+        recipe=learnt.settings,
         seed=options.seed,
         metrics=measured,
-        drift_reference=drift_reference(prepared, exported, known),
+        drift_reference=drift_reference(dataset, texts, learnt),
     )
     digest = install(bundle_files.make_files(facts, golden), options.bundle)
     if not INSTALLED and options.bundle.resolve() == BUNDLE.resolve():
@@ -289,47 +270,30 @@ def write_bundle(
     return digest
 
 
-def drift_reference(prepared: Prepared, exported: Exported, known: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the distribution of predictions for validation texts, which windows of predictions are compared with."""
-    corpus, labels = prepared.validation.corpus, prepared.dataset.labels
-    rows = np.repeat(np.arange(len(corpus)), corpus.tokens)
-    oov_rates = np.bincount(rows, ~known[corpus.unigrams.ids], len(corpus)) / np.maximum(corpus.tokens, 1)
-    facts = zip(exported(corpus), corpus.tokens.tolist(), oov_rates.tolist(), strict=True)
+def drift_reference(dataset: Dataset, texts: learn.Texts, learnt: learn.Learnt) -> dict[str, Any]:
+    """Return the distribution of predictions for held-out texts, which windows of predictions are compared with."""
+    labels, probabilities = dataset.labels, softmax(full_logits(learnt.logits))
+    facts = zip(probabilities, learnt.words.tolist(), learnt.oov_rates.tolist(), strict=True)
     return reference_distribution(
         [
-            Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), tokens, (), oov_rate)
-            for row, tokens, oov_rate in facts
+            Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), words, (), oov_rate)
+            for row, words, oov_rate in facts
         ],
         labels,
     )
 
 
-def known_tokens(corpus: Corpus, featuriser: Featuriser) -> NDArray[np.bool_]:
-    """Return [2**unigram_bits] which tokens at least 10 training texts hold; fewer for fewer than 10,000 texts."""
-    min_df = min(10, max(2, len(corpus) // 1000))
-    return corpus.unigrams.document_frequencies(1 << featuriser.unigram_bits) >= min_df
+def audit_membership(texts: learn.Texts, learnt: learn.Learnt, seed: int) -> dict[str, Any]:
+    """Attack the model of the first fold by membership inference, with the texts of that fold as others.
 
-
-def audit_membership(prepared: Prepared, exported: Exported, config: fit.TrainingConfig, seed: int) -> dict[str, Any]:
-    """Attack the exported model by membership inference, with validation texts as others.
-
-    The reference model learns from the test split, or from half of the validation texts if there is none. If it knew
-    more of the others than of the members, it would tell the two sources apart, and not who was in training.
+    The reference model learns from half of the others, so that it has seen none of those that are attacked.
     """
-    featuriser, held_out = prepared.featuriser, prepared.validation
-    taught, others = prepared.test, held_out
-    if not taught:
-        taught, others = (
-            Split.of(held_out.texts, held_out.targets, featuriser, np.arange(start, len(held_out.texts), 2))
-            for start in (0, 1)
-        )
-    labelled = (part.labelled(prepared.n_labels) for part in (taught, held_out))
-    reference, _ = fit.train_model(next(labelled), None, next(labelled), featuriser, config, seed)
-    sides = prepared.training, others
-    nll = [losses(exported(side.corpus), side.targets) for side in sides]
-    reference_nll = [
-        losses(softmax(fit.predict_logits(reference, side.corpus, featuriser)), side.targets) for side in sides
-    ]
+    taught, others = learnt.first[::2], learnt.first[1::2]
+    step = max(1, len(learnt.learning) // MAX_MEMBERS)
+    sides = [(learnt.learning[::step], learnt.member_logits[::step]), (others, learnt.first_logits[1::2])]
+    nll = [losses(softmax(full_logits(logits)), texts.targets[rows]) for rows, logits in sides]
+    reference = learn.reference(texts, taught)
+    reference_nll = [losses(softmax(reference(rows)), texts.targets[rows]) for rows, _ in sides]
     return {
         "loss": audit(-nll[0], -nll[1], seed),
         "calibrated": audit(reference_nll[0] - nll[0], reference_nll[1] - nll[1], seed),
@@ -338,40 +302,44 @@ def audit_membership(prepared: Prepared, exported: Exported, config: fit.Trainin
 
 def write_report(
     folder: Path,
-    prepared: Prepared,
-    history: Mapping[str, fit.History],
-    probabilities: Probabilities,
+    dataset: Dataset,
+    learnt: learn.Learnt,
+    history: Mapping[str, History],
+    split: Split,
     measured: Mapping[str, Any],
     digest: str,
     start: float,
 ) -> dict[str, Any]:
     """Write report.json and the pictures, and return what training cost."""
     folder.mkdir(parents=True, exist_ok=True)
-    name, held_out = list(prepared.held_out.items())[-1]
-    reports = {network: measured[name][network]["all"] for network in probabilities[name]}
-    trained = f"n = {len(prepared.training.texts):,} texts to train on, {len(prepared.validation.texts):,} to validate"
-    title = {"test": "official test split", "validation": "validation split"}[name]
-    scores = Scores(probabilities[name], held_out.targets, prepared.dataset.labels, reports, title)
+    reports = {network: measured[split.name][network]["all"] for network in split.probabilities}
+    trained = f"n = {len(learnt.learning):,} texts to train on, {len(learnt.first):,} to validate"
+    title = {"test": "official test split", "validation": "texts held out of training"}[split.name]
+    scores = Scores(split.probabilities, split.targets, dataset.labels, reports, title)
     draw(folder, history, trained, scores)
-    draw_calibration(folder, measured["decisions"], name, f"n = {len(held_out.texts):,} texts, {title}")
+    n = len(learnt.held_out) if split.name == "validation" else len(split.texts)
+    draw_calibration(folder, measured["decisions"], split.name, f"n = {n:,} texts, {title}")
     cost = {"seconds": round(time.monotonic() - start, 1), "peak_memory_mib": _peak_memory()}
-    content = {"metrics": measured, "history": history, "bundle": digest, "cost": cost}
+    tried = [asdict(each) for each in learnt.tried]
+    content = {"metrics": measured, "tried": tried, "history": history, "bundle": digest, "cost": cost}
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
     return cost
 
 
 def print_summary(
-    options: Options, prepared: Prepared, measured: Mapping[str, Any], digest: str, cost: Mapping[str, Any]
+    options: Options, split: Split, measured: Mapping[str, Any], digest: str, cost: Mapping[str, Any]
 ) -> None:
     """Print the metrics of the last held-out split, where everything went, and the commands that come next."""
-    name, held_out = list(prepared.held_out.items())[-1]
-    ours, baseline = (measured[name][network]["all"] for network in ("ours", "baseline"))
-    decisions = measured["decisions"]
-    print(f"\n{name} split, {len(held_out.texts):,} texts\n{summary.label_table(ours)}\n")
+    ours, decisions = measured[split.name]["ours"]["all"], measured["decisions"]
+    title = {"test": "test split", "validation": "held out"}[split.name]
+    print(f"\n{title}, {len(split.texts):,} texts\n{summary.label_table(ours)}\n")
     print(f"accuracy     {summary.accuracy_with_interval(ours)}")
-    print(f"baseline     {summary.accuracy_with_interval(baseline)}")
-    print(f"calibration  error {decisions[name]['after']['ece']['value']:.4f}")
-    print(f"threshold    decides from {decisions['min_confidence']:.0%} confidence, for {TARGET_ACCURACY:.0%} accuracy")
+    if "baseline" in measured[split.name]:
+        print(f"baseline     {summary.accuracy_with_interval(measured[split.name]['baseline']['all'])}")
+    print(f"calibration  error {decisions[split.name]['after']['ece']['value']:.4f}")
+    print(f"threshold    {summary.threshold(decisions, split.name)}")
+    for line in summary.findings(measured["findings"]):
+        print(line)
     print(f"bundle       {options.bundle} ({digest[:12]})")
     print(f"report       {options.report}")
     print(f"cost         {cost['seconds']:.0f} s, {cost['peak_memory_mib']:,} MiB at peak\n")

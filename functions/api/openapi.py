@@ -214,7 +214,10 @@ def components() -> Json:
             "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
             "description": "Probability by label. They sum to 1.",
         },
-        "tokens": {**number, "description": "Number of tokens that the model read. Texts are never truncated."},
+        "tokens": {
+            **number,
+            "description": "Number of words that the model read, punctuation not counted. Texts are never truncated.",
+        },
         "warnings": {
             "type": "array",
             "items": objects({"code": {"type": "string", "enum": sorted(WARNINGS)}, "detail": text}),
@@ -227,7 +230,7 @@ def components() -> Json:
         "description": "Personal data that was found: offsets in code points of the sent text, never the values.",
     }
     optional: Json = {
-        "explanation": {"oneOf": [explanation(), {"type": "null"}], "description": "Null if the text has no tokens."}
+        "explanation": {"oneOf": [explanation(), {"type": "null"}], "description": "Null if the text has no words."}
     }
     optional["pii"] = pii
     model = {"$ref": "#/components/schemas/ModelIdentity"}
@@ -285,13 +288,13 @@ def explanation() -> Json:
         {
             "label": {"type": "string"},
             "method": {"type": "string"},
-            "base_value": {**number, "description": "Logit of a text of this length with no known word."},
+            "base_value": {**number, "description": "Logit of a text of which the model knows nothing."},
             "logit": {**number, "description": "Logit of the label minus the mean of the other labels' logits."},
             "residual": {**number, "description": "Logit minus base value minus the sum of the values."},
             "attributions": {
                 "type": "array",
                 "items": objects({"begin": offset, "end": offset, "value": number}),
-                "description": "One per token, in order. Offsets are in code points of the sent text.",
+                "description": "One per word and punctuation mark, in order, by code points of the sent text.",
             },
         }
     )

@@ -22,7 +22,9 @@ def main() -> None:
     reviews = data.test_texts[:: len(data.test_texts) // texts.REVIEWS][: texts.REVIEWS]
     bundle = Path(LOCAL["BUNDLE_PATH"])
     for line in (
-        texts.featuriser(reviews) + texts.prediction(data, bundle, reviews) + texts.explanation(bundle, data.test_texts)
+        texts.featuriser(bundle, reviews)
+        + texts.prediction(data, bundle, reviews)
+        + texts.explanation(bundle, data.test_texts)
     ):
         print(line, flush=True)
     for line in redact.planted_lines() + redact.review_lines(data.test_texts) + drift.lines(bundle, data.test_texts):

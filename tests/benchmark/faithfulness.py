@@ -31,7 +31,7 @@ class Review:
 
     def __init__(self, text: str, classifier: Classifier) -> None:
         self.text, self.classifier, self.calls = text, classifier, 0
-        self.spans = spans(text, classifier.featuriser)
+        self.spans = spans(text)
         self.label = int(classifier.probabilities([text])[0].argmax())
 
     def __call__(self, kept: NDArray[np.bool_]) -> Values:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from candor.limits import MAX_LINE_BYTES
 from training import data
-from training.data import DataError, download, find_copies, load, load_golden, split
+from training.data import DataError, download, find_copies, folds, load, load_golden
 
 SECRET = "Xyzzy said nobody ever and nobody shall repeat it"
 ROWS = [("good\nand long", "yes"), ('so "so"', "no"), ("fine, fine", "yes"), ("bad\u0085bad", "no")]
@@ -280,8 +280,7 @@ BAD_FILES = {
         "label 'maybe' has 2 rows but no two texts of its own;",
     ),
     "labels that are texts": ("a.csv", CSV + f"e,{SECRET}\nf,{SECRET}?\n", "(2 such of 4 labels)"),
-    "an empty label": ("a.csv", CSV + "e, \n", "label in line 6 is empty"),
-    "a label that cannot be printed": ("a.csv", CSV + "e,\x00\n", "label in line 6 is empty or cannot be printed"),
+    "a label that cannot be printed": ("a.csv", CSV + "e,\x00\n", "label in line 6 cannot be printed"),
     "too few cells": ("a.csv", CSV + f"\n{SECRET}\n", "line 7 has 1 cell, the header 2"),
     "too many cells": ("a.csv", CSV + f"{SECRET},{SECRET},no\n", "line 6 has 3 cells, the header 2"),
     "two columns of a name": ("a.csv", f"text,label,text\n{SECRET},yes,b\n", "2 columns named 'text'"),
@@ -307,11 +306,6 @@ BAD_FILES = {
         "a.jsonl",
         JSONL + '{"text": 1, "label": "yes"}\n',
         "the text in line 6 is not a string",
-    ),
-    "a label that is null": (
-        "a.jsonl",
-        JSONL + f'{{"text": "{SECRET}", "label": null}}\n',
-        "the label in line 6 is neither a string nor a number",
     ),
     "a label without UTF-8": ("a.jsonl", JSONL + '{"text": "e", "label": "\\ud800"}\n', "cannot be printed"),
 }
@@ -367,6 +361,28 @@ def test_golden_unknown_label_names_its_line(tmp_path):
     assert str(caught.value) == "golden.csv: the data has no label 'maybe', as line 7 has; use 'no', 'yes'"
 
 
+def test_load_empty_labels_are_texts_without_one(tmp_path):
+    """Rows with an empty label, and those of a second file, are texts to learn from without a label."""
+    rows = [*enumerate("abcd")]
+    table = "text,label\n" + "".join(f"{letter},{('no', 'yes')[number % 2]}\n" for number, letter in rows)
+    path, more = tmp_path / "a.csv", tmp_path / "more.txt"
+    path.write_text(table)
+    plain = load(path)
+    path.write_text(table + "e,\nf, \n")
+    more.write_text("g\n\nh\n")
+    found, both = load(path), load(path, unlabelled=more)
+    assert (plain.unlabelled, found.unlabelled, both.unlabelled) == ([], ["e", "f"], ["e", "f", "g", "h"])
+    assert plain.texts == found.texts == both.texts
+    assert len({plain.digest, found.digest, both.digest}) == 3
+    path.write_text("text,label\ne,\n")
+    with pytest.raises(DataError, match="has no row with a label"):
+        load(path)
+    path.write_text(table)
+    more.write_text("\n")
+    with pytest.raises(DataError, match="has no text that can be read"):
+        load(path, unlabelled=more)
+
+
 def test_find_copies_ignores_html_line_breaks_only(tmp_path):
     """Copies are exact but for HTML line breaks."""
     found = load(archive(tmp_path / "a.tar.gz", REVIEWS))
@@ -376,37 +392,31 @@ def test_find_copies_ignores_html_line_breaks_only(tmp_path):
 
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), min_size=1),
-    st.sampled_from([0.1, 0.3]),
+    st.integers(2, 5),
     st.integers(0, 9),
 )
-def test_split_keeps_copies_together(drawn, fraction, seed):
-    """A split holds each row once, copies together, and each label on both sides."""
+def test_folds_keep_copies_together(drawn, n_folds, seed):
+    """Folds score each row once, copies together; each label is learnt from in every fold, if it has two texts."""
     texts = [f"{label}<br />{number}" if row % 2 else f"{label}{number}" for row, (number, label) in enumerate(drawn)]
     targets = np.array([label for _, label in drawn], np.int64)
-    training, validation = split(texts, targets, fraction, seed)
-    assert sorted([*training, *validation]) == list(range(len(texts)))
-    assert training.dtype == validation.dtype == np.int64
-    assert not find_copies([texts[row] for row in training], [texts[row] for row in validation]).any()
-    for label in set(targets.tolist()):
-        different = len({number for number, other in drawn if other == label})
-        assert (label in targets[training], label in targets[validation]) == (True, different > 1)
+    every = folds(texts, targets, n_folds, seed)
+    assert sorted(row for _, held_out in every for row in held_out.tolist()) == list(range(len(texts)))
+    for learning, held_out in every:
+        assert sorted([*learning.tolist(), *held_out.tolist()]) == list(range(len(texts)))
+        assert learning.dtype == held_out.dtype == np.int64
+        assert not find_copies([texts[row] for row in learning], [texts[row] for row in held_out]).any()
+        for label in set(targets.tolist()):
+            different = len({number for number, other in drawn if other == label})
+            assert different < 2 or label in targets[learning]
 
 
-def test_split_is_stratified_and_seeded():
-    """A split takes the same share of each label and differs only by its seed."""
+def test_folds_are_stratified_and_seeded():
+    """Each fold takes the same share of each label; folds differ by their seed only."""
     texts, targets = [str(row) for row in range(1000)], np.repeat([0, 1, 2], [700, 200, 100])
-    validation = split(texts, targets, 0.1, seed=3)[1]
-    assert np.bincount(targets[validation]).tolist() == [70, 20, 10]
-    assert split(texts, targets, 0.1, seed=3)[1].tolist() == validation.tolist()
-    assert split(texts, targets, 0.1, seed=4)[1].tolist() != validation.tolist()
-
-
-def test_split_largest_group_stays_in_training():
-    """A text that half the rows repeat is never held out."""
-    texts, targets = ["same"] * 50 + [str(row) for row in range(50)], np.zeros(100, np.int64)
-    for seed in range(10):
-        validation = split(texts, targets, 0.1, seed)[1]
-        assert (len(validation), validation.min() >= 50) == (10, True)
+    held_out = [rows for _, rows in folds(texts, targets, 4, seed=3)]
+    assert [np.bincount(targets[rows]).tolist() for rows in held_out] == [[175, 50, 25]] * 4
+    assert [rows.tolist() for _, rows in folds(texts, targets, 4, seed=3)] == [rows.tolist() for rows in held_out]
+    assert folds(texts, targets, 4, seed=4)[0][1].tolist() != held_out[0].tolist()
 
 
 ARCHIVE = bytes(range(256)) * 1000

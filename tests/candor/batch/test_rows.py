@@ -406,13 +406,13 @@ BAD_LABELLED = {
     "empty label": (
         b"text,label\nXyzzy, \n",
         "x.csv",
-        "the label in line 2 is empty or cannot be printed",
+        "the label in line 2 is empty",
         "give every row a label",
     ),
     "null label": (
         b'{"text": "Xyzzy", "label": null}',
         "x.jsonl",
-        "the label in line 1 is neither a string nor a number",
+        "the label in line 1 is empty",
         "give every row a label",
     ),
     "text is a number": (

@@ -6,7 +6,7 @@ from candor.errors import BundleError, InterpreterError
 from candor.model import bundle
 from candor.model.bundle import Bundle
 from candor.model.classifier import Classifier
-from candor.settings import Settings
+from tests import bundles
 
 MODEL = {name: {} for name in bundle.REQUIRED} | {"labels": ["no", "yes"]}
 FILES = {"model.json": bundle.canonical(MODEL), "model.tflite": b"\0" * 100, "card.md": "café".encode()}
@@ -88,27 +88,46 @@ def test_bundle_model_json_lacking_key_is_refused(tmp_path, name):
         Bundle.open(tmp_path)
 
 
-SHIPPED = Settings.from_environ().bundle
+@pytest.fixture(scope="module")
+def files():
+    """The files of a bundle that can be served."""
+    return bundles.files()
+
+
+def changed(**changes):
+    return lambda content: bundle.canonical(json.loads(content) | changes)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("name", "change", "message"),
     [
-        {"model.json": lambda content: json.dumps(json.loads(content) | {"featuriser": {"bits": 3}}).encode()},
-        {"model.json": lambda content: json.dumps(json.loads(content) | {"scripts": None}).encode()},
-        {"model.json": lambda content: content.replace(b'"version": 1', b'"version": 2')},
-        {"known.bin": lambda content: content[:-1]},
-        {"model.tflite": lambda content: content[:1000]},
+        ("model.json", changed(featuriser={"bits": 3}), r"^model\.json lacks what the classifier needs: 'version'$"),
+        ("model.json", changed(featuriser={"kinds": ["no"], "version": 2}), "unknown kinds of features: no$"),
+        ("model.json", changed(evidence={}), r"^model\.json lacks what the classifier needs"),
+        ("model.json", changed(scripts=None), r"^model\.json lacks what the classifier needs"),
+        ("features.bin", lambda content: content[:-1], r"^features\.bin is damaged: not a table of features$"),
+        ("model.tflite", lambda content: content[:1000], "refuses the model"),
     ],
 )
-def test_classifier_load_unusable_bundle_is_refused(tmp_path, changes):
-    """A valid bundle that this code cannot serve is refused at load."""
-    files = {path.name: path.read_bytes() for path in SHIPPED.iterdir() if path.name != "manifest.json"}
+def test_classifier_load_unusable_bundle_is_refused(files, tmp_path, name, change, message):
+    """A valid bundle that this code cannot serve is refused at load, and the message says why."""
     bundle.write(tmp_path, files)
     assert Classifier.load(tmp_path).predict(["good"])
-    bundle.write(tmp_path, files | {name: change(files[name]) for name, change in changes.items()})
-    with pytest.raises((BundleError, InterpreterError)):
+    bundle.write(tmp_path, {**files, name: change(files[name])})
+    with pytest.raises((BundleError, InterpreterError), match=message):
         Classifier.load(tmp_path)
+
+
+def test_classifier_load_old_bundle_says_what_to_do(files, tmp_path):
+    """A bundle of an earlier featuriser is refused with one sentence: what is wrong, and the remedy."""
+    old = changed(featuriser={"bigram_bits": 20, "unigram_bits": 17, "version": 1})(files["model.json"])
+    bundle.write(tmp_path, {"model.json": old, "model.tflite": files["model.tflite"], "known.bin": b"\0"})
+    with pytest.raises(BundleError) as raised:
+        Classifier.load(tmp_path)
+    assert str(raised.value) == (
+        "the model has featuriser version 1, but this version of Candor reads version 2 only: "
+        "train it again with `candor train`"
+    )
 
 
 def test_bundle_digest_ignores_order_of_files(tmp_path):

@@ -7,45 +7,44 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from candor.model.classifier import Classifier, model_inputs
-from candor.model.explain import METHOD, METHOD_LONG, Explainer, _Network
-from candor.settings import Settings
+from candor.model.classifier import MAX_FEATURES
+from candor.model.explain import _MEMBERS, METHOD, Explainer
+from candor.text.features import KINDS
+from tests import bundles
 
-CLASSIFIER = Classifier.load(Settings.from_environ().bundle)
-EXPLAINER = Explainer(CLASSIFIER)
-WORDS = ["good", "bad", "not", "a", "film", "boring", "wonderful", "the", "waste", "of", "time", "very"]
+FIVE = ("anger", "fear", "joy", "love", "sadness")
+WORDS = ["good", "bad", "not", "a", "film", "boring", "wonderful", "the", "waste", "of", "goodish", "very", "!", ","]
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
-FEATURISER = CLASSIFIER.featuriser
 
 
-def test_explainer_redacted_text_has_original_offsets():
-    """Offsets are those of the text as given, although the model reads it redacted."""
-    text = "Write to jane.wonderful.doe@example.com or see http://jane:secret@example.com/film: a dull film."
-    explanation = EXPLAINER(text, "positive")
-    words = [text[begin:end] for begin, end in explanation.spans]
-    assert words[-3:] == ["a", "dull", "film"]
-    assert words[:2] == ["Write", "to"]
-    assert "jane.wonderful.doe@example.com" in words
+@pytest.fixture(scope="module", params=[2, 5])
+def explainer(request, tmp_path_factory):
+    """An explainer of a model of every kind of feature, for two labels and for five."""
+    labels = ("negative", "positive") if request.param == 2 else FIVE
+    classifier = bundles.classifier(tmp_path_factory.mktemp("bundle"), kinds=KINDS, labels=labels)
+    explainer = Explainer(classifier)
+    explainer.classifier = classifier
+    return explainer
 
 
-def game(text):
-    """Return the log-odds of "positive" for any set of a text's tokens. A token left out takes its pairs along."""
-    features = FEATURISER([text])
-    count = len(features.unigrams)
-    blank = np.int32(1 << FEATURISER.unigram_bits), np.int32(1 << FEATURISER.bigram_bits)
+def game(explainer, text, label):
+    """Return a label's logit, at the text's scale, for any set of its tokens. A token takes its n-grams along."""
+    classifier = explainer.classifier
+    labels = classifier.bundle.labels
+    grams = classifier.featuriser.grams(text, classifier.table)
+    model = bundles.additive(KINDS, len(labels)).in_table_order().quantised(16)
+    scale = np.sqrt(max(model.q[grams.ids].sum(), model.floor))
+    members = [{first + each for each in _MEMBERS[kind]} for first, kind in zip(grams.first, grams.kinds, strict=True)]
 
     def value(kept):
-        alone = np.array([i in kept for i in range(count)])
-        pairs = alone[:-1] & alone[1:]
-        masked = features._replace(
-            unigrams=np.where(alone, features.unigrams, blank[0]), bigrams=np.where(pairs, features.bigrams, blank[1])
-        )
-        logits = EXPLAINER._predict(model_inputs(masked, FEATURISER))["logits"][0]
-        return float(logits[1] - logits[0])
+        present = grams.ids[[each <= kept for each in members]]
+        logits = model.weights[present].sum(axis=0) / scale + model.bias
+        logits = np.array([0.0, *logits]) if len(labels) == 2 else logits
+        chosen = labels.index(label)
+        return logits[chosen] - np.delete(logits, chosen).mean()
 
-    return value, count
+    return value, grams.tokens
 
 
 def shapley(value, count):
@@ -64,132 +63,100 @@ def shapley(value, count):
     "text",
     [
         "wonderful film",
-        "not good",
-        "a waste of time",
-        "not a very good film the waste of a wonderful time",
-        "good bad good bad good bad",
-        "the film was not boring it was wonderful and very moving",
-        "boring boring boring boring boring boring the film of the film",
+        "it is not good, but moving",
+        "a waste of time!",
+        "goodish waster",
+        "It is good bad, not a good film.",
+        "boring boring boring, the film of the film",
     ],
 )
-def test_explainer_values_equal_enumerated_shapley(text):
-    """Values of short texts equal Shapley values by enumeration."""
-    value, count = game(text)
-    values = EXPLAINER(text, "positive").values
-    assert count <= 12
-    assert values == pytest.approx(shapley(value, count), abs=1e-4)
-    assert np.abs(values).max() > 0.1, "the tolerance would hide a wrong value"
+def test_explainer_values_equal_enumerated_shapley(explainer, text):
+    """Values equal Shapley values by enumeration, for each kind of feature."""
+    label = explainer.classifier.bundle.labels[-1]
+    value, count = game(explainer, text, label)
+    explanation = explainer(text, label)
+    assert explanation.values == pytest.approx(shapley(value, count), abs=1e-5)
+    assert explanation.base == pytest.approx(value(set()), abs=1e-5)
+    assert explanation.logit == pytest.approx(value({*range(count)}), abs=1e-5)
+    assert np.abs(explanation.values).max() > 0.01, "the tolerance would hide a wrong value"
 
 
-@given(texts)
+def test_explainer_texts_have_every_kind_of_feature(explainer):
+    """The texts above do test every kind."""
+    classifier = explainer.classifier
+    grams = [
+        classifier.featuriser.grams(text, classifier.table) for text in ("goodish", "It is good bad, not a good film.")
+    ]
+    assert {kind for each in grams for kind in each.kinds.tolist()} == {*KINDS}
+
+
+@given(text=texts, times=st.sampled_from([1, 1, 40, 1500]))
 @settings(max_examples=100, deadline=None)
-def test_explainer_values_and_base_sum_to_the_logit(text):
-    """Efficiency: values and base add up to the logit, which gives the probability."""
-    explanation = EXPLAINER(text, "positive")
-    assert explanation.base + explanation.values.sum() + explanation.residual == pytest.approx(
-        explanation.logit, abs=1e-12
-    )
+def test_explainer_values_and_base_sum_to_the_logit(explainer, text, times):
+    """Efficiency, at any length: values and base add up to the logit, which gives the probability."""
+    text = " ".join([text] * times)
+    labels = explainer.classifier.bundle.labels
+    explanation = explainer(text, labels[0])
+    total = explanation.base + explanation.values.sum() + explanation.residual
+    assert explanation.method == METHOD == "shapley"
+    assert total == pytest.approx(explanation.logit, abs=1e-9)
     assert abs(explanation.residual) <= 1e-5
-    probability = CLASSIFIER.predict([text])[0].probabilities["positive"]
-    assert 1 / (1 + np.exp(-explanation.logit)) == pytest.approx(probability, abs=1e-6)
+    if len(labels) == 2:
+        probability = explainer.classifier.predict([text])[0].probabilities[labels[0]]
+        assert 1 / (1 + np.exp(-explanation.logit)) == pytest.approx(probability, abs=1e-6)
 
 
-@given(texts)
+@given(text=texts)
 @settings(max_examples=50, deadline=None)
-def test_explainer_other_label_negates_the_values(text):
-    """Antisymmetry: what speaks for one label speaks against the other."""
-    one, other = EXPLAINER(text, "positive"), EXPLAINER(text, "negative")
-    assert one.values == pytest.approx(-other.values)
-    assert one.logit == pytest.approx(-other.logit)
-    assert one.spans == other.spans
+def test_explainer_labels_values_sum_to_zero(explainer, text):
+    """What speaks for one label speaks against the others."""
+    explanations = [explainer(text, label) for label in explainer.classifier.bundle.labels]
+    assert sum(each.values for each in explanations) == pytest.approx(np.zeros(len(explanations[0].values)), abs=1e-6)
+    assert sum(each.logit for each in explanations) == pytest.approx(0, abs=1e-5)
+    assert all(each.spans == explanations[0].spans for each in explanations)
 
 
-@given(st.sampled_from(WORDS), st.integers(2, 6))
+@given(word=st.sampled_from(WORDS), count=st.integers(2, 6))
 @settings(deadline=None)
-def test_explainer_equal_words_have_equal_values(word, count):
+def test_explainer_equal_words_have_equal_values(explainer, word, count):
     """Symmetry: the two ends of a repetition of one word have the same value."""
-    values = EXPLAINER(" ".join([word] * count), "positive").values
-    assert values[0] == pytest.approx(values[-1], abs=1e-6)
+    if word != "not":  # which negates what follows
+        values = explainer(" ".join([word] * count), explainer.classifier.bundle.labels[0]).values
+        assert values[0] == pytest.approx(values[-1], abs=1e-6)
 
 
-parts = arrays(np.float32, st.tuples(st.integers(1, 9), st.just(4)), elements=st.floats(-2, 2, width=32))
-BIAS, OUTPUT = np.array([0.3, -0.5, 0.0, 1.0], np.float32), np.array([1.0, -2.0, 0.5, 3.0])
-NETWORK = _Network(BIAS, OUTPUT)
-
-
-@pytest.mark.parametrize("method", [NETWORK.shapley, NETWORK.integrated_gradients])
-class TestAxioms:
-    """Axioms of attribution, for both methods of sharing out the network's part."""
-
-    @given(parts=parts)
-    @settings(deadline=None)
-    def test_efficiency(self, method, parts):
-        gained = NETWORK(parts.astype(np.float64).sum(axis=0)) - NETWORK(np.zeros(4))
-        assert method(parts).sum() == pytest.approx(gained, abs=1e-6)
-
-    @given(parts=parts)
-    @settings(deadline=None)
-    def test_dummy(self, method, parts):
-        parts[0] = 0
-        assert method(parts)[0] == 0
-
-    @given(parts=parts)
-    @settings(deadline=None)
-    def test_symmetry(self, method, parts):
-        twice = np.concatenate([parts, parts[:1]])
-        assert method(twice)[0] == pytest.approx(method(twice)[-1], abs=1e-9)
-
-    @given(parts=parts, weight=st.floats(-3, 3))
-    @settings(deadline=None)
-    def test_linearity(self, method, parts, weight):
-        other = _Network(BIAS, np.array([0.2, 1.0, -1.0, 0.0]))
-        both = _Network(BIAS, OUTPUT + weight * other.output)
-        name = method.__name__
-        expected = method(parts) + weight * getattr(other, name)(parts)
-        assert getattr(both, name)(parts) == pytest.approx(expected, abs=1e-6)
-
-
-def test_shapley_converges_to_integrated_gradients():
-    """Shapley values approach integrated gradients as tokens are split into smaller ones."""
-    random, gaps = np.random.default_rng(1), {1: 0.0, 4: 0.0}
-    for _ in range(20):
-        parts = random.normal(size=(3, 4)).astype(np.float32)
-        for times in gaps:
-            split = NETWORK.shapley(np.repeat(parts / times, times, axis=0)).reshape(3, times).sum(axis=1)
-            gaps[times] += np.abs(split - NETWORK.integrated_gradients(parts)).max()
-    assert gaps[4] < 0.6 * gaps[1]
-
-
-def test_explainer_long_text_uses_integrated_gradients():
-    """Texts of more than 12 tokens use the other method, and add up too."""
-    short, long = EXPLAINER("good " * 12, "positive"), EXPLAINER("good film " * 500, "positive")
-    assert (short.method, long.method) == (METHOD, METHOD_LONG)
-    assert abs(long.residual) <= 1e-4
-
-
-def test_explainer_pair_is_shared_by_halves():
-    """Each token of a pair gets half of the pair's weight."""
-    explanation = EXPLAINER("not good", "positive")
-    parts = EXPLAINER._explain(
-        {name: getattr(FEATURISER(["not good"]), name) for name in ("unigrams", "bigrams", "tokens")}
-    )
-    network = _Network(parts["hidden_bias"], parts["output"][:, 0].astype(np.float64)).shapley(parts["hidden"])
-    pair = explanation.values - parts["unigrams"][:, 0] - network
-    assert pair[0] == pytest.approx(pair[1])
-    assert pair.sum() == pytest.approx(parts["bigrams"][0, 0])
-
-
-def test_explainer_spans_are_in_the_text_as_written():
-    """Each token has its span in the text as it was written."""
+def test_explainer_spans_are_in_the_text_as_written(explainer):
+    """Each word and each mark has its span in the text as it was written."""
     text = "Wonderful!<br /><br />Not “BORING”，很好"
-    explanation = EXPLAINER(text, "positive")
-    assert [text[begin:end] for begin, end in explanation.spans] == ["Wonderful", "Not", "BORING", "很", "好"]
-    assert len(explanation.values) == 5
-    assert explanation.values[0] > 0 > explanation.values[2]
+    explanation = explainer(text, explainer.classifier.bundle.labels[-1])
+    tokens = ["Wonderful", "!", "Not", "“", "BORING", "”", "，", "很", "好"]
+    assert [text[begin:end] for begin, end in explanation.spans] == tokens
+    assert len(explanation.values) == len(tokens)
+    assert (explanation.values[7:] == 0).all()
 
 
-def test_explainer_text_without_tokens_has_only_a_base():
-    """A text without tokens has no values: its base is its logit."""
-    explanation = EXPLAINER("?!", "negative")
-    assert (explanation.spans, len(explanation.values), explanation.residual) == ([], 0, 0)
-    assert explanation.base == explanation.logit
+def test_explainer_text_without_tokens_has_only_a_base(explainer):
+    """A text without tokens has no values: its base is its logit. Unknown marks have values of 0."""
+    label = explainer.classifier.bundle.labels[0]
+    nothing, marks = explainer(" ", label), explainer(":;", label)
+    assert (nothing.spans, len(nothing.values), nothing.residual) == ([], 0, 0)
+    assert nothing.base == nothing.logit == marks.base == marks.logit
+    assert (marks.spans, marks.values.tolist()) == ([(0, 1), (1, 2)], [0, 0])
+
+
+def test_explainer_of_a_very_long_text_explains_what_the_model_read(explainer):
+    """Beyond MAX_FEATURES features the explanation, as the model, leaves the rest out."""
+    text = "wonderful film " * (MAX_FEATURES // 2)
+    explanation = explainer(text, explainer.classifier.bundle.labels[0])
+    assert abs(explanation.residual) <= 1e-3
+    assert len(explanation.values) == MAX_FEATURES
+
+
+def test_explainer_redacted_text_has_original_offsets(tmp_path):
+    """Offsets are those of the text as given, although the model reads it redacted."""
+    text = "Write to jane.wonderful.doe@example.com or see http://jane:secret@example.com/film: a dull film."
+    explanation = Explainer(bundles.classifier(tmp_path, redacts=True))(text, "positive")
+    words = [text[begin:end] for begin, end in explanation.spans]
+    assert words[-4:] == ["a", "dull", "film", "."]
+    assert words[:2] == ["Write", "to"]
+    assert "jane.wonderful.doe@example.com" in words

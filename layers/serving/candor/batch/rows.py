@@ -119,7 +119,7 @@ class Row(NamedTuple):
 
 
 class LabelledRow(NamedTuple):
-    """A text, also a blank one or one too long to score, and its label. `line` is where the row starts, from 1."""
+    """A text, also a blank one or one too long to score, and its label, or "". `line` is where it starts, from 1."""
 
     line: int
     text: str
@@ -218,7 +218,12 @@ def read(file: IO[bytes], name: str, text_column: str = "text", id_column: str =
 
 
 def read_labelled(
-    file: IO[bytes], name: str, text_column: str = "text", label_column: str = "label"
+    file: IO[bytes],
+    name: str,
+    text_column: str = "text",
+    label_column: str = "label",
+    *,
+    unlabelled: bool = False,
 ) -> Iterator[LabelledRow]:
     r"""Yield the labelled rows of a CSV or JSONL file.
 
@@ -230,6 +235,7 @@ def read_labelled(
         name: Its name, whose end tells the format.
         text_column: The column of texts, or key in JSON lines.
         label_column: The column of labels, or key in JSON lines.
+        unlabelled: Accept rows whose label is empty, or null in JSON; theirs is "".
 
     Raises:
         RowsError: The file cannot be read, or a row has no text or no label. Nothing of a text is in its message.
@@ -243,7 +249,11 @@ def read_labelled(
         if file_format.kind not in _LABELLED_PARSERS:
             raise RowsError("no_labels")
         file_format, records, _, line = _opened(_blocks(file), file_format)
-        yield from _labelled_rows(records, file_format, line)
+        for row in _labelled_rows(records, file_format, line):
+            if not row.label and not unlabelled:
+                problem = f"the label in line {row.line} is empty"
+                raise RowsError("bad_row", problem=problem, hint="give every row a label")
+            yield row
     except RowsError as error:
         raise error.named(name) from None
 
@@ -719,7 +729,9 @@ def _labelled_jsonl_row(line: int, record: str, file_format: Format) -> Labelled
 
 
 def _labelled_row(line: int, text: object, label: object) -> LabelledRow:
-    if isinstance(label, bool | int | float):
+    if label is None:
+        label = ""
+    elif isinstance(label, bool | int | float):
         label = json.dumps(label)
     if not isinstance(text, str):
         raise RowsError("bad_row", problem=f"the text in line {line} is not a string", hint="give every row a text")
@@ -727,8 +739,8 @@ def _labelled_row(line: int, text: object, label: object) -> LabelledRow:
         problem = f"the label in line {line} is neither a string nor a number"
         raise RowsError("bad_row", problem=problem, hint="give every row a label")
     label = label.strip()
-    if not label or not label.isprintable():
-        problem = f"the label in line {line} is empty or cannot be printed"
+    if not label.isprintable():
+        problem = f"the label in line {line} cannot be printed"
         raise RowsError("bad_row", problem=problem, hint="give every row a label")
     return LabelledRow(line, text, label)
 

@@ -13,11 +13,14 @@ from candor.model.interpreter import Signature
 from candor.redact import Redacted
 from candor.redact import redact as redact_text
 from candor.redact.sieve import candidate_indices
-from candor.text.evidence import warnings
+from candor.text.evidence import Evidence, warnings
 from candor.text.features import VERSION, Features, Featuriser
+from candor.text.table import Table
 
 BLOCK = 128
 """Texts per pass: enough to amortise the overhead of NumPy calls, few enough to stay in the processor's cache."""
+MAX_FEATURES = 131_072
+"""Features of a text that the model sums, the first ones: what an int32 holds. 20,000 bytes of text have fewer."""
 _DECIMALS = 6
 _PREFILTER_CHARACTERS = 1_000_000  # minimum size of a block for the prefilter
 _PREFILTER_OVERHEAD = 8  # blocks of at most so many texts are redacted faster without the prefilter
@@ -32,11 +35,11 @@ class Prediction:
     probabilities: dict[str, float]
     """Probability by label, rounded to 6 decimals. The decimals sum to exactly 1."""
     tokens: int
-    """Number of tokens that the model read."""
+    """Number of words that the model read. Punctuation marks do not count."""
     warnings: tuple[str, ...] = ()
     """Codes of candor.text.evidence.WARNINGS: reasons not to rely on the label."""
     oov_rate: float = 0.0
-    """Share of out-of-vocabulary tokens, from 0 to 1: tokens that occurred in too few training texts to be known."""
+    """Share of out-of-vocabulary words, from 0 to 1: words for which training kept no weight."""
 
     def decision(self, min_confidence: float) -> str:
         """Return the label, or "uncertain" if its probability is below `min_confidence` or there are warnings.
@@ -64,6 +67,7 @@ class Classifier:
     Attributes:
         bundle: The bundle.
         featuriser: Featuriser with the bundle's settings.
+        table: The features that the model knows.
         min_confidence: The bundle's default confidence threshold for decisions, from 0 to 1.
         redacts: True if the model was trained on redacted text.
         drift_reference: Distribution of the predictions on the training texts, to compare with candor.operate.drift.
@@ -76,18 +80,24 @@ class Classifier:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         try:
-            self.featuriser = Featuriser(**bundle.model["featuriser"])
+            settings = bundle.model["featuriser"]
+            if settings["version"] != VERSION:
+                raise BundleError(
+                    f"the model has featuriser version {settings['version']}, but this version of Candor reads version "
+                    f"{VERSION} only: train it again with `candor train`"
+                )
+            self.featuriser = Featuriser(**settings)
+            self._evidence = Evidence(**bundle.model["evidence"])
             self._scripts = tuple(bundle.model["scripts"])
             self.min_confidence = float(bundle.model["min_confidence"])
             self.redacts = bool(bundle.model["redacts"])
             self.drift_reference = bundle.model["drift"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"model.json lacks what the classifier needs: {error}") from error
-        if self.featuriser.version != VERSION:
-            raise BundleError(f"model.json wants featuriser version {self.featuriser.version}; this code has {VERSION}")
-        self._known_tokens = np.unpackbits(np.frombuffer(bundle.read("known.bin"), np.uint8))
-        if len(self._known_tokens) != 1 << self.featuriser.unigram_bits:
-            raise BundleError("known.bin has another size than the featuriser's buckets")
+        try:
+            self.table = Table.from_bytes(bundle.read("features.bin"))
+        except ValueError as error:
+            raise BundleError(f"features.bin is damaged: {error}") from error
         self._predict = Signature(bundle.read("model.tflite"))
 
     @classmethod
@@ -132,33 +142,32 @@ class Classifier:
 
         Texts are processed in blocks, so that only the result grows with n.
         """
-        blocks = [self._run(self.featuriser(block)) for block in _blocks(texts, BLOCK)]
+        blocks = [self._run(self.featuriser(block, self.table)) for block in _blocks(texts, BLOCK)]
         return np.concatenate([np.empty((0, len(self.bundle.labels))), *blocks])
 
     def _run(self, features: Features) -> NDArray[np.float64]:
-        return softmax(self._predict(model_inputs(features, self.featuriser))["logits"])
+        return softmax(self._predict(model_inputs(features))["logits"][: len(features.tokens)])
 
     def _predict_block(self, texts: Sequence[str]) -> list[Prediction]:
-        features = self.featuriser(texts)
+        features = self.featuriser(texts, self.table)
         probabilities = self._run(features)
-        known = np.bincount(features.unigram_rows, self._known_tokens[features.unigrams], len(texts)).tolist()
         rows = zip(
             texts,
             probabilities.argmax(axis=1),
             round_probabilities(probabilities),
-            features.tokens.tolist(),
-            known,
+            features.words.tolist(),
+            features.known.tolist(),
             strict=True,
         )
         return [
             Prediction(
                 self.bundle.labels[winner],
                 dict(zip(self.bundle.labels, rounded, strict=True)),
-                n_tokens,
-                tuple(warnings(text, n_tokens, int(n_known), self._scripts)),
-                1 - n_known / n_tokens if n_tokens else 0.0,
+                n_words,
+                tuple(warnings(text, n_words, n_known, self._scripts, self._evidence)),
+                1 - n_known / n_words if n_words else 0.0,
             )
-            for text, winner, rounded, n_tokens, n_known in rows
+            for text, winner, rounded, n_words, n_known in rows
         ]
 
 
@@ -180,40 +189,34 @@ def _sized_blocks(texts: Sequence[str], min_characters: int) -> Iterator[list[st
         yield block
 
 
-def model_inputs(features: Features, featuriser: Featuriser) -> dict[str, NDArray[np.int32]]:
+def model_inputs(features: Features) -> dict[str, NDArray[np.int32]]:
     """Return the inputs of the model's `predict` signature.
-
-    A text without unigrams or bigrams gets one id for "no feature", 2**unigram_bits or 2**bigram_bits: TensorFlow
-    Lite's SEGMENT_SUM rejects rows that skip a number, and takes the number of texts from the last row only.
 
     Args:
         features: Features of a block of n texts.
-        featuriser: The featuriser that made them.
 
     Returns:
-        int32 arrays `unigrams`, `unigram_rows`, `bigrams`, `bigram_rows` and `tokens` [n]. Each row in [0, n) occurs.
+        int32 arrays `ids` [g], `rows` [g] and `texts` [], which is n. Where no text has any feature, one stands in a
+        text of its own after the n, because TensorFlow Lite takes no empty input.
     """
-    tokens = features.tokens
-    blanks = np.int32(1 << featuriser.unigram_bits), np.int32(1 << featuriser.bigram_bits)
-    unigrams, unigram_rows = _fill_rows(features.unigrams, features.unigram_rows, np.flatnonzero(tokens < 1), blanks[0])
-    bigrams, bigram_rows = _fill_rows(features.bigrams, features.bigram_rows, np.flatnonzero(tokens < 2), blanks[1])
-    return {
-        "unigrams": unigrams,
-        "unigram_rows": unigram_rows,
-        "bigrams": bigrams,
-        "bigram_rows": bigram_rows,
-        "tokens": tokens,
-    }
+    ids, rows, texts = features.ids, features.rows, len(features.tokens)
+    if not len(ids):
+        return {
+            "ids": np.zeros(1, np.int32),
+            "rows": np.array([texts], np.int32),
+            "texts": np.array(texts + 1, np.int32),
+        }
+    if len(ids) > MAX_FEATURES:
+        ids, rows = _first_features(ids, rows)
+    return {"ids": ids, "rows": rows, "texts": np.array(texts, dtype=np.int32)}
 
 
-def _fill_rows(
-    ids: NDArray[np.int32], rows: NDArray[np.int32], missing: NDArray[np.int64], blank: np.int32
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Insert one blank id for each missing row, in ascending order of rows."""
-    if not len(missing):
-        return ids, rows
-    indices = np.searchsorted(rows, missing)
-    return np.insert(ids, indices, blank), np.insert(rows, indices, missing)
+def _first_features(ids: NDArray[np.int32], rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Leave out what a text has beyond its first MAX_FEATURES features."""
+    order = rows.argsort(kind="stable")
+    ids, rows = ids[order], rows[order]
+    kept = np.arange(len(rows)) - rows.searchsorted(rows) < MAX_FEATURES
+    return ids[kept], rows[kept]
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -223,9 +226,11 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
         >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]])).tolist()
         [[0.5, 0.5], [1.0, 0.0]]
     """
-    shifted = logits.astype(np.float64)
-    exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    probabilities = logits.astype(np.float64)
+    probabilities -= np.maximum.reduce(probabilities, axis=1, keepdims=True)
+    np.exp(probabilities, out=probabilities)
+    probabilities /= np.add.reduce(probabilities, axis=1, keepdims=True)
+    return probabilities
 
 
 def round_probabilities(probabilities: NDArray[np.float64]) -> list[list[float]]:

@@ -368,3 +368,46 @@ def confidence_threshold(probabilities: Floats, targets: Ints, accuracy: float) 
     order = np.argsort(-confidence, kind="stable")
     reached = np.cumsum(correct[order]) / np.arange(1, len(order) + 1) >= accuracy
     return round(float(confidence[order[np.flatnonzero(reached)[-1]]]), 4) if reached.any() else 1.0
+
+
+def threshold_interval(
+    probabilities: Floats, targets: Ints, accuracy: float, *, seed: int, resamples: int = 200
+) -> dict[str, float]:
+    """Return the 95 % interval of `confidence_threshold`, `low` and `high`, by the bootstrap.
+
+    Args:
+        probabilities: [n, K] as for `evaluate`.
+        targets: [n] label indices.
+        accuracy: Accuracy to reach, from 0 to 1.
+        seed: Seed of the bootstrap.
+        resamples: Number of bootstrap resamples.
+    """
+    random, n = np.random.default_rng(seed), len(targets)
+    draws = (random.integers(0, n, n) for _ in range(resamples))
+    thresholds = [confidence_threshold(probabilities[rows], targets[rows], accuracy) for rows in draws]
+    low, high = np.quantile(thresholds, [0.025, 0.975])
+    return {"low": round(float(low), 4), "high": round(float(high), 4)}
+
+
+def decided(probabilities: Floats, targets: Ints, min_confidence: float) -> dict[str, float]:
+    """Return how many texts a threshold decides: their number `n` and `share`, and their `accuracy` with its interval.
+
+    Args:
+        probabilities: [n, K] as for `evaluate`.
+        targets: [n] label indices.
+        min_confidence: The threshold.
+
+    Example:
+        >>> decided(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 0]), 0.8)
+        {'n': 1, 'share': 0.5, 'accuracy': 1.0, 'low': 0.2065, 'high': 1.0}
+    """
+    sure = probabilities.max(axis=1) >= min_confidence
+    correct, n = int((probabilities.argmax(axis=1) == targets)[sure].sum()), int(sure.sum())
+    low, high = wilson_interval(correct, n) if n else (0.0, 1.0)
+    return {
+        "n": n,
+        "share": round(n / len(targets), DECIMALS),
+        "accuracy": round(correct / n, DECIMALS) if n else 1.0,
+        "low": round(low, 4),
+        "high": round(high, 4),
+    }

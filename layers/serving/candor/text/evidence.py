@@ -3,10 +3,9 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
-MIN_KNOWN_SHARE = 2 / 3
-"""Minimum share of known tokens in a text. The minimum over the 25,000 reviews of the IMDB test set is 0.77."""
 MIN_SCRIPT_SHARE = 0.001
 """Minimum share of a script among the letters of the training texts for the script to count as seen in training."""
 
@@ -17,20 +16,42 @@ WARNINGS = {
 """Public warning codes and their messages."""
 
 
-def warnings(text: str, n_tokens: int, n_known: int, trained_scripts: Iterable[str]) -> list[str]:
+@dataclass(frozen=True)
+class Evidence:
+    """What a text must have for its prediction to be relied on. Training chooses it, and the bundle keeps it."""
+
+    min_known_share: float
+    """Minimum share of known words among the words of a text, from 0 to 1."""
+    min_known_words: int
+    """Minimum number of known words."""
+
+    def suffices(self, words: int, known: int) -> bool:
+        """Return True if a text with so many words, so many of them known, has enough of both. One word is needed.
+
+        Example:
+            >>> evidence = Evidence(min_known_share=0.5, min_known_words=2)
+            >>> evidence.suffices(4, 2), evidence.suffices(5, 2), evidence.suffices(1, 1)
+            (True, False, False)
+        """
+        return words > 0 and known >= self.min_known_words and known >= self.min_known_share * words
+
+
+def warnings(text: str, words: int, known: int, trained_scripts: Iterable[str], evidence: Evidence) -> list[str]:
     """Return the codes of the WARNINGS that apply to a text.
 
     Args:
         text: The text as the caller wrote it.
-        n_tokens: Number of tokens in the text.
-        n_known: Number of those tokens that the model knows.
+        words: Number of words in the text.
+        known: Number of those words that the model knows.
         trained_scripts: Scripts seen in training, such as "LATIN".
+        evidence: What the text must have.
 
     Returns:
         Keys of WARNINGS, without repetition; empty if the prediction can be relied on.
 
     Example:
-        >>> warnings("good xyzzy film", 3, 2, ["LATIN"]), warnings("好好好", 3, 3, ["LATIN"])
+        >>> evidence = Evidence(min_known_share=0.5, min_known_words=1)
+        >>> warnings("good xyzzy film", 3, 2, ["LATIN"], evidence), warnings("好好好", 3, 3, ["LATIN"], evidence)
         ([], ['LANGUAGE_UNSUPPORTED'])
     """
     codes = []
@@ -40,7 +61,7 @@ def warnings(text: str, n_tokens: int, n_known: int, trained_scripts: Iterable[s
         and unseen_script_share(text, frozenset(trained_scripts)) > 0.5
     ):
         codes.append("LANGUAGE_UNSUPPORTED")
-    if n_known < MIN_KNOWN_SHARE * n_tokens or not n_tokens:
+    if not evidence.suffices(words, known):
         codes.append("LOW_EVIDENCE")
     return codes
 

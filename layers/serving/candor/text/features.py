@@ -1,159 +1,386 @@
-"""Turn text into numbers: hashed unigrams and bigrams, ragged, without a vocabulary.
+"""Turn text into numbers: hashes of words and of the n-grams that they make, each looked up in the model's table.
 
-Feature hashing: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning". A token's hash comes from
-its first 16 bytes and its length, mixed by multiply and xorshift. The top bits of the hash are its bucket, as in
-multiply-shift hashing (Dietzfelbinger et al. 1997). Every step is a NumPy pass over a whole block of texts, so that a
-text costs a few microseconds.
+A token's hash comes from its first 16 bytes and its length, mixed by multiply and xorshift as in multiply-shift hashing
+(Dietzfelbinger et al. 1997), and cut to 32 bits. An n-gram's hash comes from those of its tokens. What the table does
+not hold is dropped, so that no unseen word passes for a known one. Every step is a NumPy pass over a whole block of
+texts, so that a text costs a few microseconds.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.text.clean import join
+from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, is_word, tokenize
 
-VERSION = 1
-"""Version of the hash. Change it whenever any text gets other buckets: bundles of other versions are refused."""
+VERSION = 2
+"""Version of the hashes. Change it whenever any text gets other hashes: bundles of other versions are refused."""
+KINDS = ("word", "pair", "trigram", "gap", "negated", "char")
+"""Kinds of features. word: one token, a punctuation mark too. pair, trigram: neighbours. gap: the first and the third
+of three neighbours. negated: a word shortly after a negator. char: 2 to 5 characters of a word, with the space on
+either side of it."""
+NEGATED_WORDS = 4
+"""Words after a negator that count as negated, up to a punctuation mark or another negator."""
+MIN_CHARS, MAX_CHARS = 2, 5
+_MORE = np.arange(MIN_CHARS - 1, MAX_CHARS)  # characters after the first
 
-_WORD_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789'" + bytes(range(0x80, 0x100))
-_PADDING = b" " * 17  # ends the last token, and lets 16 bytes be read from the start of every token
+Hashes = NDArray[np.uint32]
+Ints = NDArray[np.int64]
 
-
-def _byte_classes() -> bytes:
-    table = bytearray(b" " * 256)
-    table[0] = 0  # the separator
-    for byte in _WORD_BYTES:
-        table[byte] = byte
-    for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-        table[byte] = byte + 32
-    return bytes(table)
-
-
-_BYTE_CLASSES = _byte_classes()
-# _SHIFT[n] is the left shift that keeps the first n bytes of a word of 8 bytes, where n bytes of the token are left.
+_EIGHT_BYTES = np.dtype("<u8")
+# The left shifts that keep, of the first and of the second 8 bytes from a token's start, those of a token of n bytes.
 _SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
+_SHIFT_REST = np.array([64] * 8 + [64 - 8 * n for n in range(9)], dtype=np.uint64)
 _M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _HALF = np.uint64(32)
+_FEW = 2000  # tokens
+_HALF32 = np.uint32(16)
+# Odd multipliers, one for each kind. They keep equal tokens of different kinds apart.
+_PAIR, _TRIGRAM, _GAP, _NEGATED, _CHAR = (
+    np.uint32(m) for m in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
+)
+_FINAL = np.uint32(0x7FEB352D)
+_SPANS = {"word": 0, "pair": 1, "trigram": 2, "gap": 2}  # tokens from the first to the last of a gram
+
+_NEGATORS = """
+    no not never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot
+    aint arent cant couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt neednt shouldnt wasnt werent wont
+    wouldnt ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't
+    needn't oughtn't shan't shouldn't wasn't weren't won't wouldn't
+""".split()  # noqa: SIM905 - a list of quoted words is harder to read
+_STOP_BITS = 14
+_STOP_SHIFT = np.uint32(32 - _STOP_BITS)
+_SCOPE = np.arange(1, NEGATED_WORDS + 1)
+
+
+class Lookup(Protocol):
+    """Anything that finds the rows of hashes, as candor.text.table.Table does."""
+
+    def match(self, hashes: Hashes) -> tuple[Hashes, NDArray[np.bool_]]:
+        """Return the slot of each hash, for `rows`, and whether the table holds it."""
+
+    def rows(self, slots: Hashes) -> NDArray[np.int32]:
+        """Return the rows of slots that `match` returned."""
 
 
 class Features(NamedTuple):
-    """Ragged features of a block of n texts: u unigrams, b bigrams, and the row (text) each belongs to, ascending."""
+    """The g features of a block of n texts that the table holds."""
 
-    unigrams: NDArray[np.int32]
-    """[u] bucket of each token, in [0, 2**unigram_bits)"""
-    unigram_rows: NDArray[np.int32]
-    """[u] row of each token, in [0, n)"""
-    bigrams: NDArray[np.int32]
-    """[b] bucket of each pair of neighbouring tokens, in [0, 2**bigram_bits)"""
-    bigram_rows: NDArray[np.int32]
-    """[b] row of each pair, in [0, n)"""
+    ids: NDArray[np.int32]
+    """[g] row of the table"""
+    rows: NDArray[np.int32]
+    """[g] text, in [0, n), that the feature is in; ascending within a kind"""
     tokens: NDArray[np.int32]
-    """[n] number of tokens in each text"""
+    """[n] tokens of each text, punctuation marks too"""
+    known: NDArray[np.int32]
+    """[n] words of each text that the table holds, punctuation marks not counted"""
+    words: NDArray[np.int32]
+    """[n] words of each text, punctuation marks not counted"""
+
+
+class Grams(NamedTuple):
+    """The g features of one text that the table holds, with what makes them."""
+
+    ids: NDArray[np.int32]
+    """[g] row of the table"""
+    first: Ints
+    """[g] index of the first token of each"""
+    kinds: NDArray[np.str_]
+    """[g] one of KINDS each"""
+    tokens: int
+    """Number of tokens of the text"""
 
 
 @dataclass(frozen=True)
 class Featuriser:
-    """Hash texts into buckets. A bundle stores these settings, so that serving cannot differ from training.
+    """Look up the features of texts. A bundle stores these settings, so that serving cannot differ from training.
 
-    Example:
-        >>> features = Featuriser()(["A good film", ""])
-        >>> features.tokens.tolist(), features.unigram_rows.tolist(), len(features.bigrams)
-        ([3, 0], [0, 0, 0], 2)
+    Args:
+        kinds: Some of KINDS, "word" among them.
+        version: Version of the hashes with which the model was trained.
     """
 
-    unigram_bits: int = 17
-    """Binary logarithm of the number of unigram buckets."""
-    bigram_bits: int = 20
-    """Binary logarithm of the number of bigram buckets."""
+    kinds: tuple[str, ...] = ("word", "pair")
     version: int = VERSION
-    """Version of the hash with which the model was trained."""
+    _dense: tuple[str, ...] = field(init=False, repr=False, compare=False)  # kinds with a gram at nearly every token
 
-    def to_dict(self) -> dict[str, int]:
+    def __post_init__(self) -> None:
+        if unknown := sorted({*self.kinds} - {*KINDS}):
+            raise ValueError(f"unknown kinds of features: {', '.join(unknown)}")
+        object.__setattr__(self, "kinds", tuple(kind for kind in KINDS if kind in self.kinds))
+        object.__setattr__(self, "_dense", tuple(kind for kind in self.kinds if kind in _SPANS))
+        if "word" not in self.kinds:
+            raise ValueError('"word" is missing among the kinds of features')
+
+    def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready keyword arguments: `Featuriser(**settings.to_dict())` is an equal one."""
-        return asdict(self)
+        return {"kinds": [*self.kinds], "version": self.version}
 
-    def __call__(self, texts: Sequence[str]) -> Features:
+    def __call__(self, texts: Sequence[str], table: Lookup) -> Features:
         """Return the features of a block of texts.
 
-        A text has the same buckets alone and at any position of any block.
+        A text has the same features alone and at any position of any block.
 
         Args:
             texts: The n texts of the block, as callers wrote them.
+            table: The model's table.
 
         Returns:
-            Features of all n texts. A text without tokens has none.
+            Features of all n texts. What the table does not hold is dropped.
         """
-        data = _clean_bytes(texts)
-        starts, lengths, bounds = _tokenize(data, len(texts))
-        hashes = _hash(data, starts, lengths)
-        pairs = hashes[:-1] * _M3 + hashes[1:]
-        tokens = (bounds[1:] - bounds[:-1]).astype(np.int32)
-        rows = np.arange(len(texts), dtype=np.int32)
-        if len(texts) > 1:
-            same_text = np.ones(len(pairs) + 1, dtype=bool)
-            same_text[bounds[1:-1] - 1] = False
-            pairs = pairs[same_text[: len(pairs)]]
-        return Features(
-            _bucket(hashes, self.unigram_bits),
-            rows.repeat(tokens),
-            _bucket(_mix(pairs), self.bigram_bits),
-            rows.repeat(np.maximum(tokens - 1, 0)),
-            tokens,
-        )
+        tokens, count = tokenize(texts), len(texts)
+        bounds, word = tokens.bounds, is_word(tokens)
+        ids, found, negated, known = self._match(tokens, table)
+        known &= word
+        if count == 1:
+            rows = np.zeros(len(ids), dtype=np.int32)
+            counts = [[len(word)], [np.count_nonzero(known)], [np.count_nonzero(word)]]
+            sizes, known_words, words = np.array(counts, dtype=np.int32)
+        else:
+            stretches = [bounds[:-1] + start for start in self._starts(len(word))]
+            stretches.append(negated.searchsorted(bounds) + len(word) * len(self._dense))
+            grams = np.diff(found.searchsorted(np.concatenate(stretches)))
+            rows = np.tile(np.arange(count, dtype=np.int32), len(stretches)).repeat(grams)
+            sizes, known_words = np.diff(bounds).astype(np.int32), _count(known, bounds)
+            words = sizes - _count(~word, bounds)
+        if "char" in self.kinds:
+            more, first = _match_chars(tokens, word & ~known, table)
+            ids = np.concatenate([ids, more])
+            rows = np.concatenate([rows, (bounds.searchsorted(first, side="right") - 1).astype(np.int32)])
+        return Features(ids, rows, sizes, known_words, words)
 
-    def tokens(self, text: str) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
-        """Tokenize one text.
+    def grams(self, text: str, table: Lookup) -> Grams:
+        """Return the features of one text with the tokens that make each.
 
         Args:
             text: The text as the caller wrote it.
+            table: The model's table.
 
         Returns:
-            The clean text in UTF-8, then the start [u] and the length [u] of each of its u tokens, in bytes.
+            The features that `__call__` finds, in the same order.
         """
-        data = _clean_bytes([text])
-        starts, lengths, _ = _tokenize(data, 1)
-        return data, starts, lengths
+        tokens = tokenize([text])
+        ids, found, negated, known = self._match(tokens, table)
+        first = np.concatenate([np.arange(len(known))] * len(self._dense) + [negated])[found]
+        bounds = found.searchsorted(np.arange(len(self._dense) + 1) * len(known))
+        sizes = np.diff(np.append(bounds, len(found)))
+        kinds = np.array([*self._dense, "negated"]).repeat(sizes)
+        if "char" in self.kinds:
+            more, unknown = _match_chars(tokens, is_word(tokens) & ~known, table)
+            ids, first = np.concatenate([ids, more]), np.concatenate([first, unknown])
+            kinds = np.concatenate([kinds, np.full(len(more), "char")])
+        return Grams(ids, first, kinds, len(known))
+
+    def _starts(self, tokens: int) -> list[int]:
+        """Return where the grams of each dense kind begin among the grams looked up."""
+        return [tokens * number for number in range(len(self._dense))]
+
+    def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_]]:
+        """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
+
+        Returns:
+            [g] rows of those that the table holds, [g] their places among the grams looked up, the index of each
+            negated word, and [t] whether the table holds each token.
+        """
+        hashes, bounds = hash_tokens(tokens), tokens.bounds
+        count = len(hashes)
+        negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
+        grams = np.zeros(count * len(self._dense) + len(negated), dtype=np.uint32)
+        starts = self._starts(count)
+        for kind, start in zip(self._dense, starts, strict=True):
+            _JOIN[kind](hashes, grams[start : start + max(count - _SPANS[kind], 0)])
+        if len(negated):
+            _mix(np.multiply(hashes[negated], _NEGATED, out=grams[-len(negated) :]))
+        slots, held = table.match(grams)
+        for kind, start in zip(self._dense[1:], starts[1:], strict=True):
+            _leave_out_crossings(held[start : start + count], _SPANS[kind], bounds)
+        found = held.nonzero()[0]
+        return table.rows(slots.take(found)), found, negated, held[:count]
 
 
-def _clean_bytes(texts: Sequence[str]) -> bytes:
-    """Return the clean texts in UTF-8 with separators between them; every byte that is no part of a word is a space."""
-    return join(list(texts)).encode("utf-8", "replace").translate(_BYTE_CLASSES)
+def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> tuple[NDArray[np.int32], Ints]:
+    """Return the rows of unknown words' character n-grams that the table holds, and the index of each one's token."""
+    index = unknown.nonzero()[0]
+    if not len(index):
+        return np.empty(0, dtype=np.int32), index
+    begins = tokens.starts[index]
+    ends = begins + tokens.lengths[index]
+    data = tokens.data
+    grams, word = char_grams([data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)])
+    slots, held = table.match(grams)
+    found = held.nonzero()[0]
+    return table.rows(slots[found]), index[word[found]]
 
 
-def _tokenize(data: bytes, n_texts: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return start [u] and length [u] of each token in bytes, and the index of each text's first token, [n + 1]."""
-    codes = np.frombuffer(b" " + data + b" ", dtype=np.uint8)
-    word = codes > 0x20
-    edges = (word[1:] != word[:-1]).nonzero()[0]
-    starts = edges[0::2]
-    bounds = np.zeros(n_texts + 1, dtype=np.int64)
-    bounds[-1] = len(starts)
-    if n_texts > 1:
-        bounds[1:-1] = starts.searchsorted((codes == 0).nonzero()[0] - 1)
-    return starts, edges[1::2] - starts, bounds
+def _count(flags: NDArray[np.bool_], bounds: Ints) -> NDArray[np.int32]:
+    """Return how many of each text's tokens have the flag, int32 [n]."""
+    return np.diff(flags.nonzero()[0].searchsorted(bounds)).astype(np.int32)
 
 
-def _hash(data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
-    words = np.ndarray(shape=(len(data) + 10,), dtype="<u8", buffer=data + _PADDING, strides=(1,))
-    hashes = words[starts] << _SHIFT.take(lengths, mode="clip")
+def hash_tokens(tokens: Tokens) -> Hashes:
+    """Return the hash of each token, uint32 [t]."""
+    return _hash(tokens.data, tokens.starts, tokens.lengths)
+
+
+def hash_words(words: Iterable[bytes | str]) -> Hashes:
+    """Return the hash of each word as it is, uint32 [w]: the hash of the token that it is, if it is one.
+
+    Example:
+        >>> bool(hash_words(["good"])[0] == hash_tokens(tokenize(["A GOOD film"]))[1])
+        True
+    """
+    data = [encode(word.decode("utf-8", "replace") if isinstance(word, bytes) else word) for word in words]
+    lengths = np.array([len(word) for word in data], dtype=np.int64)
+    return _hash(b"".join(data) + PADDING, np.cumsum(lengths) - lengths, lengths)
+
+
+def combine(kind: str, hashes: Hashes, bounds: Ints) -> tuple[Hashes, Ints]:
+    """Make the grams of one kind from token hashes alone. No gram reaches from one text into the next.
+
+    Args:
+        kind: One of KINDS, except "char".
+        hashes: uint32 [t] hash of each token of n texts.
+        bounds: [n + 1] index of each text's first token, then t.
+
+    Returns:
+        uint32 [g] hash of each gram, and int64 [g] index of its first token, ascending.
+    """
+    if kind == "negated":
+        index = negated_tokens(hashes, bounds)
+        return _mix(hashes[index] * _NEGATED), index
+    span = _SPANS[kind]
+    inside = np.ones(len(hashes), dtype=bool)
+    _leave_out_crossings(inside, span, bounds)
+    index = inside.nonzero()[0]
+    grams = np.zeros(len(hashes), dtype=np.uint32)
+    _JOIN[kind](hashes, grams[: max(len(hashes) - span, 0)])
+    return grams[index], index
+
+
+def _leave_out_crossings(held: NDArray[np.bool_], span: int, bounds: Ints) -> None:
+    """Set the flags [t] of grams to False that would reach beyond the end of a text."""
+    if len(bounds) == 2:
+        held[max(len(held) - span, 0) :] = False
+        return
+    for distance in range(1, span + 1):
+        ends = bounds[1:] - distance
+        held[ends[ends >= 0]] = False
+
+
+def negated_tokens(hashes: Hashes, bounds: Ints) -> Ints:
+    """Return the indices of the words under negation, ascending: within NEGATED_WORDS after a negator.
+
+    A punctuation mark, another negator and the end of the text end the scope.
+
+    Args:
+        hashes: uint32 [t] hash of each token of n texts.
+        bounds: [n + 1] index of each text's first token, then t.
+    """
+    negators = (_NEGATOR_TABLE.take(hashes >> _STOP_SHIFT) == hashes).nonzero()[0]
+    if not len(negators):
+        return np.empty(0, dtype=np.int64)
+    index = negators[:, None] + _SCOPE
+    following = hashes.take(index, mode="clip")
+    free = _STOP_TABLE.take(following >> _STOP_SHIFT) != following
+    free &= index < bounds[bounds.searchsorted(negators, side="right")][:, None]
+    np.logical_and.accumulate(free, axis=1, out=free)
+    negated: Ints = index[free]
+    return negated
+
+
+def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
+    """Make the character n-grams of words: 2 to 5 characters, with the space on either side of the word.
+
+    Args:
+        words: Tokens as `words_of` returns them, in UTF-8.
+
+    Returns:
+        uint32 [g] hash of each n-gram, and int64 [g] index of its word.
+    """
+    data = b" %b " % b"  ".join(words) if words else b""
+    codes = np.frombuffer(data, dtype=np.uint8)
+    begins = ((codes & 0xC0) != 0x80).nonzero()[0]  # of characters
+    spaces = (codes[begins] == 0x20).nonzero()[0]
+    lasts = spaces[1::2]
+    word_of = np.arange(len(words)).repeat(lasts - spaces[0::2] + 1)
+    room = lasts[word_of] - np.arange(len(begins))  # characters of the same word after each
+    inside = (room >= _MORE[:, None]).ravel().nonzero()[0]
+    count, first = np.divmod(inside, max(len(begins), 1))
+    starts = begins[first]
+    ends = np.append(begins, len(data))[first + count + MIN_CHARS]
+    hashes = _hash(data + PADDING, starts, ends - starts)
+    hashes *= _CHAR
+    return _mix(hashes), word_of[first]
+
+
+def _hash(data: bytes, starts: Ints, lengths: Ints) -> Hashes:
+    """Hash the stretches of `data`, which ends with PADDING."""
+    words = np.ndarray(shape=(len(data) - 7,), dtype=_EIGHT_BYTES, buffer=data, strides=(1,))
+    hashes = words[starts]
+    hashes <<= _SHIFT.take(lengths, mode="clip")
     hashes *= _M1
     hashes += lengths.view(np.uint64)
-    long = (lengths > 8).nonzero()[0]  # one token in eight
-    rest = words[starts[long] + 8] << _SHIFT.take(lengths[long] - 8, mode="clip")
-    hashes[long] = _mix(hashes[long]) + rest
-    return _mix(hashes)
+    # One token in eight has more than 8 bytes. Of few tokens it is faster to read all again; the others' rest is 0.
+    long = (lengths > 8).nonzero()[0] if len(lengths) > _FEW else slice(None)
+    rest = words[8:][starts[long]]
+    rest <<= _SHIFT_REST.take(lengths[long], mode="clip")
+    rest ^= rest >> _HALF
+    rest *= _M3
+    hashes[long] += rest
+    hashes ^= hashes >> _HALF
+    hashes *= _M2
+    hashes >>= _HALF
+    return hashes.astype(np.uint32)
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread every bit to the top bits, which make the bucket."""
-    mixed = values >> _HALF
-    mixed ^= values
-    mixed *= _M2
-    return mixed
+def _mix(values: Hashes) -> Hashes:
+    """Spread every bit over the 32, in place."""
+    values ^= values >> _HALF32
+    values *= _FINAL
+    return values
 
 
-def _bucket(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.int32]:
-    return (hashes >> np.uint64(64 - bits)).astype(np.int32)
+def _words(hashes: Hashes, out: Hashes) -> None:
+    out[:] = hashes
+
+
+def _pairs(hashes: Hashes, out: Hashes) -> None:
+    np.multiply(hashes[:-1], _PAIR, out=out)
+    out += hashes[1:]
+    _mix(out)
+
+
+def _trigrams(hashes: Hashes, out: Hashes) -> None:
+    np.multiply(hashes[:-2], _PAIR, out=out)
+    out += hashes[1:-1]
+    out *= _TRIGRAM
+    out += hashes[2:]
+    _mix(out)
+
+
+def _gaps(hashes: Hashes, out: Hashes) -> None:
+    np.multiply(hashes[:-2], _GAP, out=out)
+    out += hashes[2:]
+    _mix(out)
+
+
+_JOIN: dict[str, Callable[[Hashes, Hashes], None]] = {
+    "word": _words,
+    "pair": _pairs,
+    "trigram": _trigrams,
+    "gap": _gaps,
+}
+
+
+def _table_of(words: Iterable[str]) -> Hashes:
+    """Return the hashes of words, each at the place that its top bits give."""
+    hashes = hash_words(words)
+    table = np.zeros(1 << _STOP_BITS, np.uint32)
+    table[hashes >> _STOP_SHIFT] = hashes
+    return table
+
+
+_NEGATOR_TABLE = _table_of(_NEGATORS)
+_STOP_TABLE = _table_of([*_NEGATORS, *(chr(mark) for mark in PUNCTUATION)])

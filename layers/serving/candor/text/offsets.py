@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.text.clean import NON_ASCII, TAGS, replacement
-from candor.text.features import Featuriser
+from candor.text.tokens import tokenize
 
 Span = tuple[int, int]
 """Begin and end (exclusive) of a stretch of text, in code points."""
@@ -59,34 +59,32 @@ class Edits:
         return mapped
 
 
-def spans(text: str, featuriser: Featuriser) -> list[Span]:
+def spans(text: str) -> list[Span]:
     """Return the span of each token in the text as it was written, in code points.
 
     Args:
         text: The text as the caller wrote it.
-        featuriser: Defines the tokens.
 
     Returns:
-        One (begin, end) per token, in order.
+        One (begin, end) for each word and each punctuation mark, in order.
 
     Example:
-        >>> spans("Good<br />FILM", Featuriser())
-        [(0, 4), (10, 14)]
+        >>> spans("Good!<br />FILM")
+        [(0, 4), (4, 5), (11, 15)]
     """
     chain = [Edits.from_replacements(step) for step in _steps(text)]
-    begins, ends = _clean_spans(text, featuriser)
+    begins, ends = _clean_spans(text)
     for edits in reversed(chain):
         begins, ends = edits.to_input(begins, 0), edits.to_input(ends - 1, 1)
     return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
-def _clean_spans(text: str, featuriser: Featuriser) -> tuple[Offsets, Offsets]:
+def _clean_spans(text: str) -> tuple[Offsets, Offsets]:
     """Return begins [u] and ends [u] of the tokens in the clean text, in code points rather than bytes."""
-    data, starts, lengths = featuriser.tokens(text)
-    if data.isascii():
-        return starts, starts + lengths
+    data, starts, lengths, _ = tokenize([text])
     codes = np.frombuffer(data, np.uint8)
-    characters = np.concatenate([[0], np.cumsum((codes & 0xC0) != 0x80)])
+    # The clean text begins after one separator, of one byte.
+    characters = np.concatenate([[-1], np.cumsum((codes & 0xC0) != 0x80) - 1])
     return characters[starts], characters[starts + lengths]
 
 

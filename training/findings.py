@@ -1,0 +1,80 @@
+"""Find what a person should look at: labels that are confused, and rows whose label is likely to be wrong.
+
+A row is suspect if models that have not learnt from it give its label a low probability, and another label one that is
+typical of that label's own texts: confident learning, Northcutt et al. 2021, "Confident Learning: Estimating
+Uncertainty in Dataset Labels". No text is listed, only numbers of rows.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MAX_PAIRS, MAX_SUSPECTS = 10, 100
+"""Pairs and rows listed, at most."""
+
+
+def confused_pairs(probabilities: Floats, targets: Ints, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the pairs of labels that are confused most: `label`, `predicted`, `texts` and their `share` of the label.
+
+    Args:
+        probabilities: [n, K] by models that have not learnt from the texts.
+        targets: [n] label indices.
+        labels: K names.
+
+    Example:
+        >>> confused_pairs(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]), ["a", "b"])
+        [{'label': 'b', 'predicted': 'a', 'texts': 1, 'share': 1.0}]
+    """
+    n_labels = len(labels)
+    counts = np.bincount(targets * n_labels + probabilities.argmax(axis=1), minlength=n_labels**2)
+    counts = counts.reshape(n_labels, n_labels)
+    support = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:MAX_PAIRS]
+    return [
+        {
+            "label": labels[row],
+            "predicted": labels[column],
+            "texts": int(counts[row, column]),
+            "share": round(float(counts[row, column] / support[row]), 4),
+        }
+        for row, column in zip(*np.unravel_index(order, counts.shape), strict=True)
+        if counts[row, column]
+    ]
+
+
+def suspect_labels(
+    probabilities: Floats, targets: Ints, rows: Ints, labels: Sequence[str]
+) -> dict[str, Any]:
+    """Return the number of suspect rows, and the most suspect ones: `row` from 1, `label`, `likely` and `probability`.
+
+    Args:
+        probabilities: [n, K] by models that have not learnt from the texts.
+        targets: [n] label indices.
+        rows: [n] index of each text in the data set, from 0.
+        labels: K names.
+    """
+    n_labels, every = len(labels), np.arange(len(targets))
+    own = probabilities[every, targets]
+    support = np.maximum(np.bincount(targets, minlength=n_labels), 1)
+    typical = np.bincount(targets, own, n_labels) / support
+    likely = probabilities.argmax(axis=1)
+    suspect = np.flatnonzero((likely != targets) & (probabilities[every, likely] >= typical[likely]))
+    order = suspect[np.lexsort((rows[suspect], own[suspect] - probabilities[suspect, likely[suspect]]))]
+    return {
+        "rows": len(suspect),
+        "most": [
+            {
+                "row": int(rows[index]) + 1,
+                "label": labels[targets[index]],
+                "likely": labels[likely[index]],
+                "probability": round(float(probabilities[index, likely[index]]), 4),
+            }
+            for index in order[:MAX_SUSPECTS]
+        ],
+    }

@@ -1,0 +1,265 @@
+"""Choose how to learn from a data set, by its size, and learn: the recipe, and a student where texts have no label.
+
+The recipe (candor_training.recipe) compares and stacks linear models over folds. Where the data set has texts without
+a label, a student (candor_training.student) is taught from guesses about them, and ships if its log loss on held-out
+texts is the lower one.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.text.evidence import Evidence
+
+from . import data, encoder, recipe, stack, vectors
+from .corpus import Corpus, spellings
+from .design import Design
+from .export import Additive
+from .stack import Tried
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DEFAULT_SIZE = {2: 3.0}
+"""Maximum size in MB of a bundle by its number of labels; OTHER_SIZE for the rest."""
+OTHER_SIZE = 8.0
+MAX_ROWS = 429_496
+"""Features of a table, at most: so many of 2³² fingerprints let one unseen word in 10,000 pass for a known one."""
+LARGE = 50_000
+"""Texts from which one split stands for folds, and characters and word vectors are not worth their time."""
+N_FOLDS, N_FOLDS_MANY_LABELS, MANY_LABELS = 4, 3, 20
+FEW_ROWS, FEW_LABELS = 20, 200
+"""Rows a label below which word vectors lead, and below which an encoder's guesses are asked for."""
+MAX_GUESSED = 5000
+"""Texts without a label that the encoder reads: 20 a second."""
+SPLIT = 10
+"""One text in so many is held out where one split stands for folds."""
+MAX_KNOWN_SHARE, MAX_KNOWN_WORDS, RARE = 2 / 3, 2, 0.01
+"""Evidence that a text must have: what all but this rare share of held-out texts have, but not more than this."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What to learn from, redacted."""
+
+    texts: Sequence[str]
+    targets: Ints
+    """[n] label indices."""
+    n_labels: int
+    unlabelled: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A calibrated model, and how it does on texts that it has not learnt from."""
+
+    additive: Additive
+    kinds: tuple[str, ...]
+    """Kinds of features, of candor.text.features.KINDS."""
+    bits: int
+    """8 or 16, of an exported weight."""
+    learning: Ints
+    """Rows that the model of `first` has learnt from: those of the first fold."""
+    first: Ints
+    """Rows of the first fold that were held out."""
+    member_logits: Floats
+    """[l, C] calibrated logits of the texts in `learning`, by a model that has learnt from them and not from `first`"""
+    held_out: Ints
+    """[m] rows of all texts that were held out of some fold, those in `first` first"""
+    logits: Floats
+    """[m, C] their calibrated logits, by models that have not learnt from them"""
+    words: Ints
+    """[m] number of their words"""
+    oov_rates: Floats
+    """[m] share of their words that those models do not know"""
+    evidence: Evidence
+    temperature: float
+    """What calibration divided the logits by."""
+    tried: Sequence[Tried]
+    settings: Mapping[str, Any]
+    """How it was learnt, for model.json."""
+
+    @property
+    def first_logits(self) -> Floats:
+        """Calibrated logits [f, C] of the texts in `first`."""
+        return self.logits[: len(self.first)]
+
+
+def learn(texts: Texts, seed: int, size: float | None) -> Learnt:
+    """Learn a model.
+
+    Args:
+        texts: What to learn from.
+        seed: Seed of all draws.
+        size: Maximum size of the bundle in MB; None: by the number of labels.
+    """
+    plan = Plan.of(texts, seed)
+    alone = _Trial.of(texts, plan)
+    if not texts.unlabelled:
+        return alone.learnt(size)
+    taught = _Trial.of(texts, plan, teacher(texts, seed)) if few_labels(texts) else None
+    return min([alone, *([taught] if taught else [])], key=lambda trial: trial.log_loss).learnt(size)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to try, by the size of the data set."""
+
+    folds: Sequence[recipe.Fold]
+    kinds: tuple[str, ...]
+    candidates: Sequence[recipe.Candidate]
+    vectors: vectors.Vectors | None
+    min_df: int
+
+    @classmethod
+    def of(cls, texts: Texts, seed: int) -> "Plan":
+        """Plan for a data set."""
+        n, k = len(texts.texts), texts.n_labels
+        large = n > LARGE or len(texts.unlabelled) >= n > LARGE // SPLIT
+        if large:
+            drawn = data.folds(texts.texts, texts.targets, SPLIT, seed)
+            folds = [min(drawn, key=lambda fold: len(fold[1]))]  # not the one with a text that many rows repeat
+        else:
+            n_folds = N_FOLDS if k <= MANY_LABELS else N_FOLDS_MANY_LABELS
+            folds = data.folds(texts.texts, texts.targets, n_folds, seed)
+        candidates = recipe.CANDIDATES
+        if n < FEW_ROWS * k:
+            candidates = recipe.FEW_CANDIDATES
+        elif large:
+            candidates = [each for each in candidates if not each.vectors]
+        if k > MANY_LABELS:
+            candidates = [each for each in candidates if not each.ratios]
+        return cls(
+            folds,
+            ("word", "pair") if large else ("word", "pair", "char"),
+            candidates,
+            None if large else vectors.load(),
+            max(2, n // 100_000),
+        )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The recipe, compared on the folds of a plan, with or without guesses about texts that have no label."""
+
+    texts: Texts
+    plan: Plan
+    design: Design
+    compared: recipe.Compared
+    guess: recipe.Guess | None
+
+    @classmethod
+    def of(cls, texts: Texts, plan: Plan, guess: recipe.Guess | None = None) -> "_Trial":
+        """Compare."""
+        every = [*texts.texts, *texts.unlabelled[:MAX_GUESSED]] if guess else texts.texts
+        design = Design.of(Corpus.of(every), spellings(every), plan.vectors, plan.kinds, plan.min_df)
+        candidates = recipe.TAUGHT_CANDIDATES if guess else plan.candidates
+        compared = recipe.compare(design, texts.targets, texts.n_labels, plan.folds, candidates, guess)
+        return cls(texts, plan, design, compared, guess)
+
+    @property
+    def log_loss(self) -> float:
+        """Mean log loss of the held-out texts, in nats."""
+        return stack.log_loss(self.compared.logits, self.texts.targets[self.compared.held_out])
+
+    def learnt(self, size: float | None) -> Learnt:
+        """Fit what was chosen on all texts."""
+        texts, plan, compared = self.texts, self.plan, self.compared
+        max_rows, bits = table_size(len(self.design.hashes), texts.n_labels, size)
+        additive = recipe.fit_all(self.design, texts.targets, texts.n_labels, compared.chosen, max_rows, self.guess)
+        words = self.design.word_tokens[compared.held_out]
+        parts = [{"name": each.name, "scalar": round(scalar, 6), "c": c} for scalar, each, c in compared.chosen]
+        return Learnt(
+            additive,
+            plan.kinds,
+            bits,
+            plan.folds[0][0],
+            plan.folds[0][1],
+            compared.member_logits,
+            compared.held_out,
+            compared.logits,
+            words,
+            1 - compared.known_words / np.maximum(words, 1),
+            evidence(compared.known_words, words),
+            compared.temperature,
+            compared.tried,
+            {"kinds": list(plan.kinds), "parts": parts, "folds": len(plan.folds)},
+        )
+
+
+def few_labels(texts: Texts) -> bool:
+    """Return True if an encoder's guesses are likely to help: few labels, and the encoder is installed."""
+    return len(texts.texts) < FEW_LABELS * texts.n_labels and encoder.installed()
+
+
+def teacher(texts: Texts, seed: int) -> recipe.Guess:
+    """Return the encoder's guesses about the texts without a label: logistic regression on its embeddings."""
+    model = encoder.Encoder.load()
+    labelled, unlabelled = model.encode(texts.texts), model.encode(texts.unlabelled[:MAX_GUESSED])
+
+    def guess(rows: Ints) -> Floats:
+        return encoder.teach(labelled[rows], texts.targets[rows], unlabelled, texts.n_labels, seed)
+
+    return guess
+
+
+def table_size(n_features: int, n_labels: int, size: float | None) -> tuple[int, int]:
+    """Return the maximum number of features, and the bits of a weight: 16 if all features fit so, else 8.
+
+    Args:
+        n_features: Features that there are.
+        n_labels: Number of labels.
+        size: Maximum size of the bundle in MB; None: by the number of labels.
+    """
+    limit = DEFAULT_SIZE.get(n_labels, OTHER_SIZE) if size is None else size
+    columns = 1 if n_labels == 2 else n_labels
+    room = limit * 1e6 - _OTHER_FILES - _CELL * n_labels**2
+    rows = {bits: int(room / (columns * bits / 8 + 2 + _TABLE_ROW)) for bits in (16, 8)}
+    bits = 16 if n_features <= rows[16] or n_labels == 2 else 8
+    return max(1, min(rows[bits], MAX_ROWS)), bits
+
+
+_OTHER_FILES = 150_000  # bytes of the card, the metrics and the graph
+_CELL = 40  # bytes of metrics.json for each cell of its confusion matrices
+_TABLE_ROW = 4.0  # bytes of features.bin for each feature; measured: 3 to 3.3, above 4 for small tables
+
+
+def evidence(known: Ints, words: Ints) -> Evidence:
+    """Return what a text needs to be like those that were held out.
+
+    Args:
+        known: [m] number of known words of each held-out text.
+        words: [m] number of words.
+    """
+    known, words = known[words > 0], words[words > 0]
+    if not len(words):
+        return Evidence(0.0, 1)
+    share = float(np.quantile(known / words, RARE, method="lower"))
+    return Evidence(
+        math.floor(100 * min(share, MAX_KNOWN_SHARE)) / 100,
+        int(min(max(np.quantile(known, RARE, method="lower"), 1), MAX_KNOWN_WORDS)),
+    )
+
+
+def reference(texts: Texts, rows: Ints) -> Callable[[Ints], Floats]:
+    """Teach plain logistic regression from the texts in `rows`.
+
+    Returns:
+        A function that returns logits [m, K] of the texts in other rows.
+    """
+    corpus = Corpus.of(texts.texts)
+    kinds = ("word", "pair")
+    design = Design.of(corpus.take(rows), spellings([texts.texts[row] for row in rows]), None, kinds)
+    plain = [(1.0, candidate, candidate.penalties[0]) for candidate in recipe.CANDIDATES if candidate.name == recipe.PLAIN]
+    additive = recipe.fit_all(design, texts.targets[rows], texts.n_labels, plain, MAX_ROWS)
+
+    def logits(others: Ints) -> Floats:
+        counts = corpus.take(others).counts(kinds, additive.hashes)[1]
+        scale = 1 / np.sqrt(np.maximum(counts @ additive.q, additive.floor))
+        return stack.full_logits((counts @ additive.weights) * scale[:, None] + additive.bias)
+
+    return logits

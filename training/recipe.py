@@ -1,0 +1,284 @@
+"""Learn a model from anyone's labelled texts: candidates, folds, a calibrated stack, one table.
+
+Every candidate is a linear model on the same weighted features, so their weighted sum is one, too. Candidates are
+compared and stacked on scores for texts that they have not learnt from; plain logistic regression is always among
+them. The stack is then fitted again on all texts, and cut to the size that is asked for.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from . import stack
+from .design import Design, Weighting
+from .export import Additive
+from .solvers import Inputs, Linear, fit, log_count_ratios
+from .stack import Tried
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A linear model that may become part of the stack."""
+
+    name: str
+    """Its name in the table of what was tried."""
+    ratios: bool
+    """Weigh features by log-count ratios."""
+    vectors: float
+    """Weight of static word vectors; 0 is without them."""
+    penalties: tuple[float, ...]
+    """Inverse strengths of the L2 penalty to choose from."""
+
+    def inputs(self, inputs: Inputs) -> Inputs:
+        """Return what this candidate sees of texts."""
+        return Inputs(inputs.counts, np.float32(self.vectors) * inputs.sums if self.vectors else inputs.sums[:, :0])
+
+    def fit(self, inputs: Inputs, targets: Floats, c: float, start: Linear | None = None) -> Linear:
+        """Fit the candidate to the targets [n, K] of n texts."""
+        own = self.inputs(inputs)
+        ratios = log_count_ratios(own.counts, targets) if self.ratios else None
+        return fit("softmax", own, targets, c, ratios=ratios, start=start)
+
+
+FEW = 1000
+"""Texts below which accuracies are compared by a test."""
+_SCREENED = 20_000
+"""Texts times labels from which one fold tells which candidates go on."""
+PLAIN = "logistic regression"
+"""Name of the candidate that always takes part, and that the stack must not lose to."""
+CANDIDATES = (
+    Candidate(PLAIN, ratios=False, vectors=0.0, penalties=(10.0,)),
+    Candidate("nb-weighted", ratios=True, vectors=0.0, penalties=(1.0, 3.0)),
+    Candidate("with word vectors", ratios=False, vectors=0.5, penalties=(3.0, 10.0)),
+    Candidate("nb-weighted with word vectors", ratios=True, vectors=1.0, penalties=(1.0, 3.0)),
+)
+FEW_CANDIDATES = (CANDIDATES[0], Candidate("word vectors first", ratios=False, vectors=1.0, penalties=(10.0,)))
+"""For a few rows a label, where folds say too little to choose by."""
+TAUGHT_CANDIDATES = (Candidate("taught by the encoder", ratios=False, vectors=1.0, penalties=(1.0, 3.0)),)
+"""For guesses about texts without a label."""
+Fold = tuple[Ints, Ints]
+"""Rows to learn from, and rows to score."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the comparison chose, and its scores for texts that it had not learnt from."""
+
+    chosen: "Chosen"
+    held_out: Ints
+    """[m] rows of the texts below"""
+    logits: Floats
+    """[m, C] calibrated logits of texts by models that have not learnt from them"""
+    known_words: Ints
+    """[m] number of words of each that those models knew"""
+    member_logits: Floats
+    """[l, C] calibrated logits of the texts that the first fold's models have learnt from"""
+    temperature: float
+    """What calibration divided the logits by."""
+    tried: list[Tried]
+
+
+Guess = Callable[[Ints], Floats]
+"""From the rows of labelled texts to learn from, the probabilities [u, K] of the labels of u texts without one."""
+
+
+def compare(
+    design: Design,
+    targets: Ints,
+    n_labels: int,
+    folds: Sequence[Fold],
+    candidates: Sequence[Candidate],
+    guess: Guess | None = None,
+) -> Compared:
+    """Fit candidates on each fold, and choose the stack of them that is best on the other texts.
+
+    Args:
+        design: The n texts, and after them u texts without a label, if there are any.
+        targets: [n] label indices.
+        n_labels: Number of labels, K.
+        folds: One or more.
+        candidates: What to try.
+        guess: Guesses the labels of the u texts, which then are learnt from, too.
+    """
+    compared = _Comparison(candidates)
+    known: list[Ints] = []
+    names, one_hot = list(compared.candidates), np.eye(n_labels, dtype=np.float32)[targets]
+    total = sum(len(candidate.penalties) for candidate in candidates) + (len(folds) - 1) * len(candidates)
+    with tqdm(total=total, desc="comparing", unit=" fits", leave=False, disable=None) as bar:
+        for rows, held_out in folds:
+            taught, soft = _taught(design, rows, one_hot, guess)
+            weighting = Weighting.of(design, taught)
+            learning, scoring = weighting.inputs(design, taught), weighting.inputs(design, held_out)
+            for name in names:
+                compared.add(name, learning, soft, scoring, targets[held_out], bar.update)
+            if len(targets) * n_labels > _SCREENED:  # the first fold is large enough to tell who may go on
+                names = [*choose_stack({name: compared.scores[name][0] for name in names}, targets[folds[0][1]])]
+            known.append(weighting.known_words(design, held_out))
+    held_out = np.concatenate([held_out for _, held_out in folds])
+    scores = {name: np.concatenate(compared.scores[name]) for name in names}
+    scalars = choose_stack(scores, targets[held_out])
+    return Compared(
+        [(scalar, compared.candidates[name], compared.penalties[name][0]) for name, scalar in scalars.items()],
+        held_out,
+        _weighted(scores, scalars),
+        np.concatenate(known),
+        _weighted(compared.member_scores, scalars)[: len(folds[0][0])],
+        1 / sum(scalars.values()),
+        [compared.tried(name, targets[folds[0][1]], scalars) for name in compared.candidates],
+    )
+
+
+def _taught(design: Design, rows: Ints, one_hot: Floats, guess: Guess | None) -> tuple[Ints, Floats]:
+    """Return the rows to learn from, and their soft labels."""
+    if guess is None:
+        return rows, one_hot[rows]
+    others = np.arange(len(one_hot), len(design))
+    return np.concatenate([rows, others]), np.concatenate([one_hot[rows], guess(rows)]).astype(np.float32)
+
+
+def _weighted(scores: Mapping[str, Floats], scalars: Mapping[str, float]) -> Floats:
+    total: Floats = np.sum([scalar * scores[name] for name, scalar in scalars.items()], axis=0)
+    return total
+
+
+class _Comparison:
+    """Scores of candidates for held-out texts. The first fold chooses a candidate's penalty."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self.candidates = {candidate.name: candidate for candidate in candidates}
+        self.penalties = {candidate.name: candidate.penalties for candidate in candidates}
+        self.scores: dict[str, list[Floats]] = {candidate.name: [] for candidate in candidates}
+        self.member_scores: dict[str, Floats] = {}
+        self.seconds = dict.fromkeys(self.candidates, 0.0)
+
+    def add(
+        self,
+        name: str,
+        learning: Inputs,
+        targets: Floats,
+        scoring: Inputs,
+        held_out: Ints,
+        on_fit: Callable[[], object],
+    ) -> None:
+        """Fit a candidate on one fold."""
+        start = time.process_time()
+        options, candidate = [], self.candidates[name]
+        for c in self.penalties[name]:
+            linear = candidate.fit(learning, targets, c)
+            on_fit()
+            scores = candidate.inputs(scoring).scores(linear)
+            scalar = stack.fit_scalars([scores], held_out)[0]
+            options.append((stack.log_loss(scalar * scores, held_out), c, scores, linear))
+        _, c, scores, linear = min(options, key=lambda option: option[:2])
+        self.penalties[name] = (c,)
+        self.member_scores.setdefault(name, candidate.inputs(learning).scores(linear))
+        self.scores[name].append(scores)
+        self.seconds[name] += time.process_time() - start
+
+    def tried(self, name: str, targets: Ints, scalars: Mapping[str, float]) -> Tried:
+        """Return a candidate's row of the table, over the targets [m] of the first fold."""
+        scores = self.scores[name][0]
+        alone = stack.fit_scalars([scores], targets)[0] * scores
+        accuracy = float((stack.full_logits(alone).argmax(axis=1) == targets).mean())
+        return Tried(name, accuracy, stack.log_loss(alone, targets), scalars.get(name, 0.0), self.seconds[name])
+
+
+def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float]:
+    """Return the scalars of the stack to ship, by candidate.
+
+    It is the stack with the lowest log loss among all candidates together, all but one, and each alone, of those that
+    plain logistic regression does not beat in accuracy. Of fewer than FEW texts a small lead is chance: there it has to
+    be right where the other is wrong significantly more often than the reverse (McNemar 1947, one-sided 5 %).
+    """
+    names = list(scores)
+    sets = [names, *([other for other in names if other != name] for name in names), *([name] for name in names)]
+    options = []
+    for chosen in {tuple(each): each for each in sets if each}.values():
+        scalars = stack.fit_scalars([scores[name] for name in chosen], targets)
+        kept = [(name, a) for name, a in zip(chosen, scalars.tolist(), strict=True) if a * scores[name].std() > 0.01]
+        if kept:
+            logits = _weighted(scores, dict(kept))
+            options.append((stack.log_loss(logits, targets), _correct(logits, targets), dict(kept)))
+    plain = _correct(scores[PLAIN], targets) if PLAIN in scores else np.zeros(len(targets), bool)
+    return min((each for each in options if not _beats(plain, each[1])), key=lambda each: each[0])[2]
+
+
+def _correct(logits: Floats, targets: Ints) -> NDArray[np.bool_]:
+    correct: NDArray[np.bool_] = stack.full_logits(logits).argmax(axis=1) == targets
+    return correct
+
+
+def _beats(plain: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    lead, apart = int(plain.sum()) - int(other.sum()), int((plain != other).sum())
+    return lead > (1.645 * apart**0.5 if len(plain) < FEW else 0)
+
+
+Chosen = Sequence[tuple[float, Candidate, float]]
+"""Scalar, candidate and penalty of each part of the stack."""
+
+
+def fit_all(
+    design: Design, targets: Ints, n_labels: int, chosen: Chosen, max_rows: int, guess: Guess | None = None
+) -> Additive:
+    """Fit the chosen stack on all texts; if its table is too large, again on the features that fit in.
+
+    Args:
+        design: The n texts.
+        targets: [n] label indices.
+        n_labels: Number of labels, K.
+        chosen: Result of `compare`.
+        max_rows: Maximum number of features.
+        guess: As for `compare`.
+    """
+    rows, soft = _taught(design, np.arange(len(targets)), np.eye(n_labels, dtype=np.float32)[targets], guess)
+    weighting = Weighting.of(design, rows)
+    additive, importance = _fold(design, weighting, _fit(design, weighting, rows, soft, chosen))
+    kept = np.ones(len(importance), bool)
+    if len(importance) > max_rows:
+        kept[np.argsort(-importance, kind="stable")[max_rows:]] = False
+        weighting = weighting.only(kept)
+        additive, _ = _fold(design, weighting, _fit(design, weighting, rows, soft, chosen))
+    return replace(additive, hashes=additive.hashes[kept], weights=additive.weights[kept], q=additive.q[kept])
+
+
+def _fit(
+    design: Design, weighting: Weighting, rows: Ints, targets: Floats, chosen: Chosen
+) -> tuple[Floats, Floats, Floats]:
+    """Return weights of features [F, C] and of static vectors [D, C], and bias [C], of the stack."""
+    inputs = weighting.inputs(design, rows)
+    used, width = weighting.used, 1 if targets.shape[1] == 2 else targets.shape[1]
+    features, vectors = np.zeros((len(weighting.idf), width)), np.zeros((inputs.sums.shape[1], width))
+    bias = np.zeros(width)
+    for scalar, candidate, c in tqdm(chosen, desc="fitting", unit=" models", leave=False, disable=None):
+        linear = candidate.fit(inputs, targets, c)
+        features[used] += scalar * linear.weights[: len(used)]
+        if candidate.vectors:
+            vectors += scalar * candidate.vectors * linear.weights[len(used) :]
+        bias += scalar * linear.bias
+    return features, vectors, bias
+
+
+def _fold(design: Design, weighting: Weighting, fitted: tuple[Floats, Floats, Floats]) -> tuple[Additive, Floats]:
+    """Fold idf, static vectors and the characters of known words into one row a feature.
+
+    Returns:
+        The model, and [F] how much each row matters: its norm times the root of its document frequency.
+    """
+    features, vectors, bias = fitted
+    weights, q = features * weighting.idf[:, None], weighting.q.copy()
+    words, chars = slice(0, design.n_words), slice(design.first_char, None)
+    weights[words] += (design.vectors * weighting.vector_scale) @ vectors + design.spelled @ weights[chars]
+    q[words] += design.spelled @ q[chars]
+    if weights.shape[1] > 1:  # softmax does not change
+        weights -= weights.mean(axis=1, keepdims=True)
+        bias = bias - bias.mean()
+    df = np.bincount(design.counts.indices, minlength=len(q))
+    importance = np.sqrt(df + 0.5) * np.linalg.norm(weights, axis=1)
+    return Additive(design.hashes, weights, q, bias, weighting.floor), importance
