@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from candor.text.clean import strip_tags
-from candor.text.features import Featuriser
+from candor.text.tokens import is_word, tokenize, words_of
 
 from .. import data
 from ..encoder import Encoder, EncoderError
@@ -101,17 +102,14 @@ def sample(texts: Sequence[str], n: int, seed: int = 0) -> list[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """Return the words of a text, as the featuriser cuts it.
+    """Return the words of a text as the featuriser cuts it, without punctuation marks.
 
     Example:
         >>> tokens("It's NOT bad!")
         ["it's", 'not', 'bad']
     """
-    content, starts, lengths = Featuriser().tokens(text)
-    return [
-        content[start : start + length].decode("utf-8", "replace")
-        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
-    ]
+    found = tokenize([text])
+    return [token.decode("utf-8", "replace") for token in compress(words_of(found), is_word(found))]
 
 
 def own_tokens(words: Iterable[str]) -> set[str]:
