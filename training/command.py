@@ -95,8 +95,8 @@ def train(
     """Train a model on DATA, and write its bundle.
 
     DATA is a CSV file with a header or a file of JSON lines (.csv, .jsonl, also with .gz) with a text and a label in
-    each row (an empty label: a text without one), or IMDB's reviews as a folder or an archive. Without DATA the official IMDB archive is downloaded to
-    .data (84 MB).
+    each row; a row with an empty label is a text to learn from without one. Or it is IMDB's reviews, as a folder or an
+    archive. Without DATA the official IMDB archive is downloaded to .data (84 MB).
 
     Several models are compared on texts that they have not learnt from, and what does best is fitted on all texts.
     Until the new bundle has passed its checks, an old one in its place

@@ -413,9 +413,7 @@ def _labelled(texts: Mapping[tuple[str, str], list[str]], part: str) -> tuple[li
 # Files of one's own
 
 
-def _read_rows(
-    path: Path, text_column: str, label_column: str, *, unlabelled: bool
-) -> Iterator[tuple[str, str, int]]:
+def _read_rows(path: Path, text_column: str, label_column: str, *, unlabelled: bool) -> Iterator[tuple[str, str, int]]:
     """Yield the text, label and line of each row; the label is "" if there is none and that is allowed."""
     try:
         with path.open("rb") as file:

@@ -167,6 +167,11 @@ class Encoder:
         return context
 
 
+def installed() -> bool:
+    """Return True if the packaged encoder and the libraries that read it are installed."""
+    return all(find_spec(name) is not None for name in (PACKAGE, "safetensors", "tokenizers", "sklearn"))
+
+
 def package_folder() -> Path:
     """Return the folder of the packaged encoder's files, without importing the package.
 

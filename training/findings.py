@@ -31,8 +31,8 @@ def confused_pairs(probabilities: Floats, targets: Ints, labels: Sequence[str]) 
         [{'label': 'b', 'predicted': 'a', 'texts': 1, 'share': 1.0}]
     """
     n_labels = len(labels)
-    counts = np.bincount(targets * n_labels + probabilities.argmax(axis=1), minlength=n_labels**2)
-    counts = counts.reshape(n_labels, n_labels)
+    cells = np.bincount(targets * n_labels + probabilities.argmax(axis=1), minlength=n_labels**2)
+    counts = cells.reshape(n_labels, n_labels)
     support = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:MAX_PAIRS]
@@ -48,9 +48,7 @@ def confused_pairs(probabilities: Floats, targets: Ints, labels: Sequence[str]) 
     ]
 
 
-def suspect_labels(
-    probabilities: Floats, targets: Ints, rows: Ints, labels: Sequence[str]
-) -> dict[str, Any]:
+def suspect_labels(probabilities: Floats, targets: Ints, rows: Ints, labels: Sequence[str]) -> dict[str, Any]:
     """Return the number of suspect rows, and the most suspect ones: `row` from 1, `label`, `likely` and `probability`.
 
     Args:

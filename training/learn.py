@@ -6,20 +6,25 @@ texts is the lower one.
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from candor.text.evidence import Evidence
+from candor.text.features import hash_words
+from candor.text.tokens import PUNCTUATION
 
 from . import data, encoder, recipe, stack, vectors
 from .corpus import Corpus, spellings
 from .design import Design
 from .export import Additive
 from .stack import Tried
+from .student import Lessons, StudentConfig, teach_student
+from .student import Vectors as WordVectors
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -51,6 +56,8 @@ class Texts:
     """[n] label indices."""
     n_labels: int
     unlabelled: Sequence[str]
+    lessons: Sequence[tuple[str, int]] = ()
+    """Sentences of ours and their label indices, for a student only."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +108,10 @@ def learn(texts: Texts, seed: int, size: float | None) -> Learnt:
     alone = _Trial.of(texts, plan)
     if not texts.unlabelled:
         return alone.learnt(size)
-    taught = _Trial.of(texts, plan, teacher(texts, seed)) if few_labels(texts) else None
-    return min([alone, *([taught] if taught else [])], key=lambda trial: trial.log_loss).learnt(size)
+    few = few_labels(texts)
+    taught = _Trial.of(texts, plan, teacher(texts, seed)) if few else _Student.of(texts, plan, seed, size)
+    better = alone if alone.log_loss <= taught.log_loss else taught
+    return replace(better.learnt(size), tried=[*alone.tried(better is alone), *taught.tried(better is taught)])
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,7 @@ class Plan:
         else:
             n_folds = N_FOLDS if k <= MANY_LABELS else N_FOLDS_MANY_LABELS
             folds = data.folds(texts.texts, texts.targets, n_folds, seed)
-        candidates = recipe.CANDIDATES
+        candidates: Sequence[recipe.Candidate] = recipe.CANDIDATES
         if n < FEW_ROWS * k:
             candidates = recipe.FEW_CANDIDATES
         elif large:
@@ -163,8 +172,13 @@ class _Trial:
 
     @property
     def log_loss(self) -> float:
-        """Mean log loss of the held-out texts, in nats."""
-        return stack.log_loss(self.compared.logits, self.texts.targets[self.compared.held_out])
+        """Mean log loss of the first fold's held-out texts, in nats."""
+        first = self.plan.folds[0][1]
+        return stack.log_loss(self.compared.logits[: len(first)], self.texts.targets[first])
+
+    def tried(self, ships: bool) -> list[Tried]:
+        """Return the rows of the table of what was tried."""
+        return [each if ships else replace(each, scalar=0.0) for each in self.compared.tried]
 
     def learnt(self, size: float | None) -> Learnt:
         """Fit what was chosen on all texts."""
@@ -188,6 +202,91 @@ class _Trial:
             compared.temperature,
             compared.tried,
             {"kinds": list(plan.kinds), "parts": parts, "folds": len(plan.folds)},
+        )
+
+
+@dataclass(frozen=True)
+class _Student:
+    """A student of the first fold's texts and of those without a label. It ships as it was measured."""
+
+    texts: Texts
+    plan: Plan
+    config: StudentConfig
+    additive: Additive
+    logits: Floats
+    """[f, C] calibrated logits of the texts that were held out"""
+    member_logits: Floats
+    temperature: float
+    seconds: float
+
+    @classmethod
+    def of(cls, texts: Texts, plan: Plan, seed: int, size: float | None) -> "_Student":
+        """Teach it."""
+        start = time.process_time()
+        (learning, first), vectors_of = plan.folds[0], vectors.load()
+        max_rows, _ = table_size(0, texts.n_labels, size)
+        config = StudentConfig(max_rows=max_rows)
+        corpus = Corpus.of(texts.texts)
+        lessons = None
+        if texts.lessons:
+            sentences, targets = zip(*texts.lessons, strict=True)
+            lessons = Lessons(Corpus.of(sentences), np.array(targets, np.int64))
+        taught = teach_student(
+            corpus.take(learning),
+            texts.targets[learning],
+            Corpus.of(texts.unlabelled),
+            texts.n_labels,
+            config,
+            seed,
+            WordVectors(hash_words(vectors_of.words), vectors_of.vectors),
+            lessons,
+        )
+        scores = [taught.logits(corpus.take(rows), config.kinds) for rows in (first, learning)]
+        if texts.n_labels == 2:
+            scores = [each[:, 1:] - each[:, :1] for each in scores]
+        scalar = float(stack.fit_scalars(scores[:1], texts.targets[first])[0])
+        additive = Additive(taught.hashes, scalar * taught.weights, taught.q, scalar * taught.bias, taught.floor)
+        seconds = time.process_time() - start
+        return cls(texts, plan, config, additive, scalar * scores[0], scalar * scores[1], 1 / scalar, seconds)
+
+    @property
+    def log_loss(self) -> float:
+        """Mean log loss of the first fold's held-out texts, in nats."""
+        return stack.log_loss(self.logits, self.texts.targets[self.plan.folds[0][1]])
+
+    def tried(self, ships: bool) -> list[Tried]:
+        """Return the rows of the table of what was tried."""
+        correct = stack.full_logits(self.logits).argmax(axis=1) == self.texts.targets[self.plan.folds[0][1]]
+        name = "student of texts without a label"
+        return [Tried(name, float(correct.mean()), self.log_loss, 1 / self.temperature * ships, self.seconds)]
+
+    def learnt(self, size: float | None) -> Learnt:
+        """Return the student."""
+        learning, first = self.plan.folds[0]
+        held_out = [self.texts.texts[row] for row in first]
+        spelled = spellings(held_out)
+        hashes, counts = Corpus.of(held_out).counts(["word"])
+        words = counts @ np.array([spelled[each][0] not in PUNCTUATION for each in hashes.tolist()], np.float32)
+        found = np.isin(hashes, self.additive.hashes)
+        known = counts @ np.array(
+            [spelled[each][0] not in PUNCTUATION and found[i] for i, each in enumerate(hashes.tolist())], np.float32
+        )
+        words, known = (np.asarray(each).astype(np.int64) for each in (words, known))
+        return Learnt(
+            self.additive,
+            self.config.kinds,
+            table_size(len(self.additive.hashes), self.texts.n_labels, size)[1],
+            learning,
+            first,
+            self.member_logits,
+            first,
+            self.logits,
+            words,
+            1 - known / np.maximum(words, 1),
+            evidence(known, words),
+            self.temperature,
+            [],
+            asdict(self.config) | {"kinds": list(self.config.kinds), "sentences": list(self.config.sentences)},
         )
 
 
@@ -254,7 +353,9 @@ def reference(texts: Texts, rows: Ints) -> Callable[[Ints], Floats]:
     corpus = Corpus.of(texts.texts)
     kinds = ("word", "pair")
     design = Design.of(corpus.take(rows), spellings([texts.texts[row] for row in rows]), None, kinds)
-    plain = [(1.0, candidate, candidate.penalties[0]) for candidate in recipe.CANDIDATES if candidate.name == recipe.PLAIN]
+    plain = [
+        (1.0, candidate, candidate.penalties[0]) for candidate in recipe.CANDIDATES if candidate.name == recipe.PLAIN
+    ]
     additive = recipe.fit_all(design, texts.targets[rows], texts.n_labels, plain, MAX_ROWS)
 
     def logits(others: Ints) -> Floats:

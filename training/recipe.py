@@ -21,6 +21,7 @@ from .stack import Tried
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ class Candidate:
         """Return what this candidate sees of texts."""
         return Inputs(inputs.counts, np.float32(self.vectors) * inputs.sums if self.vectors else inputs.sums[:, :0])
 
-    def fit(self, inputs: Inputs, targets: Floats, c: float, start: Linear | None = None) -> Linear:
+    def fit(self, inputs: Inputs, targets: Singles, c: float) -> Linear:
         """Fit the candidate to the targets [n, K] of n texts."""
         own = self.inputs(inputs)
         ratios = log_count_ratios(own.counts, targets) if self.ratios else None
-        return fit("softmax", own, targets, c, ratios=ratios, start=start)
+        return fit(own, targets, c, ratios)
 
 
 FEW = 1000
@@ -135,7 +136,7 @@ def compare(
     )
 
 
-def _taught(design: Design, rows: Ints, one_hot: Floats, guess: Guess | None) -> tuple[Ints, Floats]:
+def _taught(design: Design, rows: Ints, one_hot: Singles, guess: Guess | None) -> tuple[Ints, Singles]:
     """Return the rows to learn from, and their soft labels."""
     if guess is None:
         return rows, one_hot[rows]
@@ -162,7 +163,7 @@ class _Comparison:
         self,
         name: str,
         learning: Inputs,
-        targets: Floats,
+        targets: Singles,
         scoring: Inputs,
         held_out: Ints,
         on_fit: Callable[[], object],
@@ -249,7 +250,7 @@ def fit_all(
 
 
 def _fit(
-    design: Design, weighting: Weighting, rows: Ints, targets: Floats, chosen: Chosen
+    design: Design, weighting: Weighting, rows: Ints, targets: Singles, chosen: Chosen
 ) -> tuple[Floats, Floats, Floats]:
     """Return weights of features [F, C] and of static vectors [D, C], and bias [C], of the stack."""
     inputs = weighting.inputs(design, rows)

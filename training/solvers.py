@@ -1,9 +1,8 @@
-"""Fit linear models to the end: logistic regression and the linear SVM, on sparse counts and dense sums side by side.
+"""Fit logistic regression to the end, over all labels at once, on sparse counts and dense sums side by side.
 
-Both are convex with an L2 penalty, and solved by L-BFGS (Liu and Nocedal 1989) in SciPy: the same data give the same
-weights. Logistic regression is over all labels at once (softmax). The SVM has the squared hinge loss, one label against
-the rest. Either can weigh each feature by its log-count ratio for each label: "Baselines and Bigrams", Wang and Manning
-2012, which suits few texts and clear words.
+It is convex with an L2 penalty, and solved by L-BFGS (Liu and Nocedal 1989) in SciPy: the same data give the same
+weights. It can weigh each feature by its log-count ratio for each label ("Baselines and Bigrams", Wang and Manning
+2012), which suits few texts and clear words.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from scipy.optimize import minimize
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
-LOSSES = ("softmax", "squared hinge")
 _SMOOTHING = 0.1
 """Added to the counts of each label, over all labels."""
 _MEMORY = 6
@@ -52,36 +50,22 @@ class Linear:
     """[C]"""
 
 
-def fit(
-    loss: str,
-    inputs: Inputs,
-    targets: NDArray[np.floating],
-    c: float,
-    *,
-    ratios: Floats | None = None,
-    start: Linear | None = None,
-) -> Linear:
+def fit(inputs: Inputs, targets: NDArray[np.floating], c: float, ratios: Floats | None = None) -> Linear:
     """Fit one linear model.
 
     Args:
-        loss: One of LOSSES.
         inputs: The n texts.
         targets: [n, K] weight of each label for each text: a row of a hard label is 1 in one column, a guess may be
             spread over several.
         c: Inverse strength of the L2 penalty, which leaves the bias alone.
         ratios: [F, C] factors of the counted features, from `log_count_ratios`; None for 1.
-        start: Where to begin; the end is the same.
     """
     f, d, columns = inputs.counts.shape[1], inputs.sums.shape[1], 1 if targets.shape[1] == 2 else targets.shape[1]
     scale = None if ratios is None else ratios.astype(np.float32)
-    objective = _Objective(loss, inputs, np.asarray(targets, np.float32), c, scale)
-    begin = np.zeros((f + d + 1, columns))
-    if start is not None:
-        begin[:-1], begin[-1] = start.weights, start.bias
-        if ratios is not None:
-            begin[:f] /= np.where(ratios == 0, 1, ratios)
+    objective = _Objective(inputs, np.asarray(targets, np.float32), c, scale)
     options = {"maxiter": _MAX_STEPS, "maxcor": _MEMORY, "ftol": _TOLERANCE, "gtol": 0.0}
-    found = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(begin.shape)
+    start = np.zeros((f + d + 1) * columns)
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x.reshape(-1, columns)
     weights = found[:-1].copy()
     if ratios is not None:
         weights[:f] *= ratios
@@ -91,8 +75,7 @@ def fit(
 class _Objective:
     """The penalised loss of all weights, flat [(F + D + 1) * C], and its gradient."""
 
-    def __init__(self, loss: str, inputs: Inputs, targets: Singles, c: float, scale: Singles | None) -> None:
-        self.slopes = {"softmax": _softmax, "squared hinge": _squared_hinge}[loss]
+    def __init__(self, inputs: Inputs, targets: Singles, c: float, scale: Singles | None) -> None:
         self.inputs, self.targets, self.c, self.scale = inputs, targets, c, scale
         self.transposed = inputs.counts.T.tocsr()
 
@@ -104,7 +87,7 @@ class _Objective:
         scores = counts @ (single[:f] if self.scale is None else single[:f] * self.scale) + single[-1]
         if d:
             scores += sums @ single[f:-1]
-        loss, slopes = self.slopes(scores, self.targets)
+        loss, slopes = _softmax(scores, self.targets)
         gradient = np.empty_like(weights)
         gradient[:f] = self.transposed @ slopes
         if self.scale is not None:
@@ -125,17 +108,8 @@ def _softmax(scores: Singles, targets: Singles) -> tuple[float, Singles]:
     exponentials = np.exp(logits)
     sums, mass = exponentials.sum(axis=1, keepdims=True), targets.sum(axis=1, keepdims=True)
     loss = float((mass * np.log(sums)).sum(dtype=np.float64) - (targets * logits).sum(dtype=np.float64))
-    slopes = exponentials / sums * mass - targets
+    slopes: Singles = exponentials / sums * mass - targets
     return loss, slopes if scores.shape[1] > 1 else slopes[:, 1:]
-
-
-def _squared_hinge(scores: Singles, targets: Singles) -> tuple[float, Singles]:
-    """Return the summed squared hinge of scores [n, C], each column against the rest, and its slopes [n, C]."""
-    own = targets if scores.shape[1] > 1 else targets[:, 1:]
-    others = targets.sum(axis=1, keepdims=True) - own
-    short, over = np.maximum(1 - scores, 0), np.maximum(1 + scores, 0)
-    loss = float((own * short * short + others * over * over).sum(dtype=np.float64))
-    return loss, 2 * (others * over - own * short)
 
 
 def log_count_ratios(counts: sparse.csr_matrix, targets: NDArray[np.floating]) -> Floats:
@@ -148,5 +122,5 @@ def log_count_ratios(counts: sparse.csr_matrix, targets: NDArray[np.floating]) -
     n_labels = targets.shape[1]
     own = np.asarray(counts.T @ np.asarray(targets, np.float32), np.float64) + _SMOOTHING / n_labels
     others = own.sum(axis=1, keepdims=True) - own
-    ratios = np.log((own / own.sum(axis=0)) / (others / others.sum(axis=0)))
+    ratios: Floats = np.log((own / own.sum(axis=0)) / (others / others.sum(axis=0)))
     return ratios[:, 1:] if n_labels == 2 else ratios

@@ -70,7 +70,7 @@ def fit_scalars(scores: Sequence[Floats], targets: Ints) -> Floats:
 
     def loss(logarithms: Floats) -> tuple[float, Floats]:
         scalars = np.exp(logarithms)
-        log_probabilities = log_softmax(sum(a * each for a, each in zip(scalars, scores, strict=True)))  # type: ignore[arg-type]
+        log_probabilities = log_softmax(sum(a * each for a, each in zip(scalars, scores, strict=True)))
         slopes = ((np.exp(log_probabilities) - one_hot) / len(targets))[:, gradient_columns]
         gradient = np.array([a * (slopes * each).sum() for a, each in zip(scalars, scores, strict=True)])
         surprise = (logarithms - start) / (_DEVIATION**2 * len(targets))
@@ -78,4 +78,5 @@ def fit_scalars(scores: Sequence[Floats], targets: Ints) -> Floats:
         return float(-(one_hot * log_probabilities).sum() / len(targets)) + prior, gradient + surprise
 
     start = np.full(len(scores), -np.log(len(scores)))
-    return np.exp(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_BOUNDS] * len(scores)).x)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_BOUNDS] * len(scores)).x
+    return np.exp(np.asarray(found, np.float64))

@@ -62,8 +62,8 @@ def few_rows(labels: Sequence[str], targets: Sequence[int]) -> list[str]:
         )
     if sum(counts) < 10 * FEW_TEXTS:
         warnings.append(
-            f"{sum(counts)} rows are too few for a threshold to trust: {FEW_TEXTS} texts decided right in a row are the "
-            "least that can show 97 % accuracy; rows without a label help, too (--unlabelled FILE)"
+            f"{sum(counts)} rows are too few for a threshold to trust: {FEW_TEXTS} texts decided right in a row are "
+            "the least that can show 97 % accuracy; rows without a label help, too (--unlabelled FILE)"
         )
     return warnings
 
@@ -73,10 +73,9 @@ def threshold(decisions: Mapping[str, Any], split: str) -> str:
     interval, decided = decisions["interval"], decisions[split]["decided"]
     if not decided["n"]:
         return f"decides nothing: no confidence reaches {decisions['target_accuracy']:.0%} accuracy"
-    return (
-        f"decides from {decisions['min_confidence']:.0%} confidence ({interval['low']:.0%} to {interval['high']:.0%}) "
-        f"for {decisions['target_accuracy']:.0%} accuracy: {decided['share']:.0%} of texts, {decided['accuracy']:.1%} right"
-    )
+    where = f"{decisions['min_confidence']:.0%} confidence ({interval['low']:.0%} to {interval['high']:.0%})"
+    share = f"{decided['share']:.0%} of texts, {decided['accuracy']:.1%} right"
+    return f"decides from {where} for {decisions['target_accuracy']:.0%} accuracy: {share}"
 
 
 def findings(found: Mapping[str, Any]) -> list[str]:

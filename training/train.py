@@ -28,7 +28,8 @@ from candor.text.table import Table
 
 from . import bundle_files, findings, learn, summary
 from .baseline import Baseline, History
-from .data import Dataset, find_copies
+from .data import IMDB_HOME, Dataset, find_copies
+from .lessons import negations
 from .membership import audit, losses
 from .pictures import Scores, draw, draw_calibration
 from .stack import full_logits
@@ -77,8 +78,15 @@ def train(dataset: Dataset, options: Options) -> None:
     tf.get_logger().setLevel("ERROR")
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
+    reviews = set(dataset.labels) == {"negative", "positive"} and dataset.source == IMDB_HOME
     texts = learn.Texts(
-        redacted(dataset.texts), dataset.targets, len(dataset.labels), redacted(dataset.unlabelled)
+        redacted(dataset.texts),
+        dataset.targets,
+        len(dataset.labels),
+        redacted(dataset.unlabelled),
+        [(text, dataset.labels.index("positive" if praise else "negative")) for text, praise in negations()]
+        if reviews
+        else (),
     )
     test_texts = redacted(dataset.test_texts)
     learnt = learn.learn(texts, options.seed, options.size)

@@ -45,7 +45,7 @@ _FINAL = np.uint32(0x7FEB352D)
 _SPANS = {"word": 0, "pair": 1, "trigram": 2, "gap": 2}  # tokens from the first to the last of a gram
 
 _NEGATORS = """
-    no not never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot
+    no not n't never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot
     aint arent cant couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt neednt shouldnt wasnt werent wont
     wouldnt ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't
     needn't oughtn't shan't shouldn't wasn't weren't won't wouldn't
