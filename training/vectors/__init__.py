@@ -1,8 +1,8 @@
 """Load static word vectors, distilled once from a sentence encoder, so that training needs neither it nor PyTorch.
 
-vectors.npz.xz holds all-MiniLM-L6-v2's embedding of 28,000 English words, each encoded alone, in 128 dimensions.
-`python -m training.vectors.distil` makes it; README.md beside it has the licence, the digests and the provenance. No
-label of any data set played a part.
+vectors.npz.xz holds 28,000 English words in 128 dimensions. Summed over a text, they come near the text's embedding by
+all-MiniLM-L6-v2. `python -m training.vectors.distil` makes the file; README.md beside it has the licence, the digests
+and the provenance. No label of any data set played a part.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PATH = Path(__file__).with_name("vectors.npz.xz")
-SHA256 = "0c03d5a3e7f24c59cc759ae5201c37d25397d25a8a1179799674ee2371b0f588"
+SHA256 = "09948d745f2d811e9b7709c4cdb39ac806e4ce4c431d612c9ec5c0bd7f6fc206"
 """SHA-256 (hex) of the file. `make vectors` prints it."""
 STEP = 0.25
 """Step of the numbers in the file, in standard deviations."""
@@ -28,7 +28,7 @@ class Vectors(NamedTuple):
     words: list[str]
     """V words, sorted; each is one token of the featuriser."""
     vectors: NDArray[np.float32]
-    """[V, 128], already times 1e-3 / (1e-3 + p(word)), so that frequent words weigh little (Arora et al. 2017)."""
+    """[V, 128], already weighted, so that frequent words are short (Arora et al. 2017)."""
 
 
 class VectorsError(Exception):
@@ -61,7 +61,7 @@ def load(path: Path = PATH, sha256: str = SHA256) -> Vectors:
     return unpack(content)
 
 
-def pack(words: list[str], components: NDArray[np.float64], weights: NDArray[np.float64]) -> bytes:
+def pack(words: list[str], vectors: NDArray[np.float64]) -> bytes:
     """Return the content of a file of vectors; the same vectors give the same bytes.
 
     One step for all columns leaves the least error at a size, as later components vary less (reverse water-filling;
@@ -69,16 +69,13 @@ def pack(words: list[str], components: NDArray[np.float64], weights: NDArray[np.
 
     Args:
         words: V words.
-        components: [V, d] their vectors without weights; each number becomes an integer of 8 bits, off by 7 % of the
-            standard deviation.
-        weights: [V] factor of each vector.
+        vectors: [V, d] their vectors; each number becomes an integer of 8 bits, off by 7 % of the standard deviation.
     """
-    step = np.float32(components.std() * STEP)
+    step = np.float32(vectors.std() * STEP)
     arrays = {
         "words": np.frombuffer("\n".join(words).encode(), np.uint8),
-        "codes": np.ascontiguousarray(np.rint(components / step).clip(-127, 127).astype(np.int8).T),
+        "codes": np.ascontiguousarray(np.rint(vectors / step).clip(-127, 127).astype(np.int8).T),
         "step": step,
-        "weights": weights.astype(np.float16),
     }
     # np.savez stamps each array with 1 January 1980 and does not compress; xz does, and keeps no time.
     content = io.BytesIO()
@@ -90,11 +87,11 @@ def unpack(content: bytes) -> Vectors:
     """Return the words and vectors of a file's content.
 
     Example:
-        >>> unpack(pack(["bad", "good"], np.array([[-1, 0.5], [1, 0.25]]), np.ones(2))).words
+        >>> unpack(pack(["bad", "good"], np.array([[-1, 0.5], [1, 0.25]]))).words
         ['bad', 'good']
     """
     arrays = np.load(io.BytesIO(lzma.decompress(content)))
     words = arrays["words"].tobytes().decode().split("\n")
     vectors = arrays["codes"].T.astype(np.float32, order="C")
-    vectors *= arrays["weights"].astype(np.float32)[:, None] * arrays["step"]
+    vectors *= arrays["step"]
     return Vectors(words, vectors)
