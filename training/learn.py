@@ -36,7 +36,10 @@ MAX_ROWS = 429_496
 """Features of a table, at most: so many of 2³² fingerprints let one unseen word in 10,000 pass for a known one."""
 LARGE = 50_000
 """Texts from which one split stands for folds, and characters and word vectors are not worth their time."""
-N_FOLDS, N_FOLDS_MANY_LABELS, MANY_LABELS = 4, 3, 20
+N_FOLDS, N_FOLDS_MANY_TEXTS, N_FOLDS_MANY_LABELS = 8, 4, 3
+MANY_TEXTS, MANY_LABELS = 10_000, 20
+"""Texts and labels from which a fold costs so much that fewer must do. Many folds learn from nearly all texts, so that
+what they say of confidence holds for the model that is fitted on all."""
 FEW_ROWS, FEW_LABELS = 20, 200
 """Rows a label below which word vectors lead, and below which an encoder's guesses are asked for."""
 MAX_GUESSED = 5000
@@ -136,7 +139,8 @@ class Plan:
             drawn = data.folds(texts.texts, texts.targets, SPLIT, seed)
             folds = [min(drawn, key=lambda fold: len(fold[1]))]  # not the one with a text that many rows repeat
         else:
-            n_folds = N_FOLDS if k <= MANY_LABELS else N_FOLDS_MANY_LABELS
+            n_folds = N_FOLDS if n < MANY_TEXTS else N_FOLDS_MANY_TEXTS
+            n_folds = n_folds if k <= MANY_LABELS else N_FOLDS_MANY_LABELS
             folds = data.folds(texts.texts, texts.targets, n_folds, seed)
         candidates: Sequence[recipe.Candidate] = recipe.CANDIDATES
         if n < FEW_ROWS * k:
@@ -347,22 +351,26 @@ def evidence(known: Ints, words: Ints) -> Evidence:
     )
 
 
-def reference(texts: Texts, rows: Ints) -> Callable[[Ints], Floats]:
-    """Teach plain logistic regression from the texts in `rows`.
+def reference(taught: Sequence[str], targets: Ints, n_labels: int) -> Callable[[Sequence[str]], Floats]:
+    """Teach plain logistic regression.
+
+    Args:
+        taught: n texts.
+        targets: [n] label indices.
+        n_labels: Number of labels, K.
 
     Returns:
-        A function that returns logits [m, K] of the texts in other rows.
+        A function that returns logits [m, K] of m texts.
     """
-    corpus = Corpus.of(texts.texts)
     kinds = ("word", "pair")
-    design = Design.of(corpus.take(rows), spellings([texts.texts[row] for row in rows]), None, kinds)
+    design = Design.of(Corpus.of(taught), spellings(taught), None, kinds)
     plain = [
         (1.0, candidate, candidate.penalties[0]) for candidate in recipe.CANDIDATES if candidate.name == recipe.PLAIN
     ]
-    additive = recipe.fit_all(design, texts.targets[rows], texts.n_labels, plain, MAX_ROWS)
+    additive = recipe.fit_all(design, targets, n_labels, plain, MAX_ROWS)
 
-    def logits(others: Ints) -> Floats:
-        counts = corpus.take(others).counts(kinds, additive.hashes)[1]
+    def logits(texts: Sequence[str]) -> Floats:
+        counts = Corpus.of(texts).counts(kinds, additive.hashes)[1]
         scale = 1 / np.sqrt(np.maximum(counts @ additive.q, additive.floor))
         return stack.full_logits((counts @ additive.weights) * scale[:, None] + additive.bias)
 

@@ -112,7 +112,7 @@ def train(dataset: Dataset, options: Options) -> None:
         steps.update()
         measured["findings"] = find(dataset, learnt)
         measured["tried"] = [asdict(each) | {"seconds": None} for each in learnt.tried]
-        measured["membership"] = audit_membership(texts, learnt, options.seed)
+        measured["membership"] = audit_membership(texts, learnt, splits[1] if test_texts else None, options.seed)
         steps.update()
         measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels)
         steps.update()
@@ -293,17 +293,27 @@ def drift_reference(dataset: Dataset, texts: learn.Texts, learnt: learn.Learnt) 
     )
 
 
-def audit_membership(texts: learn.Texts, learnt: learn.Learnt, seed: int) -> dict[str, Any]:
+def audit_membership(texts: learn.Texts, learnt: learn.Learnt, test: Split | None, seed: int) -> dict[str, Any]:
     """Attack the model of the first fold by membership inference, with the texts of that fold as others.
 
-    The reference model learns from half of the others, so that it has seen none of those that are attacked.
+    The reference model learns from the test split, or from half of the others if there is none. If it knew more of the
+    others than of the members, it would tell the two sources apart, and not who was in training.
     """
-    taught, others = learnt.first[::2], learnt.first[1::2]
+    others = slice(None)
+    taught, targets = (test.texts, test.targets) if test else ([], np.empty(0, np.int64))
+    if not test:
+        others, half = slice(1, None, 2), learnt.first[::2]
+        taught, targets = [texts.texts[row] for row in half], texts.targets[half]
     step = max(1, len(learnt.learning) // MAX_MEMBERS)
-    sides = [(learnt.learning[::step], learnt.member_logits[::step]), (others, learnt.first_logits[1::2])]
+    sides = [
+        (learnt.learning[::step], learnt.member_logits[::step]),
+        (learnt.first[others], learnt.first_logits[others]),
+    ]
     nll = [losses(softmax(full_logits(logits)), texts.targets[rows]) for rows, logits in sides]
-    reference = learn.reference(texts, taught)
-    reference_nll = [losses(softmax(reference(rows)), texts.targets[rows]) for rows, _ in sides]
+    reference = learn.reference(taught, targets, texts.n_labels)
+    reference_nll = [
+        losses(softmax(reference([texts.texts[row] for row in rows])), texts.targets[rows]) for rows, _ in sides
+    ]
     return {
         "loss": audit(-nll[0], -nll[1], seed),
         "calibrated": audit(reference_nll[0] - nll[0], reference_nll[1] - nll[1], seed),
