@@ -93,7 +93,7 @@ def draw(folder: Path, history: History, trained: str, scores: Scores) -> list[P
 
     Args:
         folder: An existing folder.
-        history: The epochs of each network.
+        history: The epochs of each network that has any; without one there is no learning curve.
         trained: The line below the learning curve, such as "n = 22,500 texts to train on, 2,500 to validate".
         scores: The split to draw.
 
@@ -108,6 +108,8 @@ def draw(folder: Path, history: History, trained: str, scores: Scores) -> list[P
         "score_histogram": lambda path: score_histogram(path, scores),
         "confusion_matrix": lambda path: confusion_matrix(path, scores),
     }
+    if not history:
+        del pictures["learning_curve"]
     for name, picture in pictures.items():
         picture(folder / f"{name}.png")
     return [folder / f"{name}.png" for name in pictures]
