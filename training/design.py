@@ -193,6 +193,7 @@ class Weighting:
         scale = 1 / np.sqrt(np.maximum(counts @ self.q, self.floor))
         used = self.used
         features = sparse.diags_array(scale) @ counts[:, used] @ sparse.diags_array(self.idf[used])
-        vectors = design.vectors * np.float32(self.vector_scale)
+        known = self.q[: design.n_words, None] > 0  # a word that `only` left out has no row for its vector either
+        vectors = design.vectors * known * np.float32(self.vector_scale)
         sums = (counts[:, : design.n_words] @ vectors) * scale[:, None].astype(np.float32)
         return Inputs(features.astype(np.float32).tocsr(), sums)
