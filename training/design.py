@@ -81,6 +81,7 @@ class Design:
             spelled_words += [vectors.words[index].encode() for index in found[len(kept) :].tolist()]
             kept = np.concatenate([kept, np.ones(len(words) - len(kept), bool)]) | (found >= 0)
             word_counts.resize(len(corpus), len(words))
+        is_word = np.array([spelling[0] not in PUNCTUATION for spelling in spelled_words], bool)
         hashes, counts = [words[kept]], [word_counts[:, kept]]
         if grams := [kind for kind in kinds if kind not in ("word", "char")]:
             columns, gram_counts = corpus.counts(grams, min_df=min_df)
@@ -90,12 +91,11 @@ class Design:
         first_char = sum(map(len, hashes))
         spelled = sparse.csr_matrix((int(kept.sum()), 0), dtype=np.float32)
         if "char" in kinds:
-            chars, all_spelled, char_counts = _chars(spelled_words, word_counts, min_df)
+            chars, all_spelled, char_counts = _chars(spelled_words, is_word, word_counts, min_df)
             new = ~np.isin(chars, np.concatenate(hashes))
             hashes.append(chars[new])
             counts.append(char_counts[:, new])
             spelled = all_spelled[kept][:, new]
-        is_word = np.array([spelling[0] not in PUNCTUATION for spelling in spelled_words], bool)
         table = np.zeros((1, 0), np.float32) if vectors is None else vectors.vectors
         return cls(
             np.concatenate(hashes),
@@ -123,10 +123,14 @@ def _with_vectors(words: Hashes, vector_words: Hashes) -> tuple[Hashes, Ints]:
 
 
 def _chars(
-    words: Sequence[bytes], word_counts: sparse.csr_matrix, min_df: int
+    words: Sequence[bytes], is_word: NDArray[np.bool_], word_counts: sparse.csr_matrix, min_df: int
 ) -> tuple[Hashes, sparse.csr_matrix, sparse.csr_matrix]:
-    """Return characters inside words [C] by their hash, their counts in each word [W, C] and in each text [n, C]."""
+    """Return characters inside words [C] by their hash, their counts in each word [W, C] and in each text [n, C].
+
+    Marks have none, as no mark is looked up by its characters when texts are served.
+    """
     grams, index = char_grams(words)
+    grams, index = grams[is_word[index]], index[is_word[index]]
     chars, column = np.unique(grams, return_inverse=True)
     ones = np.ones(len(grams), np.float32)
     spelled = sparse.csr_matrix((ones, (index, column.astype(np.int32))), shape=(len(words), len(chars)))
