@@ -52,7 +52,7 @@ class Candidate:
 FEW = 1000
 """Texts below which accuracies are compared by a test."""
 _SCREENED = 20_000
-"""Texts times labels from which one fold tells which candidates go on."""
+"""Texts times labels from which the first fold tells which candidates go on."""
 PLAIN = "logistic regression"
 """Name of the candidate that always takes part, and that the stack must not lose to."""
 CANDIDATES = (
@@ -127,12 +127,17 @@ def compare(
                 if number or name == next(iter(compared.candidates)) or time.monotonic() <= deadline:
                     compared.add(name, learning, soft, scoring, targets[held_out], bar.update)
             names = [name for name in names if compared.scores[name]]
-            if len(targets) * n_labels > _SCREENED:  # the first fold is large enough to tell who may go on
-                names = [*choose_stack({name: compared.scores[name][0] for name in names}, targets[folds[0][1]])]
+            if not number and len(targets) * n_labels > _SCREENED:
+                chosen = choose_stack({name: compared.scores[name][0] for name in names}, targets[held_out])
+                plain = {PLAIN} if len(held_out) < FEW else set()  # of few texts one fold cannot tell who is better
+                names = [name for name in names if name in chosen or name in plain]
             known.append(weighting.known_words(design, held_out))
     held_out = np.concatenate([held_out for _, held_out in folds])
     scores = {name: np.concatenate(compared.scores[name]) for name in names}
-    scalars = choose_stack(scores, targets[held_out])
+    if PLAIN in compared.candidates and PLAIN not in names:  # it lost to this stack, but maybe not to a part of it
+        scalars = dict(zip(names, stack.fit_scalars([*scores.values()], targets[held_out]).tolist(), strict=True))
+    else:
+        scalars = choose_stack(scores, targets[held_out])
     return Compared(
         [(scalar, compared.candidates[name], compared.penalties[name][0]) for name, scalar in scalars.items()],
         held_out,
@@ -207,11 +212,12 @@ def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float
     be right where the other is wrong significantly more often than the reverse (McNemar 1947, one-sided 5 %).
     """
     names = list(scores)
-    sets = [names, *([other for other in names if other != name] for name in names), *([name] for name in names)]
+    sets = [*([name] for name in names), names, *([other for other in names if other != name] for name in names)]
     options = []
     for chosen in {tuple(each): each for each in sets if each}.values():
         scalars = stack.fit_scalars([scores[name] for name in chosen], targets)
-        kept = [(name, a) for name, a in zip(chosen, scalars.tolist(), strict=True) if a * scores[name].std() > 0.01]
+        parts = zip(chosen, scalars.tolist(), strict=True)
+        kept = [(name, a) for name, a in parts if len(chosen) == 1 or a * scores[name].std() > 0.01]
         if kept:
             logits = _weighted(scores, dict(kept))
             options.append((stack.log_loss(logits, targets), _correct(logits, targets), dict(kept)))
