@@ -112,9 +112,14 @@ def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = N
     alone = _Trial.of(texts, plan)
     if not texts.unlabelled or time.monotonic() > plan.deadline:
         return alone.learnt(size)
-    few = few_labels(texts)
-    taught = _Trial.of(texts, plan, teacher(texts, seed)) if few else _Student.of(texts, plan, seed, size)
-    better = alone if alone.log_loss <= taught.log_loss else taught
+    taught: _Trial | _Student
+    better: _Trial | _Student
+    if few_labels(texts):  # where labels are few, they cannot tell much: the guesses have the benefit of the doubt
+        taught = _Trial.of(texts, plan, teacher(texts, seed))
+        better = alone if recipe.beats(alone.correct, taught.correct) else taught
+    else:
+        taught = _Student.of(texts, plan, seed, size)
+        better = alone if alone.log_loss <= taught.log_loss else taught
     return replace(better.learnt(size), tried=[*alone.tried(better is alone), *taught.tried(better is taught)])
 
 
@@ -173,7 +178,9 @@ class _Trial:
         """Compare."""
         every = [*texts.texts, *texts.unlabelled[:MAX_GUESSED]] if guess else texts.texts
         design = Design.of(Corpus.of(every), spellings(every), plan.vectors, plan.kinds, plan.min_df)
-        candidates = recipe.TAUGHT_CANDIDATES if guess else plan.candidates
+        candidates = plan.candidates
+        if guess:
+            candidates = [recipe.TAUGHT if texts.n_labels <= MANY_LABELS else recipe.TAUGHT_MANY_LABELS]
         compared = recipe.compare(design, texts.targets, texts.n_labels, plan.folds, candidates, guess, plan.deadline)
         return cls(texts, plan, design, compared, guess)
 
@@ -182,6 +189,11 @@ class _Trial:
         """Mean log loss of the first fold's held-out texts, in nats."""
         first = self.plan.folds[0][1]
         return stack.log_loss(self.compared.logits[: len(first)], self.texts.targets[first])
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """[m] where the held-out texts get their label."""
+        return recipe.correct(self.compared.logits, self.texts.targets[self.compared.held_out])
 
     def tried(self, ships: bool) -> list[Tried]:
         """Return the rows of the table of what was tried."""

@@ -63,8 +63,9 @@ CANDIDATES = (
 )
 FEW_CANDIDATES = (CANDIDATES[0], Candidate("word vectors first", ratios=False, vectors=1.0, penalties=(10.0,)))
 """For a few rows a label, where folds say too little to choose by."""
-TAUGHT_CANDIDATES = (Candidate("taught by the encoder", ratios=False, vectors=1.0, penalties=(1.0, 3.0)),)
+TAUGHT = Candidate("taught by the encoder", ratios=False, vectors=1.0, penalties=(1.0,))
 """For guesses about texts without a label."""
+TAUGHT_MANY_LABELS = replace(TAUGHT, penalties=(10.0,))
 Fold = tuple[Ints, Ints]
 """Rows to learn from, and rows to score."""
 
@@ -220,17 +221,24 @@ def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float
         kept = [(name, a) for name, a in parts if len(chosen) == 1 or a * scores[name].std() > 0.01]
         if kept:
             logits = _weighted(scores, dict(kept))
-            options.append((stack.log_loss(logits, targets), _correct(logits, targets), dict(kept)))
-    plain = _correct(scores[PLAIN], targets) if PLAIN in scores else np.zeros(len(targets), bool)
-    return min((each for each in options if not _beats(plain, each[1])), key=lambda each: each[0])[2]
+            options.append((stack.log_loss(logits, targets), correct(logits, targets), dict(kept)))
+    plain = correct(scores[PLAIN], targets) if PLAIN in scores else np.zeros(len(targets), bool)
+    return min((each for each in options if not beats(plain, each[1])), key=lambda each: each[0])[2]
 
 
-def _correct(logits: Floats, targets: Ints) -> NDArray[np.bool_]:
-    correct: NDArray[np.bool_] = stack.full_logits(logits).argmax(axis=1) == targets
-    return correct
+def correct(logits: Floats, targets: Ints) -> NDArray[np.bool_]:
+    """Return [n] where logits [n, C] give the targets [n]."""
+    right: NDArray[np.bool_] = stack.full_logits(logits).argmax(axis=1) == targets
+    return right
 
 
-def _beats(plain: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+def beats(plain: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    """Return True if the first of two models is right more often; of fewer than FEW texts, significantly so.
+
+    Args:
+        plain: [n] where the first one is right.
+        other: [n] where the second one is right.
+    """
     lead, apart = int(plain.sum()) - int(other.sum()), int((plain != other).sum())
     return lead > (1.645 * apart**0.5 if len(plain) < FEW else 0)
 

@@ -68,7 +68,7 @@ class StudentConfig:
     """On the projection of static vectors."""
     sharpness: float = 2.0
     """Multiplies the teacher's logits."""
-    label_weight: float = 0.15
+    label_weight: float = 0.1
     """Loss weight of a labelled text in the student's training. Low, to limit membership inference."""
     guess_weight: float = 0.7
     """Loss weight of an unlabelled text."""
