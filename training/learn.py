@@ -116,7 +116,8 @@ def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = N
     better: _Trial | _Student
     if few_labels(texts):  # where labels are few, they cannot tell much: the guesses have the benefit of the doubt
         taught = _Trial.of(texts, plan, teacher(texts, seed))
-        better = alone if recipe.beats(alone.correct, taught.correct) else taught
+        right = alone.correct[: len(taught.correct)]  # where time ran out, the guesses have seen fewer folds
+        better = alone if recipe.beats(right, taught.correct) else taught
     else:
         taught = _Student.of(texts, plan, seed, size)
         better = alone if alone.log_loss <= taught.log_loss else taught

@@ -47,15 +47,15 @@ def few_rows(labels: Sequence[str], targets: Sequence[int]) -> list[str]:
     """Return what is too few to promise anything, in plain words; nothing if there is enough of all.
 
     Example:
-        >>> few_rows(["neg", "pos"], [0] * 40 + [1] * 5)
-        ["label pos has 5 rows: figures of labels with fewer than 20 rows are anecdotes; add rows"]
+        >>> few_rows(["neg", "pos"], [0] * 400 + [1] * 5)
+        ['label pos has 5 rows: figures of labels with fewer than 20 rows are anecdotes; add rows']
     """
     counts = [list(targets).count(index) for index in range(len(labels))]
     few = [(labels[index], count) for index, count in enumerate(counts) if count < FEW_ROWS]
     warnings = []
     if few:
         name, count = min(few, key=lambda each: each[1])
-        others = f" (and {len(few) - 1} other labels fewer than {FEW_ROWS})" if len(few) > 1 else ""
+        others = f" (and {len(few) - 1} other label{'s' * (len(few) > 2)} fewer than {FEW_ROWS})" if len(few) > 1 else ""
         warnings.append(
             f"label {_short(name)} has {count} rows{others}: figures of labels with fewer than {FEW_ROWS} rows are "
             "anecdotes; add rows"

@@ -58,6 +58,49 @@ CASES = {
         "error: good.csv: no column named 'Labels'; its columns are 'text', 'label'\n"
         "hint: pass --label-column label (make: LABEL=label)\n",
     ),
+    "no such unlabelled file": (["good.csv", "--unlabelled", "none.txt"], 2, "error: none.txt does not exist\n"),
+    "empty unlabelled path": (
+        ["good.csv", "--unlabelled", ""],
+        2,
+        USAGE.format("invalid value for '--unlabelled': the path is empty"),
+    ),
+    "unlabelled without a text": (
+        ["good.csv", "--unlabelled", "blank.txt"],
+        2,
+        "error: blank.txt has no text that can be read\nhint: pass a .csv, .jsonl or .txt file of texts\n",
+    ),
+    "folder as unlabelled file": (
+        ["good.csv", "--unlabelled", "good.jsonl"],
+        2,
+        "error: good.jsonl cannot be read: Is a directory\n",
+    ),
+    "size too small": (
+        ["good.csv", "--size", "0.2"],
+        2,
+        USAGE.format("invalid value for '--size': 0.2 is not in the range 0.3<=x<=50"),
+    ),
+    "size too large": (
+        ["good.csv", "--size", "51"],
+        2,
+        USAGE.format("invalid value for '--size': 51.0 is not in the range 0.3<=x<=50"),
+    ),
+    "size is no number": (
+        ["good.csv", "--size", "3MB"],
+        2,
+        USAGE.format("invalid value for '--size': '3MB' is not a valid float range"),
+    ),
+    "size is nan": (["good.csv", "--size", "nan"], 2, ""),
+    "no minutes": (
+        ["good.csv", "--minutes", "0"],
+        2,
+        USAGE.format("invalid value for '--minutes': 0.0 is not in the range x>0"),
+    ),
+    "minutes are no number": (
+        ["good.csv", "--minutes", "soon"],
+        2,
+        USAGE.format("invalid value for '--minutes': 'soon' is not a valid float range"),
+    ),
+    "minutes are nan": (["good.csv", "--minutes", "nan"], 2, ""),
     "golden label": (
         ["good.csv", "--golden", "golden.csv"],
         2,
@@ -75,7 +118,7 @@ def run(*arguments):
 def folder(entry_point, tmp_path, monkeypatch):
     """A working directory with a good file and some others."""
     monkeypatch.chdir(tmp_path)
-    for name, content in {"good.csv": GOOD, "good.parquet": GOOD, "golden.csv": "text,label\na,z\n"}.items():
+    for name, content in {"good.csv": GOOD, "good.parquet": GOOD, "golden.csv": "text,label\na,z\n", "blank.txt": "\n \n"}.items():
         (tmp_path / name).write_text(content)
     (tmp_path / "good.jsonl").mkdir()
     return tmp_path

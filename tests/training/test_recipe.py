@@ -15,7 +15,7 @@ from training.recipe import (
     FEW,
     FEW_CANDIDATES,
     PLAIN,
-    TAUGHT_CANDIDATES,
+    TAUGHT,
     Candidate,
     choose_stack,
     compare,
@@ -152,7 +152,7 @@ def test_compare_guesses_are_learnt_from():
         return np.repeat([[0.9, 0.1], [0.1, 0.9]], 20, axis=0)
 
     folds = data.folds(texts, targets, 4, 1)
-    found = compare(design, targets, 2, folds, TAUGHT_CANDIDATES, guess)
+    found = compare(design, targets, 2, folds, [TAUGHT], guess)
     assert [rows.tolist() for rows in asked] == [rows.tolist() for rows, _ in folds]
     assert found.member_logits.shape == (len(folds[0][0]), 1)
     assert len(found.logits) == len(texts)

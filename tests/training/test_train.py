@@ -17,7 +17,7 @@ from candor.model.bundle import Bundle
 from candor.model.classifier import Classifier
 from candor.model.install import InstallError, pin
 from tests.interrupt import heed
-from training import bundle_files, recipe
+from training import bundle_files, encoder, recipe
 from training.corpus import Corpus, spellings
 from training.design import Design
 from training.recipe import CANDIDATES
@@ -60,17 +60,22 @@ def environment(entry_point):
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-@pytest.fixture(scope="module")
-def session(table, environment, tmp_path_factory):
-    """A training from its start to its end, in a process of its own: folder, standard output, standard error."""
-    folder = tmp_path_factory.mktemp("trained")
-    done = subprocess.run(
+def trained_apart(table, environment, folder, string_hashes):
+    """Train in a process of its own, with string hashes of a seed."""
+    return subprocess.run(
         [*COMMAND, table, *COLUMNS, "--bundle", folder / "bundle"],
-        env={**environment, "SOURCE_DATE_EPOCH": "1700000000"},
+        env={**environment, "SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": string_hashes},
         capture_output=True,
         text=True,
         check=True,
     )
+
+
+@pytest.fixture(scope="module")
+def session(table, environment, tmp_path_factory):
+    """A training from its start to its end, in a process of its own: folder, standard output, standard error."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = trained_apart(table, environment, folder, "1")
     return folder, done.stdout, done.stderr
 
 
@@ -146,6 +151,37 @@ def test_train_seed_decides_the_bundle(trained, table, tmp_path, monkeypatch):
         digests[seed] = Bundle.open(tmp_path / seed / "bundle").digest
     assert digests["1"] == Bundle.open(trained / "bundle").digest
     assert digests["2"] != digests["1"]
+
+
+def test_train_string_hashes_do_not_matter(trained, table, environment, tmp_path):
+    """The same data, seed and code give the same files, whatever the order of Python's sets."""
+    trained_apart(table, environment, tmp_path, "2")
+    assert Bundle.open(tmp_path / "bundle").files == Bundle.open(trained / "bundle").files
+
+
+def test_train_few_and_empty_labels_are_served(table, tmp_path, capsys, monkeypatch):
+    """Thirty labels and rows without one give a bundle within its size that knows what only those rows say."""
+    monkeypatch.setattr(encoder, "PACKAGE", "no_such_package")
+    labelled = [*rows(10)]
+    data = tmp_path / "few.csv"
+    with data.open("w", newline="") as file:
+        csv.writer(file).writerows([("body", "colour"), *labelled, *((text, "") for text, _ in rows(6))])
+    (tmp_path / "more.txt").write_text("a lemon of late\nanother cherry\n")
+    options = ["--size", "0.4", "--minutes", "5", "--unlabelled", str(tmp_path / "more.txt")]
+    assert train(data, tmp_path, *options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "few: 30 texts; labels red (10), yellow (10), 青 (10); 20 texts without a label"
+    assert [line for line in lines if line.startswith("student of texts without a label")]
+    assert [line.split(":")[0] for line in lines if line.startswith("warning: label")] == [
+        "warning: label red has 10 rows (and 2 other labels fewer than 20)"
+    ]
+    assert [line.split()[:2] for line in lines if line.startswith("threshold")] != []
+    classifier = Classifier.load(tmp_path / "bundle")
+    assert classifier.bundle.model["data"]["unlabelled_texts"] == 20
+    assert sum(map(len, classifier.bundle.files.values())) < 400_000
+    found = classifier.predict(["a lemon and a banana", "ruby and tomato", "海 near 青空", "zzz"])
+    assert [each.label for each in found[:3]] == ["yellow", "red", "青"]
+    assert found[3].warnings == ("LOW_EVIDENCE",)
 
 
 BAD = {

@@ -12,8 +12,11 @@ from candor.model.metrics import (
     calibration,
     confidence_threshold,
     coverage,
+    decided,
     evaluate,
     reports,
+    threshold_interval,
+    wilson_interval,
 )
 
 NAMES = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
@@ -243,3 +246,54 @@ def test_confidence_threshold_reaches_the_accuracy():
     assert (targets[decided] == 0).mean() >= 0.9
     assert (targets[confidence >= threshold - 0.05] == 0).mean() < 0.9
     assert confidence_threshold(probabilities, 1 - targets, 0.99) == 1.0
+
+
+def confident(rows, seed=3):
+    """Return probabilities of two labels that are true: a confidence of p is right in p of the texts."""
+    random = np.random.default_rng(seed)
+    confidence = 0.5 + random.random(rows) / 2
+    targets = (random.random(rows) > confidence).astype(int)
+    return np.stack([confidence, 1 - confidence], axis=1), targets
+
+
+def test_threshold_interval_holds_the_threshold():
+    """The interval lies around the threshold, and narrows with more texts."""
+    widths = []
+    for rows in (100, 5000):
+        probabilities, targets = confident(rows)
+        found = threshold_interval(probabilities, targets, 0.9, seed=1)
+        assert found["low"] < confidence_threshold(probabilities, targets, 0.9) < found["high"]
+        widths.append(found["high"] - found["low"])
+    assert widths[1] < widths[0] / 2
+    assert found["low"] < 0.8 < found["high"]  # above 0.8 nine of ten are right
+
+
+def test_threshold_interval_same_seed_same_interval():
+    probabilities, targets = confident(300)
+    found = [threshold_interval(probabilities, targets, 0.9, seed=seed, resamples=50) for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_threshold_interval_out_of_reach_is_one():
+    """Where no text is right no threshold helps; where all are right the least confident one decides."""
+    probabilities, _ = confident(50)
+    wrong, right = (threshold_interval(probabilities, np.full(50, label), 0.97, seed=1) for label in (1, 0))
+    assert wrong == {"low": 1.0, "high": 1.0}
+    assert right["low"] == pytest.approx(probabilities.max(axis=1).min(), abs=1e-4)
+
+
+def test_decided_counts_texts_at_the_threshold():
+    """A text whose confidence is the threshold is decided; of those the right ones count."""
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+    found = decided(probabilities, np.array([0, 0, 0, 1]), 0.7)
+    low, high = wilson_interval(2, 3)
+    assert found == {"n": 3, "share": 0.75, "accuracy": 0.666667, "low": round(low, 4), "high": round(high, 4)}
+    everything = decided(probabilities, np.array([0, 0, 0, 1]), 0.0)
+    assert (everything["n"], everything["accuracy"]) == (4, 0.5)
+
+
+def test_decided_nothing_has_no_accuracy_to_claim():
+    """Where nothing is decided the interval is all of 0 to 1."""
+    probabilities, targets = confident(20)
+    assert decided(probabilities, targets, 1.0) == {"n": 0, "share": 0.0, "accuracy": 1.0, "low": 0.0, "high": 1.0}
+    assert decided(probabilities, targets, 0.6)["n"] > 0

@@ -1,0 +1,79 @@
+"""Wrong labels and confused pairs, planted and found."""
+
+import numpy as np
+
+from training.findings import MAX_PAIRS, MAX_SUSPECTS, confused_pairs, suspect_labels
+
+LABELS = ("a", "b", "c")
+
+
+def judged(n=300, n_wrong=12, seed=0):
+    """Return probabilities of models that are mostly right and sure, labels with some wrong ones, and where those are."""
+    random = np.random.default_rng(seed)
+    true = np.arange(n) % 3
+    logits = random.normal(size=(n, 3)) + 4 * np.eye(3)[true]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    sure = np.flatnonzero(probabilities[np.arange(n), true] > 0.97)
+    wrong = np.sort(random.choice(sure, n_wrong, replace=False))
+    targets = true.copy()
+    targets[wrong] = (true[wrong] + 1) % 3
+    return probabilities, targets, wrong
+
+
+def test_suspect_labels_finds_planted_ones():
+    """Wrong labels that the models are sure of are listed first, by the row that a user counts from 1."""
+    probabilities, targets, wrong = judged()
+    found = suspect_labels(probabilities, targets, np.arange(300) + 1000, LABELS)
+    assert {each["row"] for each in found["most"][:12]} == {*(wrong + 1001).tolist()}
+    assert 12 <= found["rows"] == len(found["most"]) <= 15
+    for each in found["most"][:12]:
+        row = each["row"] - 1001
+        assert each["label"] == LABELS[targets[row]]
+        assert each["likely"] == LABELS[(targets[row] + 2) % 3]
+        assert each["probability"] == round(float(probabilities[row].max()), 4) > 0.97
+
+
+def test_suspect_labels_right_ones_are_none():
+    """Right labels are not suspected, nor texts of which the models are less sure than is typical."""
+    probabilities, targets, _ = judged(n_wrong=0)
+    right = probabilities.argmax(axis=1) == targets
+    assert suspect_labels(probabilities[right], targets[right], np.flatnonzero(right), LABELS) == {
+        "rows": 0,
+        "most": [],
+    }
+    unsure = np.array([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9], [0.45, 0.4, 0.15]])
+    found = suspect_labels(unsure, np.array([0, 1, 2, 1]), np.arange(4), LABELS)
+    assert found["rows"] == 0
+    unsure[3] = [0.95, 0.03, 0.02]
+    assert suspect_labels(unsure, np.array([0, 1, 2, 1]), np.arange(4), LABELS)["rows"] == 1
+
+
+def test_suspect_labels_lists_the_surest_only():
+    """All are counted; the list is short, the surest first, equal ones by row."""
+    probabilities = np.tile([[0.9, 0.1], [0.1, 0.9]], (200, 1))
+    targets = np.tile([0, 1], 200)
+    targets[:300] = 1 - targets[:300]
+    probabilities[7] = [0.01, 0.99]
+    found = suspect_labels(probabilities, targets, np.arange(400)[::-1], ("a", "b"))
+    assert found["rows"] == 300
+    listed = [each["row"] for each in found["most"]]
+    assert len(listed) == MAX_SUSPECTS
+    assert listed[0] == 400 - 7
+    assert listed[1:] == sorted(listed[1:])
+
+
+def test_confused_pairs_most_frequent_first():
+    """Pairs are counted by label and prediction, with their share of the label; right texts are none."""
+    targets = np.array([0] * 10 + [1] * 5 + [2] * 4)
+    predicted = np.array([0] * 7 + [1] * 3 + [1] * 4 + [2] + [2] * 4)
+    assert confused_pairs(np.eye(3)[predicted], targets, LABELS) == [
+        {"label": "a", "predicted": "b", "texts": 3, "share": 0.3},
+        {"label": "b", "predicted": "c", "texts": 1, "share": 0.2},
+    ]
+    assert confused_pairs(np.eye(3)[targets], targets, LABELS) == []
+
+
+def test_confused_pairs_lists_ten_at_most():
+    targets, names = np.repeat(np.arange(12), 3), [f"l{index}" for index in range(12)]
+    found = confused_pairs(np.eye(12)[(targets + 1) % 12], targets, names)
+    assert [each["label"] for each in found] == names[:MAX_PAIRS]

@@ -1,0 +1,72 @@
+"""What training says in words: what was tried, what is too few, what is decided and confused."""
+
+from training import summary
+from training.stack import Tried
+
+
+def test_few_rows_names_the_smallest_label():
+    """The label with the fewest rows is named, others are counted."""
+    found = summary.few_rows(["a", "b", "c"], [0] * 300 + [1] * 7 + [2] * 19)
+    assert found == [
+        "label b has 7 rows (and 1 other label fewer than 20): figures of labels with fewer than 20 rows are "
+        "anecdotes; add rows"
+    ]
+    (more,) = summary.few_rows(["a", "b", "c"], [0] * 8 + [1] * 7 + [2] * 500)[:1]
+    assert more.startswith("label b has 7 rows (and 1 other label fewer than 20): ")
+    assert "(and 2 other labels fewer than 20)" in summary.few_rows(["a", "b", "c"], [0, 1, 2] * 9)[0]
+
+
+def test_few_rows_warns_below_a_trusted_threshold():
+    """Fewer than 290 rows are too few for a threshold, and 29 texts are named as the least."""
+    assert summary.few_rows(["a", "b"], [0, 1] * 145) == []
+    (warning,) = summary.few_rows(["a", "b"], [0, 1] * 144)
+    assert warning.startswith("288 rows are too few for a threshold to trust: 29 texts decided right in a row are ")
+    assert warning.endswith("rows without a label help, too (--unlabelled FILE)")
+    assert summary.few_rows(["a", "b"], [0] * 280 + [1] * 20) == []
+
+
+def test_few_rows_long_label_is_cut():
+    long = "x" * 500
+    (warning,) = summary.few_rows([long, "b"], [0] * 3 + [1] * 400)
+    assert long not in warning
+    assert "xxx… has 3 rows" in warning
+
+
+def test_tried_table_has_a_row_a_candidate():
+    """Columns stay below their heads, and a candidate that is no part has weight 0."""
+    rows = [Tried("plain", 0.5, 1.25, 0.0, 0.04), Tried("with word vectors", 1.0, 0.00004, 12.345, 123.4)]
+    lines = summary.tried_table(rows).splitlines()
+    assert [line.split() for line in lines] == [
+        ["tried", "accuracy", "log", "loss", "weight", "CPU", "s"],
+        ["plain", "0.5000", "1.2500", "0.00", "0.0"],
+        ["with", "word", "vectors", "1.0000", "0.0000", "12.35", "123.4"],
+    ]
+    assert {len(line) for line in lines} == {67}
+    baseline = summary.baseline_row({"epoch": 3.0, "val_loss": 0.4321, "val_accuracy": 0.8765})
+    assert len(baseline) == 67
+    assert baseline.split() == ["baseline", "network,", "epoch", "3", "0.8765", "0.4321", "-", "-"]
+
+
+def decisions(n):
+    return {
+        "target_accuracy": 0.97,
+        "min_confidence": 0.8123,
+        "interval": {"low": 0.75, "high": 0.9},
+        "test": {"decided": {"n": n, "share": 0.625, "accuracy": 0.9712, "low": 0.9, "high": 1.0}},
+    }
+
+
+def test_threshold_says_what_is_decided():
+    assert summary.threshold(decisions(50), "test") == (
+        "decides from 81% confidence (75% to 90%) for 97% accuracy: 62% of texts, 97.1% right"
+    )
+    assert summary.threshold(decisions(0), "test") == "decides nothing: no confidence reaches 97% accuracy"
+
+
+def test_findings_lines_where_there_are_any():
+    pair = {"label": "a", "predicted": "b", "texts": 1234, "share": 0.25}
+    assert summary.findings({"confused": [pair, pair], "suspect_labels": {"rows": 1500}}) == [
+        "confusion    a taken for b: 1,234 texts (25%)",
+        "suspects     1,500 rows whose label may be wrong: see report.json",
+    ]
+    assert summary.findings({"confused": [], "suspect_labels": {"rows": 0}}) == []
