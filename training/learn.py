@@ -132,6 +132,8 @@ class Plan:
     candidates: Sequence[recipe.Candidate]
     vectors: vectors.Vectors | None
     min_df: int
+    favourite: str = ""
+    """Name of the candidate that ships where texts are too few to choose by."""
     deadline: float = math.inf
     """Value of time.monotonic() after which nothing more is tried."""
 
@@ -160,6 +162,7 @@ class Plan:
             candidates,
             None if large else vectors.load(),
             max(2, n // 100_000),
+            candidates[-1].name if n < FEW_ROWS * k else "",
         )
 
 

@@ -100,6 +100,7 @@ def compare(
     candidates: Sequence[Candidate],
     guess: Guess | None = None,
     deadline: float = math.inf,
+    favourite: str = "",
 ) -> Compared:
     """Fit candidates on each fold, and choose the stack of them that is best on the other texts.
 
@@ -111,6 +112,8 @@ def compare(
         candidates: What to try.
         guess: Guesses the labels of the u texts, which then are learnt from, too.
         deadline: Value of time.monotonic() after which nothing more is tried than the first candidate on one fold.
+        favourite: Name of a candidate that ships alone, unless plain logistic regression beats it: for few texts, where
+            log losses are chance.
     """
     compared = _Comparison(candidates)
     known: list[Ints] = []
@@ -133,7 +136,7 @@ def compare(
             known.append(weighting.known_words(design, held_out))
     held_out = np.concatenate([held_out for _, held_out in folds])
     scores = {name: np.concatenate(compared.scores[name]) for name in names}
-    scalars = choose_stack(scores, targets[held_out])
+    scalars = choose_stack(scores, targets[held_out], favourite)
     return Compared(
         [(scalar, compared.candidates[name], compared.penalties[name][0]) for name, scalar in scalars.items()],
         held_out,
@@ -200,7 +203,7 @@ class _Comparison:
         return Tried(name, accuracy, stack.log_loss(alone, targets), scalars.get(name, 0.0), self.seconds[name])
 
 
-def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float]:
+def choose_stack(scores: Mapping[str, Floats], targets: Ints, favourite: str = "") -> dict[str, float]:
     """Return the scalars of the stack to ship, by candidate.
 
     It is the stack with the lowest log loss among all candidates together, all but one, and each alone, of those that
@@ -208,6 +211,8 @@ def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float
     be right where the other is wrong significantly more often than the reverse (McNemar 1947, one-sided 5 %).
     """
     names = list(scores)
+    if favourite in names and not beats(correct(scores[PLAIN], targets), correct(scores[favourite], targets)):
+        names = [favourite]
     sets = [names, *([other for other in names if other != name] for name in names), *([name] for name in names)]
     options = []
     for chosen in {tuple(each): each for each in sets if each}.values():
@@ -216,7 +221,7 @@ def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float
         if kept:
             logits = _weighted(scores, dict(kept))
             options.append((stack.log_loss(logits, targets), correct(logits, targets), dict(kept)))
-    plain = correct(scores[PLAIN], targets) if PLAIN in scores else np.zeros(len(targets), bool)
+    plain = correct(scores[PLAIN], targets) if PLAIN in names else np.zeros(len(targets), bool)
     return min((each for each in options if not beats(plain, each[1])), key=lambda each: each[0])[2]
 
 
