@@ -184,7 +184,9 @@ class _Trial:
         candidates = plan.candidates
         if guess:
             candidates = [recipe.TAUGHT if texts.n_labels <= MANY_LABELS else recipe.TAUGHT_MANY_LABELS]
-        compared = recipe.compare(design, texts.targets, texts.n_labels, plan.folds, candidates, guess, plan.deadline)
+        compared = recipe.compare(
+            design, texts.targets, texts.n_labels, plan.folds, candidates, guess, plan.deadline, plan.favourite
+        )
         return cls(texts, plan, design, compared, guess)
 
     @property
