@@ -56,14 +56,14 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
 )
 @click.option(
     "--size",
-    type=click.FloatRange(0.3, 50),
+    type=options.Number(0.3, 50),
     show_default="3 for two labels, 8 for more",
     metavar="MB",
     help="Maximum size of the bundle.",
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Number(0),
     show_default="no limit",
     metavar="N",
     help="Time after which no further candidate is tried; then the bundle depends on the machine's speed.",

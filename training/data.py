@@ -12,6 +12,7 @@ import urllib.request
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -116,9 +117,19 @@ def load(
     path = download(cache) if data is None else data
     if not path.exists():
         raise DataError(f"{path} does not exist")
-    try:
+    with _readable(path):
         dataset = _read(path, text_column, label_column)
-        return _with_unlabelled(dataset, unlabelled, text_column) if unlabelled else dataset
+    if unlabelled is None:
+        return dataset
+    with _readable(unlabelled):
+        return _with_unlabelled(dataset, unlabelled, text_column)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise DataError, which names the file, where it cannot be read."""
+    try:
+        yield
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is truncated or damaged", "fetch or copy it again") from error
     except OSError as error:

@@ -133,6 +133,8 @@ class Plan:
     candidates: Sequence[recipe.Candidate]
     vectors: vectors.Vectors | None
     min_df: int
+    favourite: str = ""
+    """Name of the candidate that ships where texts are too few to choose by."""
     deadline: float = math.inf
     """Value of time.monotonic() after which nothing more is tried."""
 
@@ -161,6 +163,7 @@ class Plan:
             candidates,
             None if large else vectors.load(),
             max(2, n // 100_000),
+            candidates[-1].name if n < FEW_ROWS * k else "",
         )
 
 
@@ -182,7 +185,9 @@ class _Trial:
         candidates = plan.candidates
         if guess:
             candidates = [recipe.TAUGHT if texts.n_labels <= MANY_LABELS else recipe.TAUGHT_MANY_LABELS]
-        compared = recipe.compare(design, texts.targets, texts.n_labels, plan.folds, candidates, guess, plan.deadline)
+        compared = recipe.compare(
+            design, texts.targets, texts.n_labels, plan.folds, candidates, guess, plan.deadline, plan.favourite
+        )
         return cls(texts, plan, design, compared, guess)
 
     @property

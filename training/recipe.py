@@ -100,6 +100,7 @@ def compare(
     candidates: Sequence[Candidate],
     guess: Guess | None = None,
     deadline: float = math.inf,
+    favourite: str = "",
 ) -> Compared:
     """Fit candidates on each fold, and choose the stack of them that is best on the other texts.
 
@@ -111,6 +112,8 @@ def compare(
         candidates: What to try.
         guess: Guesses the labels of the u texts, which then are learnt from, too.
         deadline: Value of time.monotonic() after which nothing more is tried than the first candidate on one fold.
+        favourite: Name of a candidate that ships alone, unless plain logistic regression beats it: for few texts, where
+            log losses are chance.
     """
     compared = _Comparison(candidates)
     known: list[Ints] = []
@@ -129,7 +132,7 @@ def compare(
                     compared.add(name, learning, soft, scoring, targets[held_out], bar.update)
             names = [name for name in names if compared.scores[name]]
             if not number and len(targets) * n_labels > _SCREENED:
-                chosen = choose_stack({name: compared.scores[name][0] for name in names}, targets[held_out])
+                chosen = choose_stack({name: compared.scores[name][0] for name in names}, targets[held_out], favourite)
                 plain = {PLAIN} if len(held_out) < FEW else set()  # of few texts one fold cannot tell who is better
                 names = [name for name in names if name in chosen or name in plain]
             known.append(weighting.known_words(design, held_out))
@@ -138,7 +141,7 @@ def compare(
     if PLAIN in compared.candidates and PLAIN not in names:  # it lost to this stack, but maybe not to a part of it
         scalars = dict(zip(names, stack.fit_scalars([*scores.values()], targets[held_out]).tolist(), strict=True))
     else:
-        scalars = choose_stack(scores, targets[held_out])
+        scalars = choose_stack(scores, targets[held_out], favourite)
     return Compared(
         [(scalar, compared.candidates[name], compared.penalties[name][0]) for name, scalar in scalars.items()],
         held_out,
@@ -205,7 +208,7 @@ class _Comparison:
         return Tried(name, accuracy, stack.log_loss(alone, targets), scalars.get(name, 0.0), self.seconds[name])
 
 
-def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float]:
+def choose_stack(scores: Mapping[str, Floats], targets: Ints, favourite: str = "") -> dict[str, float]:
     """Return the scalars of the stack to ship, by candidate.
 
     It is the stack with the lowest log loss among all candidates together, all but one, and each alone, of those that
@@ -213,6 +216,8 @@ def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float
     be right where the other is wrong significantly more often than the reverse (McNemar 1947, one-sided 5 %).
     """
     names = list(scores)
+    if favourite in names and not beats(correct(scores[PLAIN], targets), correct(scores[favourite], targets)):
+        names = [favourite]
     sets = [*([name] for name in names), names, *([other for other in names if other != name] for name in names)]
     options = []
     for chosen in {tuple(each): each for each in sets if each}.values():
@@ -222,7 +227,7 @@ def choose_stack(scores: Mapping[str, Floats], targets: Ints) -> dict[str, float
         if kept:
             logits = _weighted(scores, dict(kept))
             options.append((stack.log_loss(logits, targets), correct(logits, targets), dict(kept)))
-    plain = correct(scores[PLAIN], targets) if PLAIN in scores else np.zeros(len(targets), bool)
+    plain = correct(scores[PLAIN], targets) if PLAIN in names else np.zeros(len(targets), bool)
     return min((each for each in options if not beats(plain, each[1])), key=lambda each: each[0])[2]
 
 

@@ -37,7 +37,7 @@ def baseline_row(epoch: Mapping[str, float]) -> str:
 
     Example:
         >>> baseline_row({"epoch": 7, "val_loss": 0.5, "val_accuracy": 0.75})
-        'baseline network, epoch 7           0.7500    0.5000       -       -'
+        'baseline network, epoch 7          0.7500    0.5000       -       -'
     """
     name = f"baseline network, epoch {epoch['epoch']:.0f}"
     return f"{name:<32}{epoch['val_accuracy']:>9.4f}{epoch['val_loss']:>10.4f}{'-':>8}{'-':>8}"
@@ -55,7 +55,9 @@ def few_rows(labels: Sequence[str], targets: Sequence[int]) -> list[str]:
     warnings = []
     if few:
         name, count = min(few, key=lambda each: each[1])
-        others = f" (and {len(few) - 1} other label{'s' * (len(few) > 2)} fewer than {FEW_ROWS})" if len(few) > 1 else ""
+        others = (
+            f" (and {len(few) - 1} other label{'s' * (len(few) > 2)} fewer than {FEW_ROWS})" if len(few) > 1 else ""
+        )
         warnings.append(
             f"label {_short(name)} has {count} rows{others}: figures of labels with fewer than {FEW_ROWS} rows are "
             "anecdotes; add rows"

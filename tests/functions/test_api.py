@@ -20,7 +20,7 @@ from api import app, problems
 from candor import limits
 
 CANARY = "zebra-4711-canary"
-GOOD = {"text": "A wonderful film, from the first minute to the last."}
+GOOD = {"text": "A wonderful film, superbly acted, from the first minute to the last."}
 PROBLEM = {"type", "title", "status", "detail", "code", "request_id"}
 
 
@@ -62,7 +62,7 @@ def test_predict_answer_has_documented_fields():
     assert status == 200
     assert body.keys() == {"label", "decision", "probabilities", "tokens", "warnings", "model", "request_id"}
     assert body["label"] == body["decision"] == "positive"
-    assert body["tokens"] == 10
+    assert body["tokens"] == 12
     assert body["warnings"] == []
     assert sum(round(p * 10**6) for p in body["probabilities"].values()) == 10**6
     assert body["model"].keys() == {"name", "version", "sha256"}
@@ -83,7 +83,7 @@ def test_predict_default_min_confidence_is_the_models():
     min_confidence = call(method="GET", path="/v1/model", kind=None)[1]["min_confidence"]
     assert 0.5 < min_confidence < 1
     decisions = {}
-    for text in ("A wonderful film.", "The first half is fine, the second is not."):
+    for text in (GOOD["text"], "The first half is fine, the second is not."):
         body = call({"text": text})[1]
         confident = body["probabilities"][body["label"]] >= min_confidence
         decisions[confident] = body["decision"]
@@ -105,7 +105,7 @@ def test_predict_text_without_words_warns():
         ("asdkj qwoieu zxmcn qpwoei lkjasd", ["LOW_EVIDENCE"]),
         ("Der Film ist wirklich schlecht und langweilig", ["LOW_EVIDENCE"]),
         ("An evening of pure joy: Amélie is wonderful, a delight from 好 to bad.", []),
-        ("The film was dull", []),
+        ("The film was dull, badly acted and far too long.", []),
     ],
 )
 def test_predict_unfamiliar_text_warns(text, codes):
@@ -198,14 +198,16 @@ def test_explain_adds_attributions_to_the_answer():
     assert [text[each["begin"] : each["end"]] for each in explanation["attributions"]] == [
         "Wonderful",
         "acting",
+        ",",
         "boring",
         "plot",
+        ".",
     ]
     total = explanation["base_value"] + sum(each["value"] for each in explanation["attributions"])
     assert total + explanation["residual"] == pytest.approx(explanation["logit"], abs=1e-5)
     other = call({"text": text, "explain": True, "explain_label": "negative"})[1]["explanation"]
     assert other["label"] == "negative"
-    assert other["attributions"][2]["value"] > 0 > other["attributions"][0]["value"]
+    assert other["attributions"][3]["value"] > 0 > other["attributions"][0]["value"]
 
 
 def test_explain_accepts_up_to_10_documents():
@@ -497,7 +499,7 @@ def metrics_of(capsys):
 
 def test_metrics_of_predictions(capsys, monkeypatch):
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
-    texts = ["A wonderful film.", "A dull, boring mess.", "The first half is fine, the second is not.", ""]
+    texts = [GOOD["text"], "A dull, boring mess.", "The first half is fine, the second is not.", ""]
     body = call({"documents": [{"text": text} for text in texts], "redact": True}, path="/v1/predict/batch")[1]
     (line,) = metrics_of(capsys)
     confidences = sorted(result["probabilities"][result["label"]] for result in body["results"])

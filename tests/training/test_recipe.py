@@ -250,6 +250,16 @@ def test_choose_stack_few_texts_asks_for_significance(only_plain, only_other, sh
     assert bool((total > 0).sum() < (scores[PLAIN] > 0).sum()) is ships
 
 
+def test_choose_stack_favourite_ships_alone():
+    """The favourite needs no lead in log loss, but significantly more texts must not be right with plain regression."""
+    targets, scores = np.ones(300, np.int64), crossed(300, 12, 6, 200)
+    swapped = {PLAIN: scores[PLAIN], "other": 0.01 * scores[PLAIN] + 1e-3 * scores["other"]}
+    for each in (scores, swapped):
+        assert list(choose_stack(each, targets, "other")) == ["other"]
+    assert "other" not in choose_stack(crossed(300, 20, 6, 200), targets, "other")
+    assert list(choose_stack(scores, targets, "unknown")) == list(choose_stack(scores, targets))
+
+
 def test_choose_stack_empty_texts_ships_plain():
     """Where no text says anything, no candidate has scores, and plain logistic regression ships."""
     scores = {PLAIN: np.zeros((8, 1)), "other": np.zeros((8, 1))}

@@ -407,7 +407,7 @@ def test_settings_add_attributions_and_threshold(real):
     done(world, world.put("in/file.txt", b"A wonderful film.\n"))
     (line,) = [json.loads(body) for body in parts(real).values()]
     assert line["decision"] == "uncertain"
-    assert len(line["attributions"]) == 3
+    assert len(line["attributions"]) == 4  # three words and a full stop
     (manifest,) = manifests(real)
     assert manifest["settings"] == asdict(jobs.Options(explain=True, min_confidence=1.0, rows=torture.ROWS))
 

@@ -52,6 +52,27 @@ class Whole(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A number from `least` to `most`; without `most`, any finite one above `least`."""
+
+    name = "number"
+
+    def __init__(self, least: float, most: float | None = None) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the value as a float; fail for what is no number, not finite, or out of range."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        inside = self.least < number < math.inf if self.most is None else self.least <= number <= self.most
+        if not inside:
+            end = f"above {self.least:g}" if self.most is None else f"from {self.least:g} to {self.most:g}"
+            self.fail(f"{value!r} is not a number {end}.", param, ctx)
+        return number
+
+
 class Named(click.Path):
     """A path, which may not be empty: that would mean the working directory.
 
