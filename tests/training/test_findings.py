@@ -8,7 +8,7 @@ LABELS = ("a", "b", "c")
 
 
 def judged(n=300, n_wrong=12, seed=0):
-    """Return probabilities of models that are mostly right and sure, labels with some wrong ones, and where those are."""
+    """Return probabilities of models that are mostly right, labels with some wrong ones, and where those are."""
     random = np.random.default_rng(seed)
     true = np.arange(n) % 3
     logits = random.normal(size=(n, 3)) + 4 * np.eye(3)[true]
