@@ -89,7 +89,7 @@ def test_table_size_default_fits_the_limit(n_features, n_labels):
     assert bits == (16 if n_labels == 2 or n_features == 100 else 8)
 
 
-def test_table_size_large_table_keeps_16_bits_if_all_fit():
+def test_table_size_keeps_16_bits_if_all_fit():
     """Eight bits are taken only where 16 would cost features."""
     rows, bits = table_size(10**9, 77, 8.0)
     assert bits == 8
