@@ -50,9 +50,9 @@ class StudentConfig:
 
     kinds: tuple[str, ...] = ("word", "pair", "trigram", "negated")
     """Kinds of features, of candor.text.features.KINDS without "char"."""
-    min_df: int = 20
+    min_df: int = 15
     """Minimum document frequency of a feature, so that rare words cannot identify an author. Lower for fewer than
-    20,000 texts: one in a thousand, but at least 2."""
+    15,000 texts: one in a thousand, but at least 2."""
     max_rows: int = 429_496
     """Features kept, those that tell most. Those that static vectors add count as well."""
     smoothing: float = 3.0
@@ -68,7 +68,7 @@ class StudentConfig:
     """On the projection of static vectors."""
     sharpness: float = 2.0
     """Multiplies the teacher's logits."""
-    label_weight: float = 0.1
+    label_weight: float = 0.07
     """Loss weight of a labelled text in the student's training. Low, to limit membership inference."""
     guess_weight: float = 0.7
     """Loss weight of an unlabelled text."""
