@@ -211,7 +211,8 @@ def test_learn_student_ships_as_it_was_measured(without_encoder):
     assert learnt.held_out.tolist() == plan.folds[0][1].tolist()
     assert len(learnt.additive.hashes) <= table_size(0, 2, 0.3)[0]
     found = probabilities(learnt, [texts.texts[row] for row in learnt.first])
-    assert np.abs(found - 1 / (1 + np.exp(-learnt.logits[:, 0]))).max() < 1e-3
+    assert np.abs(np.log(found / (1 - found)) - learnt.logits[:, 0]).max() < 0.01
+    assert abs(student.temperature - 1) > 0.1
     assert learnt.words.tolist() == [5] * len(learnt.first)
 
 
