@@ -87,6 +87,8 @@ class Dataset:
     test_targets: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     """[m] index in `labels` of each test text's label."""
     unlabelled: list[str] = field(default_factory=list)
+    lines: Ints
+    """[n] line of the file where each text begins, from 1; of IMDB, its number among the texts"""
     digest: str
     """SHA-256 (hex) of the content, whatever file or folder it came in."""
     source: str
@@ -404,6 +406,7 @@ def _imdb(reviews: Iterator[Review], path: Path) -> Dataset:
         test_texts=test,
         test_targets=test_targets,
         unlabelled=texts["train", "unsup"],
+        lines=np.arange(1, len(train) + 1),
         digest=_digest((text, "/".join(folder)) for folder in _FOLDERS for text in texts[folder]),
         source=IMDB_HOME,
         citation=CITATION,
@@ -439,7 +442,8 @@ def _read_rows(path: Path, text_column: str, label_column: str, *, unlabelled: b
 
 
 def _own(rows: Iterable[tuple[str, str, int]], path: Path) -> Dataset:
-    every = [(text, label) for text, label, _ in rows]
+    read_rows = list(rows)
+    every = [(text, label) for text, label, _ in read_rows]
     pairs = [(text, label) for text, label in every if label]
     if not pairs:
         problem = f"{path} has no row with a label" if every else f"{path} is empty"
@@ -455,6 +459,7 @@ def _own(rows: Iterable[tuple[str, str, int]], path: Path) -> Dataset:
         texts=texts,
         targets=targets,
         unlabelled=[text for text, label in every if not label],
+        lines=np.array([line for _, label, line in read_rows if label], np.int64),
         digest=_digest(every),
         source=path.name,
     )

@@ -169,7 +169,8 @@ class Weighting:
         weight = np.where(df >= design.min_df, idf * factors, 0.0)
         q = weight**2
         by_vector = design.vectors.any(axis=1) & (df[: design.n_words] < design.min_df)
-        q[: design.n_words][by_vector] = idf[: design.n_words][by_vector] ** 2
+        # The same whether no text holds the word or one does: a table must not tell that one text held it.
+        q[: design.n_words][by_vector] = (np.log(1 + len(rows)) + 1) ** 2
         squares = counts @ q
         floor = float(np.quantile(squares[squares > 0], FLOOR)) if (squares > 0).any() else 1.0
         plain = cls(weight, q, 1.0, floor)

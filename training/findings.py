@@ -2,7 +2,7 @@
 
 A row is suspect if models that have not learnt from it give its label a low probability, and another label one that is
 typical of that label's own texts: confident learning, Northcutt et al. 2021, "Confident Learning: Estimating
-Uncertainty in Dataset Labels". No text is listed, only numbers of rows.
+Uncertainty in Dataset Labels". No text is listed, only lines of the file.
 """
 
 from collections.abc import Sequence
@@ -48,13 +48,13 @@ def confused_pairs(probabilities: Floats, targets: Ints, labels: Sequence[str]) 
     ]
 
 
-def suspect_labels(probabilities: Floats, targets: Ints, rows: Ints, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the number of suspect rows, and the most suspect ones: `row` from 1, `label`, `likely` and `probability`.
+def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the number of suspect rows, and the most suspect ones: `line`, `label`, `likely` and `probability`.
 
     Args:
         probabilities: [n, K] by models that have not learnt from the texts.
         targets: [n] label indices.
-        rows: [n] index of each text in the data set, from 0.
+        lines: [n] line of the file where each text begins, from 1.
         labels: K names.
     """
     n_labels, every = len(labels), np.arange(len(targets))
@@ -63,12 +63,12 @@ def suspect_labels(probabilities: Floats, targets: Ints, rows: Ints, labels: Seq
     typical = np.bincount(targets, own, n_labels) / support
     likely = probabilities.argmax(axis=1)
     suspect = np.flatnonzero((likely != targets) & (probabilities[every, likely] >= typical[likely]))
-    order = suspect[np.lexsort((rows[suspect], own[suspect] - probabilities[suspect, likely[suspect]]))]
+    order = suspect[np.lexsort((lines[suspect], own[suspect] - probabilities[suspect, likely[suspect]]))]
     return {
         "rows": len(suspect),
         "most": [
             {
-                "row": int(rows[index]) + 1,
+                "line": int(lines[index]),
                 "label": labels[targets[index]],
                 "likely": labels[likely[index]],
                 "probability": round(float(probabilities[index, likely[index]]), 4),

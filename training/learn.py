@@ -90,6 +90,8 @@ class Learnt:
     temperature: float
     """What calibration divided the logits by."""
     tried: Sequence[Tried]
+    shipped: Tried | None
+    """How the stack does on the same texts as its parts; None if it is no stack."""
     settings: Mapping[str, Any]
     """How it was learnt, for model.json."""
 
@@ -120,7 +122,10 @@ def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = N
         better = alone if recipe.beats(right, taught.correct) else taught
     else:
         taught = _Student.of(texts, plan, seed, size)
-        better = alone if alone.log_loss <= taught.log_loss else taught
+        beaten = alone.log_loss <= taught.log_loss or (
+            alone.compared.plain is not None and recipe.beats(alone.compared.plain, taught.correct)
+        )
+        better = alone if beaten else taught
     return replace(better.learnt(size), tried=[*alone.tried(better is alone), *taught.tried(better is taught)])
 
 
@@ -226,6 +231,7 @@ class _Trial:
             evidence(compared.known_words, words),
             compared.temperature,
             compared.tried,
+            compared.shipped,
             {"kinds": list(plan.kinds), "parts": parts, "folds": len(plan.folds)},
         )
 
@@ -279,11 +285,15 @@ class _Student:
         """Mean log loss of the first fold's held-out texts, in nats."""
         return stack.log_loss(self.logits, self.texts.targets[self.plan.folds[0][1]])
 
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """[f] where the texts that were held out get their label."""
+        return recipe.correct(self.logits, self.texts.targets[self.plan.folds[0][1]])
+
     def tried(self, ships: bool) -> list[Tried]:
         """Return the rows of the table of what was tried."""
-        correct = stack.full_logits(self.logits).argmax(axis=1) == self.texts.targets[self.plan.folds[0][1]]
         name = "student of texts without a label"
-        return [Tried(name, float(correct.mean()), self.log_loss, 1 / self.temperature * ships, self.seconds)]
+        return [Tried(name, float(self.correct.mean()), self.log_loss, 1 / self.temperature * ships, self.seconds)]
 
     def learnt(self, size: float | None) -> Learnt:
         """Return the student."""
@@ -311,6 +321,7 @@ class _Student:
             evidence(known, words),
             self.temperature,
             [],
+            None,
             asdict(self.config) | {"kinds": list(self.config.kinds), "sentences": list(self.config.sentences)},
         )
 

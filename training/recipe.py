@@ -53,6 +53,8 @@ FEW = 1000
 """Texts below which accuracies are compared by a test."""
 _SCREENED = 20_000
 """Texts times labels from which the first fold tells which candidates go on."""
+SHIPPED = "together, as weighted"
+"""Name of the row of the table for the stack."""
 PLAIN = "logistic regression"
 """Name of the candidate that always takes part, and that the stack must not lose to."""
 CANDIDATES = (
@@ -86,6 +88,9 @@ class Compared:
     temperature: float
     """What calibration divided the logits by."""
     tried: list[Tried]
+    shipped: Tried
+    plain: NDArray[np.bool_] | None
+    """[f] where plain logistic regression is right about the texts that the first fold held out"""
 
 
 Guess = Callable[[Ints], Floats]
@@ -149,7 +154,8 @@ def compare(
         np.concatenate(known),
         _weighted(compared.member_scores, scalars)[: len(folds[0][0])],
         1 / sum(scalars.values()),
-        [compared.tried(name, targets[folds[0][1]], scalars) for name, scores in compared.scores.items() if scores],
+        *compared.tried(targets, [rows for _, rows in folds], scalars, _weighted(scores, scalars)),
+        correct(compared.scores[PLAIN][0], targets[folds[0][1]]) if compared.scores.get(PLAIN) else None,
     )
 
 
@@ -200,12 +206,31 @@ class _Comparison:
         self.scores[name].append(scores)
         self.seconds[name] += time.process_time() - start
 
-    def tried(self, name: str, targets: Ints, scalars: Mapping[str, float]) -> Tried:
-        """Return a candidate's row of the table, over the targets [m] of the first fold."""
-        scores = self.scores[name][0]
-        alone = stack.fit_scalars([scores], targets)[0] * scores
-        accuracy = float((stack.full_logits(alone).argmax(axis=1) == targets).mean())
-        return Tried(name, accuracy, stack.log_loss(alone, targets), scalars.get(name, 0.0), self.seconds[name])
+    def tried(
+        self, targets: Ints, held_out: Sequence[Ints], scalars: Mapping[str, float], logits: Floats
+    ) -> tuple[list[Tried], Tried]:
+        """Return the rows of candidates and that of what ships, over the folds that all of them scored.
+
+        Args:
+            targets: [n] label indices of all texts.
+            held_out: Rows that each fold held out.
+            scalars: The stack that ships.
+            logits: [m, C] its logits for the texts that were held out.
+        """
+        every = {name: scores for name, scores in self.scores.items() if scores}
+        n_folds = min(map(len, every.values()))
+        truth = targets[np.concatenate(held_out[:n_folds])]
+        rows = []
+        for name, parts in every.items():
+            scores = np.concatenate(parts[:n_folds])
+            alone = stack.fit_scalars([scores], truth)[0] * scores
+            rows.append(_row(name, alone, truth, scalars.get(name, 0.0), self.seconds[name]))
+        return rows, _row(SHIPPED, logits[: len(truth)], truth, 1.0, sum(self.seconds.values()))
+
+
+def _row(name: str, logits: Floats, targets: Ints, scalar: float, seconds: float) -> Tried:
+    accuracy = float(correct(logits, targets).mean())
+    return Tried(name, accuracy, stack.log_loss(logits, targets), scalar, seconds)
 
 
 def choose_stack(scores: Mapping[str, Floats], targets: Ints, favourite: str = "") -> dict[str, float]:

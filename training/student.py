@@ -50,9 +50,9 @@ class StudentConfig:
 
     kinds: tuple[str, ...] = ("word", "pair", "trigram", "negated")
     """Kinds of features, of candor.text.features.KINDS without "char"."""
-    min_df: int = 15
+    min_df: int = 20
     """Minimum document frequency of a feature, so that rare words cannot identify an author. Lower for fewer than
-    15,000 texts: one in a thousand, but at least 2."""
+    20,000 texts: one in a thousand, but at least 2."""
     max_rows: int = 429_496
     """Features kept, those that tell most. Those that static vectors add count as well."""
     smoothing: float = 3.0

@@ -92,7 +92,7 @@ def train(dataset: Dataset, options: Options) -> None:
     )
     test_texts = redacted(dataset.test_texts)
     learnt = learn.learn(texts, options.seed, options.size, options.minutes)
-    print(f"\n{summary.tried_table(learnt.tried)}", flush=True)
+    print(f"\n{summary.tried_table([*learnt.tried, *([learnt.shipped] if learnt.shipped else [])])}", flush=True)
     for warning in summary.few_rows(dataset.labels, dataset.targets.tolist()):
         print(f"warning: {warning}", flush=True)
     exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)
@@ -110,7 +110,8 @@ def train(dataset: Dataset, options: Options) -> None:
         steps.update()
         measured["decisions"] = calibrate(dataset, learnt, exported, splits, options.seed)
         steps.update()
-        measured["findings"] = find(dataset, learnt)
+        found = find(dataset, learnt)
+        measured["findings"] = {"confused": found["confused"], "suspect_labels": found["suspect_labels"]["rows"]}
         measured["tried"] = [asdict(each) | {"seconds": None} for each in learnt.tried]
         measured["membership"] = audit_membership(texts, learnt, splits[1] if test_texts else None, options.seed)
         steps.update()
@@ -120,7 +121,8 @@ def train(dataset: Dataset, options: Options) -> None:
         steps.update()
     digest = write_bundle(options, dataset, texts, learnt, exported, measured)
     history = {"baseline": baseline.history} if baseline else {}
-    cost = write_report(options.report, dataset, learnt, history, splits[-1], measured, digest, start)
+    more = {"tried": [asdict(each) for each in learnt.tried], "history": history, **found}
+    cost = write_report(options.report, dataset, learnt, splits[-1], measured, more, digest, start)
     print_summary(options, splits[-1], measured, digest, cost)
 
 
@@ -247,7 +249,9 @@ def find(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
     targets = dataset.targets[learnt.held_out]
     return {
         "confused": findings.confused_pairs(probabilities, targets, dataset.labels),
-        "suspect_labels": findings.suspect_labels(probabilities, targets, learnt.held_out, dataset.labels),
+        "suspect_labels": findings.suspect_labels(
+            probabilities, targets, dataset.lines[learnt.held_out], dataset.labels
+        ),
     }
 
 
@@ -324,9 +328,9 @@ def write_report(
     folder: Path,
     dataset: Dataset,
     learnt: learn.Learnt,
-    history: Mapping[str, History],
     split: Split,
     measured: Mapping[str, Any],
+    more: Mapping[str, Any],
     digest: str,
     start: float,
 ) -> dict[str, Any]:
@@ -336,12 +340,11 @@ def write_report(
     trained = f"n = {len(learnt.learning):,} texts to train on, {len(learnt.first):,} to validate"
     title = {"test": "official test split", "validation": "texts held out of training"}[split.name]
     scores = Scores(split.probabilities, split.targets, dataset.labels, reports, title)
-    draw(folder, history, trained, scores)
+    draw(folder, more["history"], trained, scores)
     n = len(learnt.held_out) if split.name == "validation" else len(split.texts)
     draw_calibration(folder, measured["decisions"], split.name, f"n = {n:,} texts, {title}")
     cost = {"seconds": round(time.monotonic() - start, 1), "peak_memory_mib": _peak_memory()}
-    tried = [asdict(each) for each in learnt.tried]
-    content = {"metrics": measured, "tried": tried, "history": history, "bundle": digest, "cost": cost}
+    content = {"metrics": measured, **more, "bundle": digest, "cost": cost}
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
     return cost
 

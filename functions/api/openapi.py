@@ -18,7 +18,7 @@ from candor.text.evidence import WARNINGS
 
 Json = dict[str, Any]
 
-REVIEW = "A wonderful film, from the first minute to the last."
+REVIEW = "A wonderful film, superbly acted, from the first minute to the last."
 BODY = (
     "invalid_json",
     "invalid_encoding",

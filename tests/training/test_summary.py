@@ -17,10 +17,10 @@ def test_few_rows_names_the_smallest_label():
 
 
 def test_few_rows_warns_below_a_trusted_threshold():
-    """Fewer than 290 rows are too few for a threshold, and 29 texts are named as the least."""
-    assert summary.few_rows(["a", "b"], [0, 1] * 145) == []
-    (warning,) = summary.few_rows(["a", "b"], [0, 1] * 144)
-    assert warning.startswith("288 rows are too few for a threshold to trust: 29 texts decided right in a row are ")
+    """Fewer than 297 rows are too few for a threshold, and 99 texts are named as the least."""
+    assert summary.few_rows(["a", "b"], [0, 1] * 149) == []
+    (warning,) = summary.few_rows(["a", "b"], [0, 1] * 148)
+    assert warning.startswith("296 rows are too few for a threshold to trust: 99 texts decided right in a row are ")
     assert warning.endswith("rows without a label help, too (--unlabelled FILE)")
     assert summary.few_rows(["a", "b"], [0] * 280 + [1] * 20) == []
 
@@ -58,15 +58,15 @@ def decisions(n):
 
 def test_threshold_says_what_is_decided():
     assert summary.threshold(decisions(50), "test") == (
-        "decides from 81% confidence (75% to 90%) for 97% accuracy: 62% of texts, 97.1% right"
+        "decides from 81.2% confidence (75.0% to 90.0%) for 97% accuracy: 62% of texts, 97.1% right"
     )
     assert summary.threshold(decisions(0), "test") == "decides nothing: no confidence reaches 97% accuracy"
 
 
 def test_findings_lines_where_there_are_any():
     pair = {"label": "a", "predicted": "b", "texts": 1234, "share": 0.25}
-    assert summary.findings({"confused": [pair, pair], "suspect_labels": {"rows": 1500}}) == [
+    assert summary.findings({"confused": [pair, pair], "suspect_labels": 1500}) == [
         "confusion    a taken for b: 1,234 texts (25%)",
         "suspects     1,500 rows whose label may be wrong: see report.json",
     ]
-    assert summary.findings({"confused": [], "suspect_labels": {"rows": 0}}) == []
+    assert summary.findings({"confused": [], "suspect_labels": 0}) == []

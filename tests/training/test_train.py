@@ -92,12 +92,13 @@ def test_train_prints_what_it_tried(session):
     assert lines[0] == "fruit: 120 texts; labels red (40), yellow (40), 青 (40)"
     assert lines[2].split() == ["tried", "accuracy", "log", "loss", "weight", "CPU", "s"]
     assert [line[:32].strip() for line in lines[3:7]] == [candidate.name for candidate in CANDIDATES]
-    assert lines[7].startswith("warning: 120 rows are too few for a threshold to trust: ")
-    assert lines[8].startswith("baseline network, epoch ")
-    assert lines[10:12] == ["held out, 15 texts", "label      support  precision  recall      f1"]
-    assert [line.split()[:2] for line in lines[12:15]] == [["red", "5"], ["yellow", "5"], ["青", "5"]]
-    assert lines[15].startswith("macro avg       15")
-    assert lines[17] == "accuracy     100.00% (95% interval 79.61% to 100.00%)"
+    assert lines[7].startswith("together, as weighted ")
+    assert lines[8].startswith("warning: 120 rows are too few for a threshold to trust: ")
+    assert lines[9].startswith("baseline network, epoch ")
+    assert lines[11:13] == ["held out, 15 texts", "label      support  precision  recall      f1"]
+    assert [line.split()[:2] for line in lines[13:16]] == [["red", "5"], ["yellow", "5"], ["青", "5"]]
+    assert lines[16].startswith("macro avg       15")
+    assert lines[18] == "accuracy     100.00% (95% interval 79.61% to 100.00%)"
     assert f"bundle       {folder / 'bundle'} ({Bundle.open(folder / 'bundle').digest[:12]})" in lines
     assert lines[-4:] == [
         "next:",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candor.model.classifier import MAX_FEATURES
-from candor.model.explain import _MEMBERS, METHOD, Explainer
+from candor.model.explain import METHOD, Explainer
 from candor.text.features import KINDS
 from tests import bundles
 
@@ -35,7 +35,8 @@ def game(explainer, text, label):
     grams = classifier.featuriser.grams(text, classifier.table)
     model = bundles.additive(KINDS, len(labels)).in_table_order().quantised(16)
     scale = np.sqrt(max(model.q[grams.ids].sum(), model.floor))
-    members = [{first + each for each in _MEMBERS[kind]} for first, kind in zip(grams.first, grams.kinds, strict=True)]
+    ends = zip(grams.first.tolist(), grams.last.tolist(), grams.kinds, strict=True)
+    members = [{first, last} | ({first + 1} if kind == "trigram" else set()) for first, last, kind in ends]
 
     def value(kept):
         present = grams.ids[[each <= kept for each in members]]
@@ -160,3 +161,14 @@ def test_explainer_redacted_text_has_original_offsets(tmp_path):
     assert words[-4:] == ["a", "dull", "film", "."]
     assert words[:2] == ["Write", "to"]
     assert "jane.wonderful.doe@example.com" in words
+
+
+def test_explain_negator_shares_what_it_negates(tmp_path):
+    """A word under negation and its negator, wherever it stands, have half each of what the negation adds."""
+    classifier = bundles.classifier(tmp_path, kinds=("word", "negated"))
+    text = "not a very good film"
+    grams = classifier.featuriser.grams(text, classifier.table)
+    negated = grams.kinds == "negated"
+    assert grams.first[negated].tolist() == [0] * int(negated.sum())
+    assert grams.last[negated].tolist() == [1, 2, 3, 4][: int(negated.sum())]
+    assert negated.any()

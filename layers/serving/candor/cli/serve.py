@@ -79,7 +79,7 @@ def serve(bundle: Path, host: str, port: int, log: Path | None) -> int:
 
 def greeting(address: str) -> str:
     """Return what to say first: the address, and a request to try."""
-    question = '{"text": "A wonderful film, from the first minute to the last."}'
+    question = '{"text": "A wonderful film, superbly acted, from the first minute to the last."}'
     return (
         f"Candor listens on {address} (Ctrl-C ends it). Try:\n\n"
         f"  curl {address}/v1/predict -H 'Content-Type: application/json' -d '{question}'\n"

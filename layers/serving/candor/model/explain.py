@@ -4,7 +4,8 @@ The logit explained is a label's logit minus the mean logit of the other labels,
 The model is a sum over the features of a text: words, neighbouring words, and characters of unknown words, all divided
 by one scale, the text's norm. At that scale a token's value is its Shapley value (Shapley 1953), exact at any length: a
 feature counts only if all the tokens that make it are present, so that they share its weight equally. A word has its
-own weight, half that of each pair, and a third of that of each trigram that it is in.
+own weight, half that of each pair, and a third of that of each trigram that it is in; a negator and the word that it
+negates share what the negation adds.
 
 The values and the base add up to the logit, and tokens that contribute equally have equal values.
 """
@@ -22,8 +23,8 @@ from candor.text.offsets import spans
 
 METHOD = "shapley"
 """The method of every explanation."""
-# Tokens that make a feature of each kind, counted from its first one.
-_MEMBERS = {"word": (0,), "pair": (0, 1), "trigram": (0, 1, 2), "gap": (0, 2), "negated": (0,), "char": (0,)}
+# The tokens between the ends of a feature of each kind that make it, too, counted from its first one.
+_INNER = {"trigram": (1,)}
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,13 @@ class Explainer:
         """Return the base, and what each token adds to it."""
         terms = self._explain({"ids": grams.ids[:MAX_FEATURES]})
         each, values = terms["terms"] @ contrast, np.zeros(grams.tokens)
-        for kind, members in _MEMBERS.items():
+        for kind in np.unique(grams.kinds[:MAX_FEATURES]).tolist():
             chosen = grams.kinds[:MAX_FEATURES] == kind
-            first, shares = grams.first[:MAX_FEATURES][chosen], each[chosen] / len(members)
+            first, last = grams.first[:MAX_FEATURES][chosen], grams.last[:MAX_FEATURES][chosen]
+            members = [first, *(first + step for step in _INNER.get(kind, ()))]
+            members += [last] * (kind not in ("word", "char"))
             for member in members:
-                values += np.bincount(first + member, shares, grams.tokens)
+                values += np.bincount(member, each[chosen] / len(members), grams.tokens)
         return float(terms["bias"] @ contrast), values
 
     def _contrast(self, label: str) -> NDArray[np.float64]:

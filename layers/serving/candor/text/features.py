@@ -36,6 +36,7 @@ _SHIFT_REST = np.array([64] * 8 + [64 - 8 * n for n in range(9)], dtype=np.uint6
 _M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _HALF = np.uint64(32)
 _FEW = 2000  # tokens
+_MAX_HASHED = 128  # bytes of a token; what is longer differs by its length only
 _HALF32 = np.uint32(16)
 # Odd multipliers, one for each kind. They keep equal tokens of different kinds apart.
 _PAIR, _TRIGRAM, _GAP, _NEGATED, _CHAR = (
@@ -86,7 +87,9 @@ class Grams(NamedTuple):
     ids: NDArray[np.int32]
     """[g] row of the table"""
     first: Ints
-    """[g] index of the first token of each"""
+    """[g] index of the first token of each; of a negated word, its negator"""
+    last: Ints
+    """[g] index of the last token of each"""
     kinds: NDArray[np.str_]
     """[g] one of KINDS each"""
     tokens: int
@@ -163,15 +166,20 @@ class Featuriser:
         """
         tokens = tokenize([text])
         ids, found, negated, known = self._match(tokens, table)
-        first = np.concatenate([np.arange(len(known))] * len(self._dense) + [negated])[found]
+        every, negators = np.arange(len(known)), negated[:0]
+        if len(negated):
+            negators = negators_of(hash_tokens(tokens), tokens.bounds)
+        first = np.concatenate([every] * len(self._dense) + [negators])[found]
+        last = np.concatenate([*(every + _SPANS[kind] for kind in self._dense), negated])[found]
         bounds = found.searchsorted(np.arange(len(self._dense) + 1) * len(known))
         sizes = np.diff(np.append(bounds, len(found)))
         kinds = np.array([*self._dense, "negated"]).repeat(sizes)
         if "char" in self.kinds:
             more, unknown = _match_chars(tokens, is_word(tokens) & ~known, table)
-            ids, first = np.concatenate([ids, more]), np.concatenate([first, unknown])
+            ids = np.concatenate([ids, more])
+            first, last = np.concatenate([first, unknown]), np.concatenate([last, unknown])
             kinds = np.concatenate([kinds, np.full(len(more), "char")])
-        return Grams(ids, first, kinds, len(known))
+        return Grams(ids, first, last, kinds, len(known))
 
     def _starts(self, tokens: int) -> list[int]:
         """Return where the grams of each dense kind begin among the grams looked up."""
@@ -278,16 +286,28 @@ def negated_tokens(hashes: Hashes, bounds: Ints) -> Ints:
         hashes: uint32 [t] hash of each token of n texts.
         bounds: [n + 1] index of each text's first token, then t.
     """
+    _, index, free = _scopes(hashes, bounds)
+    negated: Ints = index[free]
+    return negated
+
+
+def negators_of(hashes: Hashes, bounds: Ints) -> Ints:
+    """Return the index of the negator of each word that `negated_tokens` returns."""
+    negators, _, free = _scopes(hashes, bounds)
+    return negators.repeat(np.count_nonzero(free, axis=1))
+
+
+def _scopes(hashes: Hashes, bounds: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Return [m] the negators, [m, NEGATED_WORDS] the tokens after each, and which of these are negated."""
     negators = (_NEGATOR_TABLE.take(hashes >> _STOP_SHIFT) == hashes).nonzero()[0]
-    if not len(negators):
-        return np.empty(0, dtype=np.int64)
     index = negators[:, None] + _SCOPE
+    if not len(negators):
+        return negators, index, index < 0
     following = hashes.take(index, mode="clip")
     free = _STOP_TABLE.take(following >> _STOP_SHIFT) != following
     free &= index < bounds[bounds.searchsorted(negators, side="right")][:, None]
     np.logical_and.accumulate(free, axis=1, out=free)
-    negated: Ints = index[free]
-    return negated
+    return negators, index, free
 
 
 def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
@@ -329,6 +349,13 @@ def _hash(data: bytes, starts: Ints, lengths: Ints) -> Hashes:
     rest ^= rest >> _HALF
     rest *= _M3
     hashes[long] += rest
+    far, offset = (lengths > 16).nonzero()[0], 16  # rare in English; eight letters of Cyrillic are 16 bytes
+    while len(far) and offset < _MAX_HASHED:
+        chunk = words[offset:][starts[far]]
+        chunk <<= _SHIFT.take(lengths[far] - offset, mode="clip")
+        hashes[far] = (hashes[far] ^ (hashes[far] >> _HALF)) * _M3 + chunk
+        offset += 8
+        far = far[lengths[far] > offset]
     hashes ^= hashes >> _HALF
     hashes *= _M2
     hashes >>= _HALF
