@@ -18,7 +18,7 @@ override bench := PYTHONPATH=functions:layers/serving .venv/bench/bin/python
 override sam := SAM_CLI_TELEMETRY=0 .venv/sam/bin/sam
 override parameters := --parameter-overrides "Architecture=$${ARCHITECTURE:-x86_64}"
 # The time of the code that makes a bundle, where git knows it: training again then gives the same bundle, to the byte.
-override epoch := time=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct -- training layers/serving 2>/dev/null)}; \
+override epoch := time=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct -- training layers/serving ':!training/report' ':!training/EXPERIMENTS.md' 2>/dev/null)}; \
   unset SOURCE_DATE_EPOCH; [ -z "$$time" ] || export SOURCE_DATE_EPOCH="$$time";
 
 # $(call needs,TARGET,VARIABLE,KIND,example): needs-TARGET, the first prerequisite of TARGET, fails if VARIABLE is missing.
