@@ -21,6 +21,8 @@ from tensorflow.lite.tools import flatbuffer_utils
 from candor.model.classifier import MAX_FEATURES
 from candor.text.table import Table
 
+from .stack import full_logits
+
 Floats = NDArray[np.float64]
 
 SIGNATURES = ("explain", "predict")
@@ -55,7 +57,7 @@ class Additive:
         sums = np.stack([np.bincount(rows, column[ids], texts) for column in self.weights.T], axis=1)
         norms = np.maximum(np.bincount(rows, self.q[ids], texts), self.floor)
         logits = sums / np.sqrt(norms)[:, None] + self.bias
-        return np.pad(logits, ((0, 0), (1, 0))) if logits.shape[1] == 1 else logits
+        return full_logits(logits)
 
     @cached_property
     def table(self) -> Table:

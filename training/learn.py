@@ -301,12 +301,9 @@ class _Student:
         held_out = [self.texts.texts[row] for row in first]
         spelled = spellings(held_out)
         hashes, counts = Corpus.of(held_out).counts(["word"])
-        words = counts @ np.array([spelled[each][0] not in PUNCTUATION for each in hashes.tolist()], np.float32)
-        found = np.isin(hashes, self.additive.hashes)
-        known = counts @ np.array(
-            [spelled[each][0] not in PUNCTUATION and found[i] for i, each in enumerate(hashes.tolist())], np.float32
-        )
-        words, known = (np.asarray(each).astype(np.int64) for each in (words, known))
+        is_word = np.array([spelled[each][0] not in PUNCTUATION for each in hashes.tolist()])
+        of_model = is_word & np.isin(hashes, self.additive.hashes)
+        words, known = ((counts @ each.astype(np.float32)).astype(np.int64) for each in (is_word, of_model))
         return Learnt(
             self.additive,
             self.config.kinds,

@@ -147,14 +147,15 @@ def compare(
         scalars = dict(zip(names, stack.fit_scalars([*scores.values()], targets[held_out]).tolist(), strict=True))
     else:
         scalars = choose_stack(scores, targets[held_out], favourite)
+    logits = _weighted(scores, scalars)
     return Compared(
         [(scalar, compared.candidates[name], compared.penalties[name][0]) for name, scalar in scalars.items()],
         held_out,
-        _weighted(scores, scalars),
+        logits,
         np.concatenate(known),
         _weighted(compared.member_scores, scalars)[: len(folds[0][0])],
         1 / sum(scalars.values()),
-        *compared.tried(targets, [rows for _, rows in folds], scalars, _weighted(scores, scalars)),
+        *compared.tried(targets, [rows for _, rows in folds], scalars, logits),
         correct(compared.scores[PLAIN][0], targets[folds[0][1]]) if compared.scores.get(PLAIN) else None,
     )
 

@@ -29,9 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from candor.model.classifier import softmax
 from candor.text.features import combine, hash_words
 
 from .corpus import Corpus
+from .stack import full_logits
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -162,7 +164,7 @@ def teach_student(
     del counts
     teacher = _Problem(ours, truth, np.ones(len(labelled)), config, known)
     weights = teacher.weights(teacher.solve(config.teacher_l2))
-    guesses = _softmax(
+    guesses = softmax(
         config.sharpness * _logits(theirs, weights, _inverse_norms(theirs, np.ones(len(hashes)), config.floor))
     )
     del teacher
@@ -375,13 +377,7 @@ def _inverse_norms(counts: csr_matrix, q: Floats, floor: float) -> Floats:
 def _logits(counts: csr_matrix, weights: Floats, inverse_norms: Floats) -> Floats:
     """Return logits [n, K]."""
     logits: Floats = (counts @ weights.astype(np.float32)).astype(np.float64) * inverse_norms[:, None]
-    return np.pad(logits, ((0, 0), (1, 0))) if weights.shape[1] == 1 else logits
-
-
-def _softmax(logits: Floats) -> Floats:
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: Floats = exponents / exponents.sum(axis=1, keepdims=True)
-    return probabilities
+    return full_logits(logits)
 
 
 def _of_unit_length(vectors: Vectors) -> Vectors:

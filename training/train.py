@@ -20,8 +20,7 @@ from candor.model.classifier import BLOCK, Prediction, model_inputs, softmax
 from candor.model.install import install, pin
 from candor.model.interpreter import Signature
 from candor.operate.drift import reference_distribution
-from candor.redact import redact
-from candor.redact.sieve import candidate_indices
+from candor.redact.sieve import redact_texts
 from candor.resources import BUNDLE, INSTALLED, TEMPLATE
 from candor.text.features import Featuriser
 from candor.text.table import Table
@@ -63,10 +62,8 @@ class Options:
 
 
 def redacted(texts: Sequence[str]) -> list[str]:
-    """Return texts as the model sees them, without personal data. A prefilter skips texts that cannot hold any."""
-    candidates = {*candidate_indices(texts)}
-    progress = tqdm(texts, desc="redacting", unit=" texts", leave=False, disable=None)
-    return [redact(text).text if index in candidates else text for index, text in enumerate(progress)]
+    """Return texts as the model sees them, without personal data."""
+    return redact_texts(tqdm(texts, desc="redacting", unit=" texts", leave=False, disable=None))
 
 
 def train(dataset: Dataset, options: Options) -> None:
@@ -108,7 +105,7 @@ def train(dataset: Dataset, options: Options) -> None:
     with tqdm(total=5, desc="evaluating", unit=" steps", leave=False, disable=None) as steps:
         measured = evaluate_splits(dataset, splits, options.seed)
         steps.update()
-        measured["decisions"] = calibrate(dataset, learnt, exported, splits, options.seed)
+        measured["decisions"] = calibrate(dataset, learnt, splits, options.seed)
         steps.update()
         found = find(dataset, learnt)
         measured["findings"] = {"confused": found["confused"], "suspect_labels": found["suspect_labels"]["rows"]}
@@ -119,7 +116,7 @@ def train(dataset: Dataset, options: Options) -> None:
         steps.update()
         measured["parity"] = bundle_files.parity(*compare(learnt, exported, splits[-1].texts))
         steps.update()
-    digest = write_bundle(options, dataset, texts, learnt, exported, measured)
+    digest = write_bundle(options, dataset, learnt, exported, measured)
     history = {"baseline": baseline.history} if baseline else {}
     more = {"tried": [asdict(each) for each in learnt.tried], "history": history, **found}
     cost = write_report(options.report, dataset, learnt, splits[-1], measured, more, digest, start)
@@ -216,9 +213,7 @@ def evaluate_splits(dataset: Dataset, splits: Sequence[Split], seed: int) -> dic
     return measured
 
 
-def calibrate(
-    dataset: Dataset, learnt: learn.Learnt, exported: Exported, splits: Sequence[Split], seed: int
-) -> dict[str, Any]:
+def calibrate(dataset: Dataset, learnt: learn.Learnt, splits: Sequence[Split], seed: int) -> dict[str, Any]:
     """Choose the confidence threshold on held-out texts, and measure calibration and coverage on each split."""
     logits, targets = full_logits(learnt.logits), dataset.targets[learnt.held_out]
     held_out = softmax(logits)
@@ -258,7 +253,6 @@ def find(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
 def write_bundle(
     options: Options,
     dataset: Dataset,
-    texts: learn.Texts,
     learnt: learn.Learnt,
     exported: Exported,
     measured: Mapping[str, Any],
@@ -276,7 +270,7 @@ def write_bundle(
         recipe=learnt.settings,
         seed=options.seed,
         metrics=measured,
-        drift_reference=drift_reference(dataset, texts, learnt),
+        drift_reference=drift_reference(dataset, learnt),
     )
     digest = install(bundle_files.make_files(facts, golden), options.bundle)
     if not INSTALLED and options.bundle.resolve() == BUNDLE.resolve():
@@ -284,7 +278,7 @@ def write_bundle(
     return digest
 
 
-def drift_reference(dataset: Dataset, texts: learn.Texts, learnt: learn.Learnt) -> dict[str, Any]:
+def drift_reference(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
     """Return the distribution of predictions for held-out texts, which windows of predictions are compared with."""
     labels, probabilities = dataset.labels, softmax(full_logits(learnt.logits))
     facts = zip(probabilities, learnt.words.tolist(), learnt.oov_rates.tolist(), strict=True)

@@ -12,7 +12,7 @@ from candor.model.bundle import Bundle
 from candor.model.interpreter import Signature
 from candor.redact import Redacted
 from candor.redact import redact as redact_text
-from candor.redact.sieve import candidate_indices
+from candor.redact.sieve import redact_texts
 from candor.text.evidence import Evidence, warnings
 from candor.text.features import VERSION, Features, Featuriser
 from candor.text.table import Table
@@ -22,8 +22,6 @@ BLOCK = 128
 MAX_FEATURES = 131_072
 """Features of a text that the model sums, the first ones: what an int32 holds. 20,000 bytes of text have fewer."""
 _DECIMALS = 6
-_PREFILTER_CHARACTERS = 1_000_000  # minimum size of a block for the prefilter
-_PREFILTER_OVERHEAD = 8  # blocks of at most so many texts are redacted faster without the prefilter
 
 
 @dataclass(frozen=True)
@@ -122,16 +120,8 @@ class Classifier:
             redact: If the model was trained on redacted text, redact the texts first. False skips that.
         """
         if redact and self.redacts:
-            texts = self._redact(texts)
+            texts = redact_texts(texts)
         return [prediction for block in _blocks(texts, BLOCK) for prediction in self._predict_block(block)]
-
-    def _redact(self, texts: Sequence[str]) -> Sequence[str]:
-        """Redact a batch. A vectorised prefilter (candor.redact.sieve) skips texts that cannot contain PII."""
-        redacted: list[str] = []
-        for block in _sized_blocks(texts, _PREFILTER_CHARACTERS):
-            candidates = {*candidate_indices(block)} if len(block) > _PREFILTER_OVERHEAD else range(len(block))
-            redacted += [self.prepare(text).text if index in candidates else text for index, text in enumerate(block)]
-        return redacted
 
     def prepare(self, text: str) -> Redacted:
         """Return a text as the model reads it: redacted if the model was trained on redacted text, else unchanged."""
@@ -173,20 +163,6 @@ class Classifier:
 
 def _blocks(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (texts[start : start + size] for start in range(0, len(texts), size))
-
-
-def _sized_blocks(texts: Sequence[str], min_characters: int) -> Iterator[list[str]]:
-    """Yield blocks of at least `min_characters` characters. Only the last may be shorter."""
-    block: list[str] = []
-    size = 0
-    for text in texts:
-        block.append(text)
-        size += len(text)
-        if size >= min_characters:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
 
 
 def model_inputs(features: Features) -> dict[str, NDArray[np.int32]]:

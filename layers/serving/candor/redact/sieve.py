@@ -7,13 +7,14 @@ Texts lie end to end in one sequence of bytes, here called the blob. An offset i
 index of a text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from candor.redact.finder import RULES_BY_PART, context_matches
+from candor.redact.modes import redact
 from candor.redact.normalise import NormalizedText
 from candor.redact.rules import KEY_PREFIXES, MIN_KEY_LENGTH, RULES, Rule
 
@@ -25,6 +26,8 @@ _MAX_HOUSE_DISTANCE = 192  # bytes between the number of a house and its street
 _WWW = b"www"
 _AWS_SECRET_LENGTH = 40  # characters of a key without a prefix
 _FAR = 1 << 40
+_BLOCK_CHARACTERS = 1_000_000  # minimum size of a block of texts
+_FEW = 8  # so many texts at most are redacted faster without looking for candidates first
 _TABLE_BITS = 14
 _LOWER_CASE = 0x20  # this bit turns an ASCII letter into lower case, and turns no other character into a letter
 _MULTIPLIER = 0x9E3779B97F4A7C15
@@ -134,6 +137,36 @@ _context_words = cache(ContextWords)
 def _has_key_prefix(token: bytes) -> bool:
     token = token if token.isascii() else NormalizedText(token.decode("utf-8", "replace")).text.encode()
     return any(prefix in token for prefix in _KEY_PREFIXES)
+
+
+def redact_texts(texts: Iterable[str]) -> list[str]:
+    """Return each text as `redact` replaces personal data in it. Texts that cannot contain any are not searched.
+
+    Texts are taken in blocks, so that only the result grows with their number.
+
+    Example:
+        >>> redact_texts(["a good film", "write to jane@example.com"])
+        ['a good film', 'write to [EMAIL]']
+    """
+    redacted: list[str] = []
+    for block in _blocks(texts):
+        candidates = {*candidate_indices(block)} if len(block) > _FEW else range(len(block))
+        redacted += [redact(text).text if index in candidates else text for index, text in enumerate(block)]
+    return redacted
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield blocks of at least _BLOCK_CHARACTERS characters. Only the last may be shorter."""
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        block.append(text)
+        size += len(text)
+        if size >= _BLOCK_CHARACTERS:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def candidate_indices(texts: Sequence[str]) -> list[int]:
