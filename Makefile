@@ -11,13 +11,13 @@ MAKEOVERRIDES :=
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
   $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
-# $(call candor,serve): the command, from this checkout, in that environment.
-override candor = PYTHONPATH=layers/serving exec .venv/$(1)/bin/python -m candor
+# $(call candor,serve): the command, from this checkout, in that environment. STORE is its model store.
+override candor = [ -z "$$STORE" ] || export CANDOR_STORE="$$STORE"; PYTHONPATH=layers/serving exec .venv/$(1)/bin/python -m candor
 override dev := .venv/dev/bin/python
 override bench := PYTHONPATH=functions:layers/serving .venv/bench/bin/python
 override sam := SAM_CLI_TELEMETRY=0 .venv/sam/bin/sam
 override parameters := --parameter-overrides "Architecture=$${ARCHITECTURE:-x86_64}"
-# The time of the code that makes a bundle, where git knows it: training again then gives the same bundle, to the byte.
+# The time of the code that makes a bundle, where git knows it: `make ship` again then gives the same one, to the byte.
 override epoch := time=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct -- training layers/serving ':!training/report' ':!training/EXPERIMENTS.md' 2>/dev/null)}; \
   unset SOURCE_DATE_EPOCH; [ -z "$$time" ] || export SOURCE_DATE_EPOCH="$$time";
 
@@ -32,9 +32,10 @@ $(eval $(call needs,verify,MANIFEST,FILE,results/JOB/manifest.json))
 $(eval $(call needs,report,INPUT,FILE,events/reviews.csv))
 $(eval $(call needs,evaluate,DATA,FILE,labelled.csv))
 $(eval $(call needs,own,DATA,FOLDER,own))
-$(eval $(call needs,use,BUNDLE,FOLDER,models/tickets))
+$(eval $(call needs,use,MODEL,NAME,tickets))
+$(eval $(call needs,diff,B,NAME,tickets A=tickets@2026-11-27-1))
 
-.PHONY: help run test openapi train score verify verify-results report evaluate use dashboard torture build deploy bench \
+.PHONY: help run test openapi train ship models diff score verify verify-results report evaluate use dashboard torture build deploy bench \
   own costs faithfulness vectors lint lock docs clean
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1:/p' Makefile | while IFS=: read -r name text; do \
@@ -51,12 +52,26 @@ openapi: .venv/serve/.made ## write functions/api/openapi.json, the contract of 
 	@PYTHONPATH=functions:layers/serving .venv/serve/bin/python -m api.openapi >.cache/openapi.json
 	@mv .cache/openapi.json functions/api/
 
-train: .venv/train/.linked ## train a model on labelled texts [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE NAME= GOLDEN=FILE SEED= SIZE=MB MINUTES= BUNDLE=FOLDER REPORT=FOLDER]
-	@$(epoch) $(call candor,train) train $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
-	  $${NAME:+--name="$$NAME"} $${GOLDEN:+--golden="$$GOLDEN"} $${SEED:+--seed="$$SEED"} $${BUNDLE:+--bundle="$$BUNDLE"} \
-	  $${REPORT:+--report="$$REPORT"} $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${SIZE:+--size="$$SIZE"} \
-	  $${MINUTES:+--minutes="$$MINUTES"} $${DATA:+-- "$$DATA"}
-	$(if $(value BUNDLE),,@$(call candor,train) use layers/model/bundle)
+train: .venv/train/.linked ## train a model on labelled texts, as a new version in models/ [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE NAME= VERSION= GOLDEN=FILE SEED= SIZE=MB MINUTES= OWNER= LICENCE= DESCRIPTION= INTENDED_USE= STORE=]
+	@$(call candor,train) train $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
+	  $${NAME:+--name="$$NAME"} $${VERSION:+--version="$$VERSION"} $${GOLDEN:+--golden="$$GOLDEN"} $${SEED:+--seed="$$SEED"} \
+	  $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${SIZE:+--size="$$SIZE"} $${MINUTES:+--minutes="$$MINUTES"} \
+	  $${OWNER:+--owner="$$OWNER"} $${LICENCE:+--licence="$$LICENCE"} $${DESCRIPTION:+--description="$$DESCRIPTION"} \
+	  $${INTENDED_USE:+--intended-use="$$INTENDED_USE"} $${DATA:+-- "$$DATA"}
+
+ship: .venv/train/.linked ## train the model that ships again, and install it [DATA=aclImdb_v1.tar.gz]
+	@rm -rf .cache/ship && mkdir -p .cache/ship
+	@$(epoch) export CANDOR_STORE=.cache/ship; $(call candor,train) train --name=imdb-sentiment \
+	  --owner="the authors of Candor" --licence=Apache-2.0 --description="Says whether a film review is positive or negative." \
+	  --intended-use="To try Candor out, and to count opinions in reviews of films. Not to judge people." $${DATA:+-- "$$DATA"}
+	@$(call candor,train) use .cache/ship/imdb-sentiment
+	@find .cache/ship -path '*/report/*' -exec cp {} training/report/ \;
+
+models: .venv/serve/.made ## list the models of the store, and which is in use [STORE=models]
+	@$(call candor,serve) models
+
+diff: needs-diff .venv/serve/.made ## compare two models: A= B= [DATA=FILE TEXT=column LABEL=column STORE=]
+	@$(call candor,serve) diff $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} -- "$$A" "$$B" $${DATA:+"$$DATA"}
 
 score: needs-score .venv/serve/.made ## label a file, folder or pattern of texts: INPUT= [OUTPUT=results TEXT=column ID=column MODEL= MIN_CONFIDENCE= EXPLAIN=1 REDACT=off WITH_TEXT=mask CSV=1 PICTURE=1 STDIN=jsonl ROWS= PROCESSES=]
 	@$(call candor,serve) score $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} $${ID:+--id-column="$$ID"} \
@@ -76,8 +91,8 @@ evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts:
 	@$(call candor,serve) evaluate $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} \
 	  $${LABEL:+--label-column="$$LABEL"} $${SEED:+--seed="$$SEED"} $${JSON:+--json} -- "$$DATA"
 
-use: needs-use .venv/serve/.made ## make a trained bundle the model that is served and deployed: BUNDLE=FOLDER
-	@$(call candor,serve) use -- "$$BUNDLE"
+use: $(if $(value BACK),,needs-use) .venv/serve/.made ## make a model the one that is served and deployed: MODEL=NAME, or BACK=1 [STORE=]
+	@$(call candor,serve) use $${BACK:+--back} $${MODEL:+-- "$$MODEL"}
 
 dashboard: .venv/dashboard/.made ## draw the deployed dashboard from the log of `make run LOG=run.log` [LOG=run.log OUTPUT=dashboard.png]
 	@$(call candor,dashboard) dashboard -- "$${LOG:-run.log}" "$${OUTPUT:-dashboard.png}"

@@ -57,7 +57,7 @@ NOT_RUN = {
     "candor serve": "runs until Ctrl-C; tests/candor/cli/test_serve.py starts it",
     "API_KEYS=first,second candor serve": "likewise",
     "candor torture": "takes minutes; tests/candor/cli has its tests",
-    "candor train tickets.csv --text body --label queue --bundle models/tickets\n": "the tutorial trains one for real",
+    "candor train tickets.csv --text body --label queue --name tickets\n": "the tutorial trains one for real",
     "candor train tickets.csv --text body --label queue --golden": "likewise",
     "candor train tickets.csv --text body --label queue --unlabelled": "likewise",
     "candor dashboard": "needs the log of a run; tests/candor/cli/test_dashboard.py writes one",
@@ -102,7 +102,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "held-out.csv").write_text("body,queue\nA wonderful film.,positive\nA dull mess.,negative\n")
     for name in ("tickets.csv", "new.csv"):
         (tmp_path / name).write_text("id,body\n1,A wonderful film.\n2,A dull mess.\n")
-    shutil.copytree(ROOT / "layers/model/bundle", tmp_path / "models/tickets")
+    for version in ("2026-11-27-1", "2026-11-27-2"):
+        shutil.copytree(ROOT / "layers/model/bundle", tmp_path / "models/tickets" / version / "bundle")
     return tmp_path
 
 
@@ -121,6 +122,7 @@ def test_page_commands_run(page, folder):
     environment = os.environ | {
         "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT / 'layers/serving'}:{os.environ.get('PYTHONPATH', '')}",
+        "CANDOR_STORE": "models",
     }
     for block, shown in blocks(page):
         printed = ""

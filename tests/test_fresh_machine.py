@@ -22,6 +22,7 @@ ENVIRONMENTS = sorted(re.findall(r"^\.venv/(\w+)/\.made:", MAKEFILE, re.MULTILIN
 LOCKS = sorted([*(ROOT / "requirements").glob("*.in"), ROOT / "layers/runtime/requirements.in"])
 BASH = shutil.which("bash") or "/bin/bash"
 
+KEPT = ("SOURCE_DATE_EPOCH", "CANDOR_STORE", "PYTHON", "PYTEST_ADDOPTS")
 # Writes its name, arguments and some of its environment to calls.jsonl, whatever characters are in them.
 # (Its first lines are shell, since a path with a space can't stand behind #!; to Python they are a string.)
 RECORDER = f"""#!{BASH}
@@ -29,7 +30,7 @@ RECORDER = f"""#!{BASH}
 ' '''
 import json, os, sys
 call = {{"name": "/".join(sys.argv[0].split("/")[-3:]), "arguments": sys.argv[1:]}}
-call |= {{key: os.environ[key] for key in ("SOURCE_DATE_EPOCH", "PYTHON", "PYTEST_ADDOPTS") if key in os.environ}}
+call |= {{key: os.environ[key] for key in {KEPT} if key in os.environ}}
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps(call) + "\\n")
 """
@@ -172,21 +173,24 @@ def test_make_value_runs_in_no_inner_make(checkout: Checkout) -> None:
         ("verify-results MANIFEST=m.json", "verify -- m.json"),
         ("report INPUT=a.csv TEXT=body", "report --text-column=body -- a.csv report.html"),
         ("evaluate DATA=a.csv LABEL=stars JSON=1 SEED=3", "evaluate --label-column=stars --seed=3 --json -- a.csv"),
-        ("use BUNDLE=models/x", "use -- models/x"),
+        ("use MODEL=x@1", "use -- x@1"),
+        ("use BACK=1", "use --back"),
+        ("models", "models"),
+        ("diff A=x B=y DATA=a.csv LABEL=q", "diff --label-column=q -- x y a.csv"),
         ("dashboard", "dashboard -- run.log dashboard.png"),
         ("torture SCHEDULES=10", "torture --schedules=10"),
-        ("train DATA=a.csv BUNDLE=b REPORT=r SEED=2", "train --seed=2 --bundle=b --report=r -- a.csv"),
+        ("train DATA=a.csv NAME=b VERSION=r SEED=2", "train --name=b --version=r --seed=2 -- a.csv"),
+        ("train OWNER=me LICENCE=MIT", "train --owner=me --licence=MIT"),
     ],
 )
 def test_make_target_calls_candor(checkout: Checkout, command: str, arguments: str) -> None:
     assert checkout.arguments(*command.split()) == ["-m", "candor", *arguments.split()]
 
 
-def test_make_train_uses_the_new_model(checkout: Checkout) -> None:
-    """Without BUNDLE the model of the checkout is trained: `use` writes again what names it."""
-    assert checkout.make("train").returncode == 0
-    commands = ["train", "use layers/model/bundle"]
-    assert [call["arguments"] for call in checkout.calls()] == [["-m", "candor", *each.split()] for each in commands]
+def test_make_store_reaches_the_command(checkout: Checkout) -> None:
+    for given, passed in (([], None), (["STORE=s3://b/$x"], "s3://b/$x")):
+        assert checkout.make("models", *given).returncode == 0
+        assert checkout.calls()[-1].get("CANDOR_STORE") == passed
 
 
 def test_make_test_passes_options_to_pytest(checkout: Checkout) -> None:
@@ -205,13 +209,14 @@ def test_make_test_passes_options_to_pytest(checkout: Checkout) -> None:
         ("verify", "error: make verify needs MANIFEST=FILE\nhint: for example, make verify MANIFEST="),
         ("verify-results", "error: make verify needs MANIFEST=FILE\n"),
         ("evaluate", "error: make evaluate needs DATA=FILE\nhint: for example, make evaluate DATA=labelled.csv"),
-        ("use", "error: make use needs BUNDLE=FOLDER\nhint: for example, make use BUNDLE=models/tickets"),
+        ("use", "error: make use needs MODEL=NAME\nhint: for example, make use MODEL=tickets"),
+        ("diff A=x", "error: make diff needs B=NAME\nhint: for example, make diff B=tickets A=tickets@2026-11-27-1"),
     ],
 )
 def test_make_target_without_input_exits_2(tmp_path: Path, target: str, said: str) -> None:
     """A missing value is said before any environment is made."""
     checkout = Checkout(tmp_path / "a folder" / "candor", ready=False)
-    done = checkout.make(target)
+    done = checkout.make(*target.split())
     assert done.returncode == 2
     assert done.stderr.startswith(said)
     assert done.stdout == ""
@@ -227,7 +232,7 @@ def test_make_target_without_input_exits_2(tmp_path: Path, target: str, said: st
         ("run", {"serve"}),
         ("score INPUT=a", {"serve"}),
         ("openapi", {"serve"}),
-        ("use BUNDLE=a", {"serve"}),
+        ("use MODEL=a", {"serve"}),
         ("dashboard", {"dashboard"}),
         ("train", {"train"}),
         ("torture", {"torture"}),
@@ -359,22 +364,22 @@ def test_environment_interrupted_does_not_count(fresh: Checkout) -> None:
 @pytest.mark.parametrize(
     ("given", "passed"), [({}, None), ({"SOURCE_DATE_EPOCH": ""}, None), ({"SOURCE_DATE_EPOCH": "123"}, "123")]
 )
-def test_train_without_git_has_no_date(checkout: Checkout, given: Mapping[str, str], passed: str | None) -> None:
+def test_ship_without_git_has_no_date(checkout: Checkout, given: Mapping[str, str], passed: str | None) -> None:
     """An archive without .git has no commit whose time a bundle could take."""
-    assert checkout.make("train", "BUNDLE=a", **given).returncode == 0
-    (call,) = checkout.calls()
+    assert checkout.make("ship", **given).returncode == 0
+    call = checkout.calls()[0]
     assert call.get("SOURCE_DATE_EPOCH") == passed
 
 
-def test_train_with_git_takes_time_of_last_commit(checkout: Checkout) -> None:
+def test_ship_with_git_takes_time_of_last_commit(checkout: Checkout) -> None:
     (checkout.folder / "training").mkdir()
     (checkout.folder / "training/train.py").touch()
     date = {"GIT_COMMITTER_DATE": "1700000000 +0000", "GIT_AUTHOR_DATE": "1600000000 +0000"}
     name = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
     for command in (["init", "--quiet"], ["add", "training"], [*name, "commit", "--quiet", "--message", "a"]):
         subprocess.run(["git", *command], cwd=checkout.folder, env=checkout.environment | date, check=True)
-    assert checkout.make("train", "BUNDLE=a").returncode == 0
-    (call,) = checkout.calls()
+    assert checkout.make("ship").returncode == 0
+    call = checkout.calls()[0]
     assert call["SOURCE_DATE_EPOCH"] == "1700000000"
 
 

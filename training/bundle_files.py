@@ -4,9 +4,9 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import version as release
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import candor
 from candor.model import bundle
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
 
-from .data import IMDB_HOME, Dataset
+from .data import Dataset
 
-OURS = "The weights are ours, Candor's authors. The texts that they learnt from are not in this bundle."
-NOT_STATED = "Not stated by whoever trained this model. The texts that it learnt from are not in this bundle."
+NOT_STATED = "not stated"
+"""Stands for each of Rights that whoever trained the model said nothing about."""
 HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
 MIN_AGREEMENT = 0.99
@@ -48,10 +49,22 @@ class ExportError(Exception):
 
 
 @dataclass(frozen=True)
+class Rights:
+    """Whose a model is, and what it is for, in the words of whoever trained it."""
+
+    owner: str = NOT_STATED
+    licence: str = NOT_STATED
+    """Of the model; the texts that it learnt from have one of their own."""
+    description: str = NOT_STATED
+    intended_use: str = NOT_STATED
+
+
+@dataclass(frozen=True)
 class Trained:
     """A trained model and everything that its bundle says about it."""
 
     name: str
+    rights: Rights
     dataset: Dataset
     files: Mapping[str, bytes]
     """The content of features.bin and model.tflite."""
@@ -133,9 +146,9 @@ def golden_cases(
     return {"tolerance": GOLDEN_TOLERANCE, "cases": cases}
 
 
-def make_files(trained: Trained, golden: Mapping[str, Any]) -> dict[str, bytes]:
+def make_files(trained: Trained, golden: Mapping[str, Any], version: str) -> dict[str, bytes]:
     """Return the content of every file of the bundle but the manifest, by its name."""
-    described = describe(trained)
+    described = describe(trained, version)
     return {
         **trained.files,
         "model.json": bundle.canonical(described),
@@ -145,14 +158,19 @@ def make_files(trained: Trained, golden: Mapping[str, Any]) -> dict[str, bytes]:
     }
 
 
-def describe(trained: Trained) -> dict[str, Any]:
-    """Make model.json. `created` is SOURCE_DATE_EPOCH if that is set (reproducible-builds.org), so that runs agree."""
-    created = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH") or datetime.now(UTC).timestamp()), UTC)
+def now() -> datetime:
+    """Return the time, or SOURCE_DATE_EPOCH if that is set (reproducible-builds.org), so that runs agree."""
+    return datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH") or datetime.now(UTC).timestamp()), UTC)
+
+
+def describe(trained: Trained, version: str) -> dict[str, Any]:
+    """Make model.json."""
     data = trained.dataset
     return {
         "name": trained.name,
-        "version": created.strftime("%Y.%-m.%-d"),
-        "created": created.isoformat(),
+        "version": version,
+        "created": now().isoformat(),
+        "candor": candor.__version__,
         "labels": list(data.labels),
         "featuriser": trained.featuriser,
         "evidence": trained.evidence,
@@ -172,8 +190,8 @@ def describe(trained: Trained) -> dict[str, Any]:
             "citation": data.citation,
             "licence": data.licence,
         },
-        "licence": OURS if data.source == IMDB_HOME else NOT_STATED,
-        "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        **asdict(trained.rights),
+        "libraries": {"python": platform.python_version(), **{name: release(name) for name in LIBRARIES}},
     }
 
 
@@ -224,7 +242,7 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         unlabelled=f"{data['unlabelled_texts']:,}",
         source=data["source"],
         citation=data["citation"],
-        licence=data["licence"],
+        data_licence=data["licence"],
         sha256=data["sha256"],
         split=metrics["split"],
         n=f"{metrics['n']:,}",
@@ -239,7 +257,7 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         target=f"{metrics['target_accuracy']:.0%}",
         min_confidence=described["min_confidence"],
         strongest=_strongest(trained.metrics["strongest"]),
-        rights=described["licence"],
+        **asdict(trained.rights),
     )
 
 

@@ -1,4 +1,4 @@
-"""`candor train`: labelled texts in, a model bundle out.
+"""`candor train`: labelled texts in, a new version of a model out.
 
 TensorFlow takes seconds to load and writes to the terminal while it does. So it is loaded last, after the arguments and
 the data have been read, and in silence.
@@ -6,7 +6,8 @@ the data have been read, and in silence.
 
 import os
 import tempfile
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,6 @@ import click
 from candor.cli import options
 from candor.cli.errors import CommandError, install
 from candor.errors import CandorError
-from candor.resources import BUNDLE, INSTALLED, ROOT
 
 if TYPE_CHECKING:
     from .data import Dataset
@@ -29,23 +29,75 @@ LIBRARIES = {
     "matplotlib": "Matplotlib",
     "PIL": "Pillow",
 }
-DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
+
+
+class Name(click.ParamType):  # type: ignore[type-arg]
+    """The name of a model, or of a version."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name in NFC; fail for what could not be a folder's name everywhere."""
+        from candor.cli.store import MAX_NAME, is_name
+
+        name = unicodedata.normalize("NFC", value)
+        if not is_name(name):
+            self.fail(
+                f"{value!r} is no name: up to {MAX_NAME} letters, digits and . _ -, the first a letter or digit.",
+                param,
+                ctx,
+            )
+        return name
+
+
+class Line(click.ParamType):  # type: ignore[type-arg]
+    """Words about the model, in one line."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the words without outer blanks; fail for what is empty, long, or cannot be printed."""
+        line = value.strip()
+        if not line or len(line) > MAX_LINE or not line.isprintable():
+            self.fail(f"expected one line of 1 to {MAX_LINE:,} printable characters.", param, ctx)
+        return str(line)
+
+
+MAX_LINE = 1000
+
+
+def _about(name: str, what: str) -> Callable[[Any], Any]:
+    """Return an option that says something about the model."""
+    return click.option(f"--{name}", type=Line(), show_default="not stated", metavar="TEXT", help=what)
 
 
 @click.command(
     short_help="Train a model on labelled texts.",
-    epilog="\b\nExample:\n  candor train tickets.csv --text body --label queue --bundle models/tickets",
+    epilog="\b\nExample:\n  candor train tickets.csv --text body --label queue --name tickets",
 )
 @click.argument("data", required=False, type=options.Named())
 @options.text_column
 @options.label_column
-@click.option("--name", metavar="NAME", show_default="the data's name", help="Name of the model.")
+@click.option("--name", type=Name(), metavar="NAME", show_default="the data's name", help="Name of the model.")
+@click.option(
+    "--version",
+    type=Name(),
+    metavar="VERSION",
+    show_default="the day and a number, such as 2026-11-27-1",
+    help="Version of the model.",
+)
+@options.store
 @click.option(
     "--golden",
     type=options.Named(),
     show_default="none; IMDB has ten of its own",
     metavar="FILE",
     help="CSV or JSON lines of texts and labels (columns text and label) that the model must get right.",
+)
+@click.option(
+    "--golden-from-validation",
+    is_flag=True,
+    help="Take texts of DATA that were held out as golden cases, too. They are then in the bundle, masked.",
 )
 @click.option(
     "--unlabelled",
@@ -71,22 +123,10 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
 @click.option(
     "--seed", type=options.Whole(0, 2**32 - 1), default=1, show_default=True, metavar="N", help="Random seed."
 )
-@click.option(
-    "--bundle",
-    type=options.Named(file_okay=False),
-    default=DEFAULT_BUNDLE,
-    show_default="layers/model/bundle in a checkout, else bundle",
-    metavar="PATH",
-    help="Folder that the bundle goes to.",
-)
-@click.option(
-    "--report",
-    type=options.Named(file_okay=False),
-    default=None,
-    show_default="BUNDLE-report; training/report for the model in layers/model",
-    metavar="PATH",
-    help="Folder that figures and pictures go to.",
-)
+@_about("description", "What the model does.")
+@_about("intended-use", "What it is meant for, and what not.")
+@_about("owner", "Whose model it is.")
+@_about("licence", "Terms on which others may use it.")
 def train(
     data: Path | None,
     text_column: str,
@@ -97,28 +137,36 @@ def train(
     size: float | None,
     minutes: float | None,
     seed: int,
-    bundle: Path,
-    report: Path | None,
+    version: str | None,
+    golden_from_validation: bool,
+    **about: str | None,
 ) -> None:
-    """Train a model on DATA, and write its bundle.
+    """Train a model on DATA, and put it into the model store as a new version.
 
     DATA is a CSV file with a header or a file of JSON lines (.csv, .jsonl, also with .gz) with a text and a label in
     each row; a row with an empty label is a text to learn from without one. Or it is IMDB's reviews, as a folder or an
     archive. Without DATA the official IMDB archive is downloaded to .data (84 MB).
 
     Several models are compared on texts that they have not learnt from, and what does best is fitted on all texts.
-    Until the new bundle has passed its checks, an old one in its place stays untouched.
+    No model or other file is written over; a training that is stopped leaves nothing.
     """
-    existed = bundle.exists()
-    if report is None:  # the pictures in training/report are those of the model that ships
-        ours = bundle.resolve() == BUNDLE.resolve()
-        report = ROOT / "training/report" if ours else bundle.with_name(f"{bundle.name}-report")
+    place = options.place(click.get_current_context())
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled)
-        _train(dataset, cases, name, seed=seed, bundle=bundle, report=report, size=size, minutes=minutes)
+        _train(
+            dataset,
+            cases,
+            name,
+            place,
+            version,
+            {key: value for key, value in about.items() if value},
+            seed=seed,
+            size=size,
+            minutes=minutes,
+            golden_from_held_out=golden_from_validation,
+        )
     except KeyboardInterrupt:
-        left = f"{bundle} is as it was" if existed else "no bundle was written"
-        raise CommandError(f"interrupted; {left}", status=130) from None
+        raise CommandError("interrupted; nothing was written", status=130) from None
 
 
 def _read(
@@ -132,24 +180,42 @@ def _read(
             raise CommandError(f"training needs {library}, which is not installed", install("train"))
     try:
         dataset = data.load(path, text_column, label_column, unlabelled)
-        golden = golden or (data.IMDB_GOLDEN if dataset.test_texts else None)
+        golden = golden or (data.IMDB_GOLDEN if dataset.source == data.IMDB_HOME else None)
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
         raise CommandError(error.problem, error.hint or None) from None
 
 
-def _train(dataset: "Dataset", cases: list[tuple[str, str]], name: str | None, **chosen: Any) -> None:
-    from . import summary
-    from .bundle_files import ExportError
+def _train(
+    dataset: "Dataset",
+    cases: list[tuple[str, str]],
+    name: str | None,
+    place: str,
+    version: str | None,
+    about: Mapping[str, str],
+    **chosen: Any,
+) -> None:
+    from candor.cli.store import ModelError, ModelStore, name_of
 
-    counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
-    unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
-    click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
-    with _quiet_stderr():
-        from . import train as training
-    name = name or ("imdb-sentiment" if dataset.test_texts else dataset.name)
+    from . import summary
+    from .bundle_files import ExportError, Rights
+    from .data import IMDB_HOME
+
+    name = name or ("imdb-sentiment" if dataset.source == IMDB_HOME else name_of(dataset.name))
+    store = ModelStore(place)
     try:
-        training.train(dataset, training.Options(name, cases, **chosen))
+        if version and version in [each.version for each in store.versions(name)]:  # before the work, not after it
+            raise ModelError(f"{name}@{version} exists already in {place}", "give another --version, or none")
+        counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
+        unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
+        click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
+        with _quiet_stderr():
+            from . import train as training
+        training.train(
+            dataset, training.Options(name, cases, store=store, version=version, rights=Rights(**about), **chosen)
+        )
+    except ModelError as error:
+        raise CommandError(error.problem, error.hint) from None
     except (ExportError, CandorError) as error:
         raise CommandError(str(error)) from None
 

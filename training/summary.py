@@ -1,10 +1,10 @@
 """Lay out what training prints: what was tried, warnings, a table of labels, and what comes next."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from candor.cli.store import default_place
 from candor.limits import MAX_SHOWN_NAME
 from candor.model.metrics import wilson_interval
 
@@ -124,22 +124,34 @@ def accuracy_with_interval(report: Mapping[str, Any]) -> str:
     return f"{accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
 
 
-def next_commands(bundle: Path, installable: bool) -> str:
-    """Return the commands that use a new bundle.
+def next_commands(name: str, store: str, by_make: bool) -> str:
+    """Return the commands that use a new model.
 
     Args:
-        bundle: The bundle's folder.
-        installable: There is a checkout that `candor use` can install it into.
+        name: Its name.
+        store: Where the store is.
+        by_make: Training was started by `make`, so that these are, too.
 
     Example:
-        >>> print(next_commands(Path("models/my tickets"), installable=False))
+        >>> print(next_commands("tickets", "my models", by_make=False))
         next:
-          candor serve --model 'models/my tickets'
-          candor score FILE --model 'models/my tickets'
+          candor serve --model tickets --store 'my models'
+          candor score FILE --model tickets --store 'my models'
+          candor use tickets --store 'my models'
+        >>> print(next_commands("tickets", default_place(), by_make=True))
+        next:
+          make run MODEL=tickets
+          make score INPUT=FILE MODEL=tickets
+          make use MODEL=tickets
     """
-    path = quote(str(bundle))
-    commands = [f"candor use {path}"] * installable
-    commands += [f"candor serve --model {path}", f"candor score FILE --model {path}"]
+    elsewhere = store != default_place()
+    if by_make:
+        model = f"MODEL={quote(name)}" + f" STORE={quote(store)}" * elsewhere
+        commands = [f"make run {model}", f"make score INPUT=FILE {model}", f"make use {model}"]
+    else:
+        more = f" --store {quote(store)}" * elsewhere
+        model = f"--model {quote(name)}{more}"
+        commands = [f"candor serve {model}", f"candor score FILE {model}", f"candor use {quote(name)}{more}"]
     return "\n".join(["next:", *(f"  {command}" for command in commands)])
 
 

@@ -1,11 +1,13 @@
-"""Train a model: learn it from labelled texts, export it, evaluate it beside a baseline, and install its bundle."""
+"""Train a model: learn it from labelled texts, export it, evaluate it beside a baseline, and put it into a store."""
 
 import json
+import os
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,20 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from candor.cli.store import Model, ModelStore
 from candor.model import metrics
+from candor.model.bundle import sealed, write
 from candor.model.classifier import BLOCK, Prediction, model_inputs, softmax
-from candor.model.install import install, pin
+from candor.model.install import check
 from candor.model.interpreter import Signature
 from candor.operate.drift import reference_distribution
 from candor.redact.sieve import redact_texts
-from candor.resources import BUNDLE, INSTALLED, TEMPLATE
 from candor.text.features import Featuriser
 from candor.text.table import Table
 
 from . import bundle_files, findings, learn, summary
 from .baseline import Baseline, History
+from .bundle_files import Rights
 from .data import IMDB_HOME, Dataset, find_copies
 from .lessons import negations
 from .membership import audit, losses
@@ -38,6 +42,8 @@ MAX_MEMBERS = 10_000
 """Training texts that the audit of membership looks at."""
 TARGET_ACCURACY = 0.97
 """Accuracy of decided texts that the default confidence threshold is chosen for."""
+GOLDEN_EACH, GOLDEN_CHARACTERS = 2, 2000
+"""Golden cases from held-out texts: so many for each label, and none longer."""
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -51,10 +57,13 @@ class Options:
     golden: Sequence[tuple[str, str]]
     """Texts and their labels, which the model must get right."""
     seed: int
-    bundle: Path
-    """The folder that the bundle goes to."""
-    report: Path
-    """The folder that figures and pictures go to."""
+    store: ModelStore
+    """Where the model goes."""
+    version: str | None = None
+    """None: the day and the next number of it."""
+    rights: Rights = field(default_factory=Rights)
+    golden_from_held_out: bool = False
+    """Take texts that the comparison held out as golden cases, too; the bundle then shows them."""
     size: float | None = None
     """Maximum size of the bundle in MB; None: 3 for two labels, 8 for more."""
     minutes: float | None = None
@@ -70,10 +79,13 @@ def train(dataset: Dataset, options: Options) -> None:
     """Train a model on a data set, write its bundle and report, and print both in short.
 
     Raises:
-        ExportError: The exported model is not the trained one, or gets a golden case wrong. The old bundle is kept.
-        InstallError: The bundle does not answer its golden cases. The old bundle is kept.
+        ExportError: The exported model is not the trained one, or gets a golden case wrong.
+        InstallError: The bundle does not answer its golden cases.
+        ModelError: The store has the version already.
+        StorageError: The store cannot be written to.
     """
     start = time.monotonic()
+    say("masking personal data")
     tf.get_logger().setLevel("ERROR")
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
@@ -88,10 +100,12 @@ def train(dataset: Dataset, options: Options) -> None:
         else (),
     )
     test_texts = redacted(dataset.test_texts)
+    say("comparing models on texts that they have not learnt from")
     learnt = learn.learn(texts, options.seed, options.size, options.minutes)
     print(f"\n{summary.tried_table([*learnt.tried, *([learnt.shipped] if learnt.shipped else [])])}", flush=True)
     for warning in summary.few_rows(dataset.labels, dataset.targets.tolist()):
         print(f"warning: {warning}", flush=True)
+    say("exporting to TensorFlow Lite, and training the baseline network")
     exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)
     baseline = train_baseline(texts, learnt)
     splits = [Split.of("validation", [texts.texts[row] for row in learnt.first], dataset.targets[learnt.first])]
@@ -102,6 +116,7 @@ def train(dataset: Dataset, options: Options) -> None:
     if baseline:
         for each in splits:
             each.probabilities["baseline"] = baseline.network.probabilities(each.texts)
+    say("measuring")
     with tqdm(total=5, desc="evaluating", unit=" steps", leave=False, disable=None) as steps:
         measured = evaluate_splits(dataset, splits, options.seed)
         steps.update()
@@ -116,11 +131,31 @@ def train(dataset: Dataset, options: Options) -> None:
         steps.update()
         measured["parity"] = bundle_files.parity(*compare(learnt, exported, splits[-1].texts))
         steps.update()
-    digest = write_bundle(options, dataset, learnt, exported, measured)
+    say("writing the bundle and its report")
+    facts, golden = describe(options, dataset, texts.texts, learnt, exported, measured)
     history = {"baseline": baseline.history} if baseline else {}
     more = {"tried": [asdict(each) for each in learnt.tried], "history": history, **found}
-    cost = write_report(options.report, dataset, learnt, splits[-1], measured, more, digest, start)
-    print_summary(options, splits[-1], measured, digest, cost)
+    cost: dict[str, Any] = {}
+
+    def make(version: str) -> dict[str, bytes]:
+        """Return the bundle, checked, and the report of a version."""
+        files = bundle_files.make_files(facts, golden, version)
+        with tempfile.TemporaryDirectory() as folder:
+            (bundle := Path(folder) / "bundle").mkdir()
+            digest = write(bundle, files)
+            check(bundle, digest)
+            (report := Path(folder) / "report").mkdir()
+            cost.update(write_report(report, dataset, learnt, splits[-1], measured, more, digest, start))
+            drawn = {f"report/{path.name}": path.read_bytes() for path in sorted(report.iterdir())}
+        return {**{f"bundle/{name}": content for name, content in sealed(files).items()}, **drawn}
+
+    model = options.store.add(options.name, options.version or bundle_files.now().date(), make)
+    print_summary(model, splits[-1], measured, cost)
+
+
+def say(step: str) -> None:
+    """Print what comes next."""
+    print(f"{step} …", flush=True)
 
 
 @dataclass(frozen=True)
@@ -250,19 +285,22 @@ def find(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
     }
 
 
-def write_bundle(
+def describe(
     options: Options,
     dataset: Dataset,
+    texts: Sequence[str],
     learnt: learn.Learnt,
     exported: Exported,
     measured: Mapping[str, Any],
-) -> str:
-    """Install the bundle, pin the digest in the template if it is the checkout's own, and return the digest."""
-    cases = [*options.golden, *((text, None) for text in bundle_files.ODD_TEXTS)]
+) -> tuple[bundle_files.Trained, dict[str, Any]]:
+    """Return what the bundle says of the model, and its golden cases."""
+    known = [*options.golden, *(held_out_cases(learnt, texts, dataset) if options.golden_from_held_out else [])]
+    cases = [*known, *((text, None) for text in bundle_files.ODD_TEXTS)]
     trained, served = compare(learnt, exported, redacted([text for text, _ in cases]))
     golden = bundle_files.golden_cases(cases, trained, served, dataset.labels)
     facts = bundle_files.Trained(
         name=options.name,
+        rights=options.rights,
         dataset=dataset,
         files=exported.files,
         featuriser=exported.featuriser.to_dict(),
@@ -272,10 +310,26 @@ def write_bundle(
         metrics=measured,
         drift_reference=drift_reference(dataset, learnt),
     )
-    digest = install(bundle_files.make_files(facts, golden), options.bundle)
-    if not INSTALLED and options.bundle.resolve() == BUNDLE.resolve():
-        pin(TEMPLATE, digest)
-    return digest
+    return facts, golden
+
+
+def held_out_cases(learnt: learn.Learnt, texts: Sequence[str], dataset: Dataset) -> list[tuple[str, str]]:
+    """Return texts with their labels that the comparison held out and was surest of, and right: a few for each label.
+
+    Args:
+        learnt: The model.
+        texts: The n redacted texts of the data set.
+        dataset: The data set.
+    """
+    probabilities = softmax(full_logits(learnt.logits))
+    right = probabilities.argmax(axis=1) == dataset.targets[learnt.held_out]
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    cases: dict[int, list[str]] = {}
+    for row in learnt.held_out[order][right[order]].tolist():
+        of_label = cases.setdefault(int(dataset.targets[row]), [])
+        if len(of_label) < GOLDEN_EACH and len(texts[row]) <= GOLDEN_CHARACTERS:
+            of_label.append(texts[row])
+    return [(text, dataset.labels[label]) for label, chosen in sorted(cases.items()) for text in chosen]
 
 
 def drift_reference(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
@@ -328,8 +382,7 @@ def write_report(
     digest: str,
     start: float,
 ) -> dict[str, Any]:
-    """Write report.json and the pictures, and return what training cost."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write report.json and the pictures into an existing folder, and return what training cost."""
     reports = {network: measured[split.name][network]["all"] for network in split.probabilities}
     trained = f"n = {len(learnt.learning):,} texts to train on, {len(learnt.first):,} to validate"
     title = {"test": "official test split", "validation": "texts held out of training"}[split.name]
@@ -343,9 +396,7 @@ def write_report(
     return cost
 
 
-def print_summary(
-    options: Options, split: Split, measured: Mapping[str, Any], digest: str, cost: Mapping[str, Any]
-) -> None:
+def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost: Mapping[str, Any]) -> None:
     """Print the metrics of the last held-out split, where everything went, and the commands that come next."""
     ours, decisions = measured[split.name]["ours"]["all"], measured["decisions"]
     title = {"test": "test split", "validation": "held out"}[split.name]
@@ -357,10 +408,10 @@ def print_summary(
     print(f"threshold    {summary.threshold(decisions, split.name)}")
     for line in summary.findings(measured["findings"]):
         print(line)
-    print(f"bundle       {options.bundle} ({digest[:12]})")
-    print(f"report       {options.report}")
+    print(f"model        {model} ({model.digest[:12]})")
+    print(f"kept in      {model.place}: bundle/, report/")
     print(f"cost         {cost['seconds']:.0f} s, {cost['peak_memory_mib']:,} MiB at peak\n")
-    print(summary.next_commands(options.bundle, installable=not INSTALLED))
+    print(summary.next_commands(model.name, model.store.place, by_make="MAKELEVEL" in os.environ))
 
 
 def _peak_memory() -> int:

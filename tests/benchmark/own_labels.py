@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="own", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="*", default=[])
-    parser.add_argument("--bundles", type=Path)
+    parser.add_argument("--store", type=Path)
     arguments = parser.parse_args()
     names = sorted(path.name.removesuffix(".train.jsonl") for path in arguments.folder.glob("*.train.jsonl"))
     print(
@@ -48,7 +48,7 @@ def main() -> None:
     gains = []
     with tempfile.TemporaryDirectory() as folder:
         for name in [each for each in names if not arguments.only or each in arguments.only]:
-            gain, line = compare(arguments.folder, name, (arguments.bundles or Path(folder)) / name)
+            gain, line = compare(arguments.folder, name, arguments.store or Path(folder))
             gains.append(gain)
             print(line, flush=True)
     print(f"mean gain over the best peer: {np.mean(gains):+.2f} points")
@@ -60,16 +60,17 @@ def read(path: Path) -> Labelled:
     return [row["text"] for row in rows], [str(row["label"]) for row in rows]
 
 
-def compare(folder: Path, name: str, bundle: Path) -> tuple[float, str]:
+def compare(folder: Path, name: str, store: Path) -> tuple[float, str]:
     """Return the gain in accuracy over the best peer, in points, and a row of the table."""
     training, test = read(folder / f"{name}.train.jsonl"), read(folder / f"{name}.test.jsonl")
     texts, truth = test
     scores = {peer: model.fit(*training) for peer, model in peers().items()}
     found = {peer: model.predict(texts) for peer, model in scores.items()}
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    train(folder / f"{name}.train.jsonl", bundle)
+    train(folder / f"{name}.train.jsonl", store, name)
     wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    bundle, report = (store / name / "1" / part for part in ("bundle", "report"))
     classifier = Classifier.load(bundle)
     predictions = classifier.predict(texts)
     found["Candor"] = np.array([prediction.label for prediction in predictions])
@@ -87,7 +88,7 @@ def compare(folder: Path, name: str, bundle: Path) -> tuple[float, str]:
     gain = accuracy["Candor"] - max(accuracy[peer] for peer in scores)
     size = sum(path.stat().st_size for path in bundle.iterdir()) / 1e6
     ece = metrics.calibration(probabilities, targets, seed=0)["ece"]["value"]
-    memory = json.loads((bundle.with_name(f"{bundle.name}-report") / "report.json").read_text())["cost"]
+    memory = json.loads((report / "report.json").read_text())["cost"]
     columns = "".join(f"{accuracy[peer]:>6.1f}({f1[peer]:4.1f})" for peer in found)
     return gain, (
         f"{name:<12}{len(classifier.bundle.labels):>7}{columns}{gain:>+6.1f}{ece:>7.3f}{loss:>7.3f}/{peer_loss:.3f} "
@@ -108,10 +109,11 @@ def peers() -> dict[str, Pipeline]:
     }
 
 
-def train(data: Path, bundle: Path) -> None:
-    """Train a bundle as a user does."""
+def train(data: Path, store: Path, name: str) -> None:
+    """Train version 1 of a model as a user does."""
     paths = os.pathsep.join([str(ROOT / "layers/serving"), os.environ.get("PYTHONPATH", "")])
-    command: Sequence[str | Path] = [sys.executable, "-m", "candor", "train", data, "--bundle", bundle]
+    command: Sequence[str | Path] = [sys.executable, "-m", "candor", "train", data]
+    command = [*command, "--store", store, "--name", name, "--version", "1"]
     subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, check=True, stdout=subprocess.DEVNULL)
 
 

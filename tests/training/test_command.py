@@ -27,10 +27,23 @@ CASES = {
         USAGE.format("invalid value for '--seed': 'one' is not a whole number from 0 to 4294967295"),
     ),
     "empty path": ([""], 2, USAGE.format("invalid value for '[DATA]': the path is empty")),
-    "empty bundle": (
-        ["good.csv", "--bundle", ""],
+    "empty store": (
+        ["good.csv", "--store", ""],
         2,
-        USAGE.format("invalid value for '--bundle': the path is empty"),
+        USAGE.format("invalid value for '--store': the name is empty"),
+    ),
+    "name with a slash": (
+        ["good.csv", "--name", "a/b"],
+        2,
+        USAGE.format(
+            "invalid value for '--name': 'a/b' is no name: up to 63 letters, digits and . _ -, "
+            "the first a letter or digit"
+        ),
+    ),
+    "owner in two lines": (
+        ["good.csv", "--owner", "a\nb"],
+        2,
+        USAGE.format("invalid value for '--owner': expected one line of 1 to 1,000 printable characters"),
     ),
     "two files": (["good.csv", "b.csv"], 2, USAGE.format("got unexpected extra argument (b.csv)")),
     "no such golden file": (["good.csv", "--golden", "none.jsonl"], 2, "error: none.jsonl does not exist\n"),

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import pytest
 from candor.cli.main import main
 from candor.model.bundle import Bundle
 from candor.model.classifier import Classifier
-from candor.model.install import InstallError, pin
+from candor.model.install import InstallError, pinned
 from tests.interrupt import heed
 from training import bundle_files, encoder, recipe
 from training.corpus import Corpus, spellings
@@ -48,9 +47,14 @@ def table(tmp_path_factory):
 
 
 def train(data, folder, *options):
-    """The report goes beside the bundle, not into the folder with the pictures of the model that ships."""
-    bundle = str(folder / "bundle")
-    return main(["train", str(data), "--text", "body", "--label", "colour", "--bundle", bundle, *options])
+    """Train version 1 of the model `fruit` of a store."""
+    places = ["--store", str(folder), "--name", "fruit", "--version", "1"]
+    return main(["train", str(data), *COLUMNS, *places, *options])
+
+
+def kept(store):
+    """Return the folder of the version 1 of `fruit` in a store."""
+    return store / "fruit/1"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,7 @@ def environment(entry_point):
 def trained_apart(table, environment, folder, string_hashes):
     """Train in a process of its own, with string hashes of a seed."""
     return subprocess.run(
-        [*COMMAND, table, *COLUMNS, "--bundle", folder / "bundle"],
+        [*COMMAND, table, *COLUMNS, "--store", folder, "--version", "1"],
         env={**environment, "SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": string_hashes},
         capture_output=True,
         text=True,
@@ -81,7 +85,8 @@ def session(table, environment, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(session):
-    return session[0]
+    """The folder of the trained version: its bundle and its report."""
+    return kept(session[0])
 
 
 def test_train_prints_what_it_tried(session):
@@ -89,22 +94,29 @@ def test_train_prints_what_it_tried(session):
     folder, output, errors = session
     lines = output.splitlines()
     assert errors == ""
-    assert lines[0] == "fruit: 120 texts; labels red (40), yellow (40), 青 (40)"
-    assert lines[2].split() == ["tried", "accuracy", "log", "loss", "weight", "CPU", "s"]
-    assert [line[:32].strip() for line in lines[3:7]] == [candidate.name for candidate in CANDIDATES]
-    assert lines[7].startswith("together, as weighted ")
-    assert lines[8].startswith("warning: 120 rows are too few for a threshold to trust: ")
-    assert lines[9].startswith("baseline network, epoch ")
-    assert lines[11:13] == ["held out, 15 texts", "label      support  precision  recall      f1"]
-    assert [line.split()[:2] for line in lines[13:16]] == [["red", "5"], ["yellow", "5"], ["青", "5"]]
-    assert lines[16].startswith("macro avg       15")
-    assert lines[18] == "accuracy     100.00% (95% interval 79.61% to 100.00%)"
-    assert f"bundle       {folder / 'bundle'} ({Bundle.open(folder / 'bundle').digest[:12]})" in lines
+    assert lines[:3] == [
+        "fruit: 120 texts; labels red (40), yellow (40), 青 (40)",
+        "masking personal data …",
+        "comparing models on texts that they have not learnt from …",
+    ]
+    assert lines[4].split() == ["tried", "accuracy", "log", "loss", "weight", "CPU", "s"]
+    assert [line[:32].strip() for line in lines[5:9]] == [candidate.name for candidate in CANDIDATES]
+    assert lines[9].startswith("together, as weighted ")
+    assert lines[10].startswith("warning: 120 rows are too few for a threshold to trust: ")
+    assert lines[11] == "exporting to TensorFlow Lite, and training the baseline network …"
+    assert lines[12].startswith("baseline network, epoch ")
+    assert lines[13:15] == ["measuring …", "writing the bundle and its report …"]
+    assert lines[16:18] == ["held out, 15 texts", "label      support  precision  recall      f1"]
+    assert [line.split()[:2] for line in lines[18:21]] == [["red", "5"], ["yellow", "5"], ["青", "5"]]
+    assert lines[21].startswith("macro avg       15")
+    assert lines[23] == "accuracy     100.00% (95% interval 79.61% to 100.00%)"
+    assert f"model        fruit@1 ({Bundle.open(kept(folder) / 'bundle').digest[:12]})" in lines
+    assert f"kept in      {kept(folder)}: bundle/, report/" in lines
     assert lines[-4:] == [
         "next:",
-        f"  candor use {folder / 'bundle'}",
-        f"  candor serve --model {folder / 'bundle'}",
-        f"  candor score FILE --model {folder / 'bundle'}",
+        f"  candor serve --model fruit --store {folder}",
+        f"  candor score FILE --model fruit --store {folder}",
+        f"  candor use fruit --store {folder}",
     ]
 
 
@@ -130,16 +142,16 @@ def test_bundle_describes_itself(trained):
 
 def test_report_has_both_networks_and_pictures(trained):
     """The report has both networks, their intervals and pictures."""
-    report = json.loads((trained / "bundle-report/report.json").read_text())
+    report = json.loads((trained / "report/report.json").read_text())
     for network in ("ours", "baseline"):
         accuracy = report["metrics"]["validation"][network]["all"]["accuracy"]
         assert 0 <= accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
     assert report["history"].keys() == {"baseline"}
     assert [each["name"] for each in report["tried"]] == [candidate.name for candidate in CANDIDATES]
     assert report["cost"]["seconds"] > 0
-    pictures = {path.stem for path in (trained / "bundle-report").glob("*.png")}
+    pictures = {path.stem for path in (trained / "report").glob("*.png")}
     assert pictures >= {"learning_curve", "roc", "precision_recall", "score_histogram", "confusion_matrix"}
-    assert all((trained / f"bundle-report/{name}.png").read_bytes().startswith(b"\x89PNG") for name in pictures)
+    assert all((trained / f"report/{name}.png").read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
 def test_train_seed_decides_the_bundle(trained, table, tmp_path, monkeypatch):
@@ -149,7 +161,7 @@ def test_train_seed_decides_the_bundle(trained, table, tmp_path, monkeypatch):
     for seed in ("1", "2"):
         (tmp_path / seed).mkdir()
         assert train(table, tmp_path / seed, "--seed", seed) == 0
-        digests[seed] = Bundle.open(tmp_path / seed / "bundle").digest
+        digests[seed] = Bundle.open(kept(tmp_path / seed) / "bundle").digest
     assert digests["1"] == Bundle.open(trained / "bundle").digest
     assert digests["2"] != digests["1"]
 
@@ -157,7 +169,7 @@ def test_train_seed_decides_the_bundle(trained, table, tmp_path, monkeypatch):
 def test_train_string_hashes_do_not_matter(trained, table, environment, tmp_path):
     """The same data, seed and code give the same files, whatever the order of Python's sets."""
     trained_apart(table, environment, tmp_path, "2")
-    assert Bundle.open(tmp_path / "bundle").files == Bundle.open(trained / "bundle").files
+    assert Bundle.open(kept(tmp_path) / "bundle").files == Bundle.open(trained / "bundle").files
 
 
 def test_train_few_and_empty_labels_are_served(table, tmp_path, capsys, monkeypatch):
@@ -177,7 +189,7 @@ def test_train_few_and_empty_labels_are_served(table, tmp_path, capsys, monkeypa
         "warning: label red has 10 rows (and 2 other labels fewer than 20)"
     ]
     assert len([line for line in lines if line.startswith("threshold    decides ")]) == 1
-    classifier = Classifier.load(tmp_path / "bundle")
+    classifier = Classifier.load(kept(tmp_path) / "bundle")
     assert classifier.bundle.model["data"]["unlabelled_texts"] == 20
     assert sum(map(len, classifier.bundle.files.values())) < 400_000
     found = classifier.predict(["a lemon and a banana", "ruby and tomato", "海 near 青空", "zzz"])
@@ -218,48 +230,83 @@ BAD = {
 
 
 @pytest.mark.parametrize(("content", "error", "hint"), BAD.values(), ids=BAD)
-def test_train_bad_data_keeps_old_bundle(content, error, hint, trained, tmp_path, capsys):
-    """Bad data is one clear error, and leaves the old bundle."""
+def test_train_bad_data_writes_nothing(content, error, hint, tmp_path, capsys):
+    """Bad data is one clear error, and nothing is written."""
     data = tmp_path / "fruit.csv"
     if content is not None:
         data.write_bytes(content if isinstance(content, bytes) else content.encode())
-    before = Bundle.open(trained / "bundle").digest
-    assert train(data, trained) == 2
+    assert train(data, tmp_path / "models") == 2
     assert capsys.readouterr().err == f"error: {error.format(data)}\n" + (f"hint: {hint}\n" if hint else "")
-    assert Bundle.open(trained / "bundle").digest == before
-    assert sorted(path.name for path in trained.iterdir()) == ["bundle", "bundle-report"]
+    assert not (tmp_path / "models").exists()
 
 
-def test_train_wrong_golden_case_keeps_old_bundle(trained, table, tmp_path, capsys):
+def test_train_wrong_golden_case_writes_nothing(table, tmp_path, capsys):
     """A golden case that the model gets wrong stops the export."""
     golden = tmp_path / "golden.jsonl"
-    before = Bundle.open(trained / "bundle").digest
     golden.write_text('{"text": "a lemon and a banana", "label": "red"}\n')
-    assert train(table, trained, "--golden", str(golden)) == 2
+    assert train(table, tmp_path / "models", "--golden", str(golden)) == 2
     assert capsys.readouterr().err == "error: golden case 1, whose label is red, is predicted as yellow\n"
-    assert Bundle.open(trained / "bundle").digest == before
+    assert not (tmp_path / "models").exists()
     golden.write_text('{"text": "a lemon and a banana", "label": "yellow"}\n')
-    (tmp_path / "right").mkdir()
-    assert train(table, tmp_path / "right", "--golden", str(golden)) == 0
+    assert train(table, tmp_path / "models", "--golden", str(golden), "--golden-from-validation") == 0
+    cases = json.loads((kept(tmp_path / "models") / "bundle/golden.json").read_text())["cases"]
+    known = [case["label"] for case in cases if case["text"] not in bundle_files.ODD_TEXTS]
+    assert known == ["yellow", "red", "red", "yellow", "yellow", "青", "青"]
+    assert {case["text"] for case in cases[1:7]} <= {text for text, _ in rows()}
 
 
-def test_train_ctrl_c_keeps_old_bundle(trained, table, environment):
-    """Ctrl-C ends with one line and status 130, and leaves the old bundle."""
-    before = Bundle.open(trained / "bundle").digest
-    places = ["--bundle", trained / "bundle", "--report", trained / "bundle-report"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([*COMMAND, table, *COLUMNS, *places], env=environment, preexec_fn=heed, **pipes)
-    try:
-        while "fruit:" not in process.stdout.readline():
-            assert process.poll() is None
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        errors = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-    assert (process.returncode, errors) == (130, f"error: interrupted; {trained / 'bundle'} is as it was\n")
+def test_bundle_holds_no_text_unless_asked(trained):
+    """Golden cases are texts of ours, and no other file has a text that the model learnt from."""
+    files = Bundle.open(trained / "bundle").files
+    cases = [case["text"] for case in json.loads(files["golden.json"])["cases"]]
+    assert cases == list(bundle_files.ODD_TEXTS)
+    assert not [name for name, content in files.items() for text, _ in rows() if text.encode() in content]
+
+
+def test_train_existing_version_is_refused_at_once(trained, table, tmp_path, capsys):
+    """A version is never replaced, and the training does not even begin."""
+    store, before = trained.parents[1], Bundle.open(trained / "bundle").digest
+    assert train(table, store) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: fruit@1 exists already in {store}\nhint: give another --version, or none\n",
+    )
     assert Bundle.open(trained / "bundle").digest == before
-    assert sorted(path.name for path in trained.iterdir()) == ["bundle", "bundle-report"]
+
+
+def test_train_versions_differ_by_day_and_number(table, tmp_path, monkeypatch):
+    """Each training has a version of its own, though the data are the same, and says what it was told about itself."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    about = {"owner": "Fruit Ltd", "licence": "MIT", "description": "Sorts fruit.", "intended_use": "Shops."}
+    words = [word for key, value in about.items() for word in (f"--{key.replace('_', '-')}", value)]
+    for arguments in (words, []):
+        assert main(["train", str(table), *COLUMNS, "--store", str(tmp_path), *arguments]) == 0
+    first, second = (Bundle.open(tmp_path / f"fruit/2023-11-14-{number}/bundle") for number in (1, 2))
+    assert first.model["data"]["sha256"] == second.model["data"]["sha256"]
+    assert [each.model["version"] for each in (first, second)] == ["2023-11-14-1", "2023-11-14-2"]
+    assert {key: first.model[key] for key in about} == about
+    assert {second.model[key] for key in about} == {"not stated"}
+    assert all(f"| {value} |" in first.files["card.md"].decode() for value in about.values())
+    same = {name for name in first.files if first.files[name] == second.files[name]}
+    assert same == first.files.keys() - {"model.json", "card.md"}
+
+
+def test_train_ctrl_c_writes_nothing(table, environment, tmp_path):
+    """Ctrl-C ends with one line and status 130, and leaves nothing, wherever the training is."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    for step in ("fruit:", "comparing", "exporting", "measuring", "writing"):
+        process = subprocess.Popen(
+            [*COMMAND, table, *COLUMNS, "--store", tmp_path / "models"], env=environment, preexec_fn=heed, **pipes
+        )
+        try:
+            while not process.stdout.readline().startswith(step):
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            errors = process.communicate(timeout=120)[1]
+        finally:
+            process.kill()
+        assert (process.returncode, errors) == (130, "error: interrupted; nothing was written\n"), step
+        assert not (tmp_path / "models").exists(), step
 
 
 def test_export_checks_the_model():
@@ -279,15 +326,13 @@ def test_compare_exported_is_the_trained_model(trained):
     assert exported(texts) == pytest.approx(classifier.probabilities(texts), abs=1e-9)
 
 
-def test_pin_needs_exactly_one_place(tmp_path):
+def test_pinned_needs_exactly_one_place(tmp_path):
     template = tmp_path / "template.yaml"
     template.write_text(f'A: 1\nBUNDLE_DIGEST: "{"0" * 64}"\n')
-    pin(template, "f" * 64)
-    assert template.read_text() == f'A: 1\nBUNDLE_DIGEST: "{"f" * 64}"\n'
-    assert list(tmp_path.iterdir()) == [template]
+    assert pinned(template, "f" * 64) == f'A: 1\nBUNDLE_DIGEST: "{"f" * 64}"\n'
     template.write_text("A: 1\n")
     with pytest.raises(InstallError, match="BUNDLE_DIGEST"):
-        pin(template, "f" * 64)
+        pinned(template, "f" * 64)
 
 
 def test_strongest_ngrams_hide_rare_words():
@@ -313,4 +358,4 @@ def test_report_has_calibration_and_coverage(trained):
     found = decisions["validation"]
     assert found["after"]["ece"]["low"] <= found["after"]["ece"]["high"]
     assert found["coverage"][0]["coverage"] == 1.0
-    assert {"reliability", "coverage"} <= {path.stem for path in (trained / "bundle-report").glob("*.png")}
+    assert {"reliability", "coverage"} <= {path.stem for path in (trained / "report").glob("*.png")}

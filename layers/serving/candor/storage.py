@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, Any, NoReturn, Protocol, TypeVar
@@ -145,6 +146,13 @@ class Folder:
         except MissingError:
             return None
 
+    def folders(self, prefix: str = "") -> list[str]:
+        """Return the names of the folders directly below a prefix, "" or one that ends in "/", in order."""
+        try:
+            return sorted(path.name for path in self._path(prefix).iterdir() if path.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
     def _open(self, key: str) -> BufferedReader:
         try:
             return self._path(key).open("rb")
@@ -278,6 +286,18 @@ class S3:
             return None
         return str(head["Metadata"].get(_SHA256, ""))
 
+    def folders(self, prefix: str = "") -> list[str]:
+        """Return the names between a prefix, "" or one that ends in "/", and the next "/" of its objects, in order."""
+        names: list[str] = []
+        page: dict[str, Any] = {}
+        while True:
+            more = {"ContinuationToken": page["NextContinuationToken"]} if page else {}
+            options = {"Bucket": self.bucket, "Prefix": prefix, "Delimiter": "/", **more}
+            page = self._try("ListObjectsV2", "", partial(self.client.list_objects_v2, **options))
+            names += [each["Prefix"].removeprefix(prefix).rstrip("/") for each in page.get("CommonPrefixes", [])]
+            if not page.get("IsTruncated"):
+                return sorted(names)
+
     def _try(self, operation: str, version: str, call: Callable[[], T]) -> T:
         """Call S3, with retries after transient failures.
 
@@ -328,7 +348,7 @@ class S3:
             raise DeniedError(f"{denied}; the bucket's key must be enabled, and the role needs {action}") from None
         if codes & _FORBIDDEN:
             read = "s3:GetObjectVersion" if version else "s3:GetObject"
-            action = "s3:PutObject" if operation == "PutObject" else read
+            action = {"PutObject": "s3:PutObject", "ListObjectsV2": "s3:ListBucket"}.get(operation, read)
             denied = f"S3 {operation} denied on bucket {bucket}; the role needs {action}"
             raise DeniedError(f"{denied} ({code or status})") from None
         raise DeniedError(f"S3 {operation} refused on bucket {bucket} ({code or status})") from None

@@ -29,6 +29,7 @@ def commands():
 def files(tmp_path, monkeypatch):
     """Files to get wrong, in the working directory."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CANDOR_STORE", "models")
     Path("x.csv").write_text("body,queue\ngood,a\n")
     Path("two.csv").write_text("text,text\ngood,a\n")
     Path("y.xlsx").write_bytes(b"PK")
@@ -68,24 +69,26 @@ def files(tmp_path, monkeypatch):
             "predict hello --model empty",
             2,
             "error: empty is not a usable model: manifest.json cannot be read: No such file or directory\n"
-            "hint: name a bundle's folder, as candor train writes it\n",
+            "hint: candor models lists those of the store\n",
         ),
         (
             "serve --model empty --port 0",
             2,
             "error: empty is not a usable model: manifest.json cannot be read: No such file or directory\n"
-            "hint: name a bundle's folder, as candor train writes it\n",
+            "hint: candor models lists those of the store\n",
         ),
         ("explain hello --label sad", 2, "error: the model has no label 'sad'\nhint: its labels: negative, positive\n"),
         ("redact hello --mode hash", 2, "error: --mode hash needs a key\nhint: set the environment variable REDACTION_KEY\n"),
         ("redact hello --mask ab", 2, "error: --mask 'ab': mask is one symbol that no pattern reads, such as * or █\n"),
-        ("use none", 2, "error: none does not exist\n"),
+        ("use none", 2, "error: there is no model 'none' in models\nhint: its models: none\n"),
+        ("predict hello --model a/b", 2, "error: a/b is not a usable model: manifest.json cannot be read: No such file or directory\nhint: candor models lists those of the store\n"),
+        ("score ok.csv --model none@1 --store other", 2, "error: there is no model 'none' in other\nhint: its models: none\n"),
         ("evaluate none.csv", 2, "error: none.csv does not exist\n"),
         ("serve --port 70000", 2, "error: invalid value for '--port': '70000' is not a whole number from 0 to 65535\n" + HELP.format("serve")),
         ("torture --schedules 0", 2, "error: invalid value for '--schedules': '0' is not a whole number of 1 or more\n" + HELP.format("torture")),
         ("report ok.csv out.csv", 2, "error: out.csv would not be a web page\nhint: name an OUTPUT that ends in .html\n"),
         ("report empty", 2, "error: empty is a folder, not a file\n"),
-        ("use ok.csv", 2, "error: ok.csv is a file, not a folder\n"),
+        ("use ok.csv", 2, "error: ok.csv is a file, not a model\nhint: candor models lists those of the store\n"),
         ("fly", 2, "error: no such command 'fly'\n" + "hint: candor --help lists arguments and options\n"),
     ],
 )  # fmt: skip

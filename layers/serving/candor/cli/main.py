@@ -31,6 +31,8 @@ COMMANDS = {
     "serve": "candor.cli.serve:serve",
     "train": "",  # the training package's
     "evaluate": "candor.cli.evaluate:evaluate",
+    "models": "candor.cli.models:models",
+    "diff": "candor.cli.diff:diff",
     "use": "candor.cli.use:use",
     "dashboard": "candor.cli.dashboard:dashboard",
     "torture": "candor.cli.torture.command:torture",
@@ -49,6 +51,7 @@ Examples:
   candor predict "A wonderful film."
   candor score reviews.csv results/
   candor serve --port 8000
+  candor train tickets.csv --name tickets
 """
 
 

@@ -100,16 +100,68 @@ class Named(click.Path):
         return super().convert(value, param, ctx)
 
 
-# `--model PATH`, a bundle's folder; for `serve` the environment may name it, as it does for the functions.
-_BUNDLE: dict[str, Any] = {
-    "type": Named(),
+class Model(click.ParamType):  # type: ignore[type-arg]
+    """A model of the store, or the folder of a bundle; as a Path of that folder."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the folder of the bundle; fail if the store has no such model."""
+        if isinstance(value, Path):  # the default
+            return value
+        if value == "":
+            self.fail("the name is empty.", param, ctx)
+        if Path(value).is_file():
+            raise CommandError(f"{value} is a file, not a model", "candor models lists those of the store")
+        from candor.cli.store import ModelError, resolve
+
+        try:
+            return resolve(value, place(ctx))
+        except ModelError as error:
+            raise CommandError(error.problem, error.hint) from None
+
+
+def place(ctx: click.Context | None) -> str:
+    """Return the store that `--store` names, or the default one."""
+    from candor.cli.store import default_place
+
+    named = ctx.meta.get(_STORE) if ctx else None
+    return named or default_place()
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value == "":
+        raise click.BadParameter("the name is empty.", ctx, param)
+    ctx.meta[_STORE] = value
+
+
+_STORE = "candor.store"
+_MODEL: dict[str, Any] = {
+    "type": Model(),
     "default": BUNDLE,
-    "show_default": "the model in layers/model, or the one that ships in the wheel",
-    "metavar": "PATH",
-    "help": "Folder of the model bundle.",
+    "show_default": "the model in use, in layers/model or the wheel",
+    "metavar": "NAME[@VERSION]",
+    "help": "Model of the store, its latest version if none is given; or the folder of a bundle.",
 }
-model = click.option("--model", "bundle", **_BUNDLE)
-model_or_environment = click.option("--model", "bundle", envvar="BUNDLE_PATH", **_BUNDLE)
+store = click.option(
+    "--store",
+    is_eager=True,  # so that it is known when `--model` is looked up
+    expose_value=False,
+    callback=_remember,
+    show_default="$CANDOR_STORE, or models",
+    metavar="PLACE",
+    help="Model store: a folder, or s3://BUCKET/PREFIX.",
+)
+
+
+def model(command: F) -> F:
+    """Add `--model NAME` and `--store PLACE`."""
+    return click.option("--model", "bundle", **_MODEL)(store(command))
+
+
+def model_or_environment(command: F) -> F:
+    """Add the same; the environment may name the model, as it does for the functions."""
+    return click.option("--model", "bundle", envvar="BUNDLE_PATH", **_MODEL)(store(command))
 
 
 def _column(role: str, holds: str) -> Callable[[F], F]:
@@ -169,4 +221,4 @@ def load(bundle: Path) -> "Classifier":
 
 def unusable(bundle: Path, error: Exception) -> CommandError:
     """Return the error for a folder that is no intact bundle."""
-    return CommandError(f"{bundle} is not a usable model: {error}", "name a bundle's folder, as candor train writes it")
+    return CommandError(f"{bundle} is not a usable model: {error}", "candor models lists those of the store")

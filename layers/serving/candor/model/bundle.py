@@ -59,9 +59,7 @@ class Bundle:
         actual = hashlib.sha256(manifest).hexdigest()
         if digest and actual != digest:
             raise BundleError(f"{MANIFEST} has SHA-256 {actual}, but {digest} was deployed")
-        expected = _parse(MANIFEST, manifest).get("files")
-        if not isinstance(expected, dict):
-            raise BundleError(f"{MANIFEST} does not list the bundle's files")
+        expected = listed(manifest)
         files = {name: _read(path, name) for name in sorted(expected)}
         for name, content in files.items():
             if describe(content) != expected[name]:
@@ -90,11 +88,38 @@ def write(path: Path, files: Mapping[str, bytes]) -> str:
     Returns:
         The bundle's digest, in hex.
     """
-    for name, content in files.items():
+    for name, content in sealed(files).items():
         (path / name).write_bytes(content)
+    return digest((path / MANIFEST).read_bytes())
+
+
+def sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a bundle with their manifest, which comes last.
+
+    Args:
+        files: Content by file name, without the manifest. The order does not matter.
+    """
     manifest = canonical({"files": {name: describe(content) for name, content in files.items()}})
-    (path / MANIFEST).write_bytes(manifest)
+    return {**files, MANIFEST: manifest}
+
+
+def digest(manifest: bytes) -> str:
+    """Return the digest, in hex, of the bundle with this manifest."""
     return hashlib.sha256(manifest).hexdigest()
+
+
+def listed(manifest: bytes) -> dict[str, Any]:
+    """Return what a manifest says of each file.
+
+    Raises:
+        BundleError: It is no manifest, or lists a path outside the bundle.
+    """
+    files = _parse(MANIFEST, manifest).get("files")
+    if not isinstance(files, dict):
+        raise BundleError(f"{MANIFEST} does not list the bundle's files")
+    if any(Path(name).name != name for name in files):
+        raise BundleError(f"{MANIFEST} lists a path outside the bundle")
+    return files
 
 
 def describe(content: bytes) -> dict[str, Any]:
@@ -121,8 +146,6 @@ def canonical(value: Any) -> bytes:
 
 
 def _read(path: Path, name: str) -> bytes:
-    if Path(name).name != name:
-        raise BundleError(f"{MANIFEST} lists a path outside the bundle")
     try:
         return (path / name).read_bytes()
     except OSError as error:

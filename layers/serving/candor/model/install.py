@@ -4,7 +4,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from candor.errors import CandorError
@@ -16,17 +17,18 @@ class InstallError(CandorError):
     """A bundle that does not answer its golden cases, or a template with no place for its digest."""
 
 
-def install(contents: Mapping[str, bytes], target: Path) -> str:
-    """Write a bundle to a folder, in place of the one that may be there.
+@contextmanager
+def installed(contents: Mapping[str, bytes], target: Path) -> Iterator[str]:
+    """Have a bundle in a folder, in place of the one that may be there.
 
-    The old bundle stays whole until the new one has passed its check.
+    The old bundle stays whole until the new one has passed its check, and comes back if what follows fails.
 
     Args:
         contents: The bytes of each file by its name, without the manifest.
         target: The bundle's folder.
 
-    Returns:
-        The new bundle's digest (hex).
+    Yields:
+        The new bundle's digest (hex), with the new bundle in its place.
 
     Raises:
         InstallError: The new bundle does not answer its golden cases.
@@ -37,10 +39,17 @@ def install(contents: Mapping[str, bytes], target: Path) -> str:
         new.mkdir()
         digest = bundle.write(new, contents)
         check(new, digest)
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
-    return digest
+        try:
+            if target.exists():
+                target.rename(old)
+            new.rename(target)
+            yield digest
+        except BaseException:
+            if old.exists():
+                if target.exists():
+                    target.rename(new)
+                old.rename(target)
+            raise
 
 
 def check(path: Path, digest: str = "") -> None:
@@ -68,10 +77,10 @@ def pinned(template: Path, digest: str) -> str:
     return text
 
 
-def pin(template: Path, digest: str) -> None:
-    """Write a bundle's digest into the template, in one step. Raises InstallError as `pinned` does."""
-    text = pinned(template, digest)
-    new = template.with_suffix(".new")
-    new.write_text(text)
-    shutil.copymode(template, new)
-    new.replace(template)
+def write(path: Path, content: bytes) -> None:
+    """Write a file in one step; its mode stays."""
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    if path.exists():
+        shutil.copymode(path, new)
+    new.replace(path)

@@ -1,0 +1,106 @@
+"""`candor models`: what the model store has."""
+
+import json
+from typing import Any
+
+import click
+
+from candor.cli import options
+from candor.cli.errors import CommandError
+from candor.cli.store import Model, ModelStore
+from candor.errors import BundleError, CandorError
+from candor.model.bundle import Bundle
+from candor.resources import BUNDLE
+
+IN_USE = "layers/model, not in the store"
+
+
+@click.command(
+    short_help="List the models of the store.",
+    epilog="\b\nExamples:\n  candor models\n  candor models --store s3://my-bucket/models",
+)
+@options.store
+@options.as_json
+def models(as_json: bool) -> None:
+    """List the models of the store: the one in use is marked with a star.
+
+    The accuracy is that on the texts that the model was measured on: a test split, else texts held out of training.
+    A model is removed by removing its folder.
+    """
+    store = ModelStore(options.place(click.get_current_context()))
+    try:
+        used: Bundle | None = Bundle.open(BUNDLE)
+    except BundleError:
+        used = None
+    try:
+        rows = [_row(model, used) for model in store.models()]
+    except CandorError as error:
+        raise CommandError(str(error)) from None
+    if used and not any(row["in_use"] for row in rows):
+        rows.insert(0, facts(used) | {"in_use": True, "place": IN_USE})
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+    elif not rows:
+        click.echo(f"no models in {store.place}; candor train makes one")
+    else:
+        for line in _table(rows):
+            click.echo(line)
+
+
+def _row(model: Model, used: Bundle | None) -> dict[str, Any]:
+    try:
+        opened = model.open()
+    except BundleError as error:
+        return {
+            "name": model.name,
+            "version": model.version,
+            "in_use": False,
+            "place": model.place,
+            "error": str(error),
+        }
+    in_use = used is not None and used.digest == opened.digest
+    return facts(opened) | {"name": model.name, "version": model.version, "in_use": in_use, "place": model.place}
+
+
+def facts(opened: Bundle) -> dict[str, Any]:
+    """Return what a list of models shows of a bundle; `bytes` is its size, `data` the digest of its data set."""
+    model = opened.model
+    metrics = model["metrics"]
+    return {
+        "name": model["name"],
+        "version": model["version"],
+        "labels": len(opened.labels),
+        "accuracy": metrics.get("accuracy"),
+        "texts": metrics.get("n"),
+        "split": metrics.get("split"),
+        "bytes": sum(map(len, opened.files.values())),
+        "data": model["data"].get("sha256"),
+        "created": model["created"],
+        "sha256": opened.digest,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    heads = ("", "name", "version", "labels", "accuracy", "of texts", "size", "data", "")
+    cells = [heads, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    name, version = str(row["name"]), str(row["version"])
+    if "error" in row:
+        return ("", name, version, "", "", "", "", "", f"damaged: {row['error']}")
+    accuracy = row["accuracy"]
+    return (
+        "*" if row["in_use"] else "",
+        name,
+        version,
+        str(row["labels"]),
+        f"{accuracy['value']:.1%}" if accuracy else "-",
+        f"{row['texts']:,}" if row["texts"] else "-",
+        f"{row['bytes'] / 1e6:.1f} MB",
+        (row["data"] or "-")[:12],
+        IN_USE if row["place"] == IN_USE else "",
+    )
