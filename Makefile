@@ -72,9 +72,10 @@ verify-results: verify
 report: needs-report .venv/serve/.made ## write one HTML page about a file of texts: INPUT= [OUTPUT=report.html TEXT=column MODEL=]
 	@$(call candor,serve) report $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} -- "$$INPUT" "$${OUTPUT:-report.html}"
 
-evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts: DATA= [TEXT=column LABEL=column MODEL= SEED= JSON=1]
+evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts: DATA= [TEXT=column LABEL=column MODEL= REPORT=FOLDER SEED= JSON=1]
 	@$(call candor,serve) evaluate $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} \
-	  $${LABEL:+--label-column="$$LABEL"} $${SEED:+--seed="$$SEED"} $${JSON:+--json} -- "$$DATA"
+	  $${LABEL:+--label-column="$$LABEL"} $${REPORT:+--report="$$REPORT"} $${SEED:+--seed="$$SEED"} \
+	  $${JSON:+--json} -- "$$DATA"
 
 use: needs-use .venv/serve/.made ## make a trained bundle the model that is served and deployed: BUNDLE=FOLDER
 	@$(call candor,serve) use -- "$$BUNDLE"

@@ -172,6 +172,7 @@ def test_make_value_runs_in_no_inner_make(checkout: Checkout) -> None:
         ("verify-results MANIFEST=m.json", "verify -- m.json"),
         ("report INPUT=a.csv TEXT=body", "report --text-column=body -- a.csv report.html"),
         ("evaluate DATA=a.csv LABEL=stars JSON=1 SEED=3", "evaluate --label-column=stars --seed=3 --json -- a.csv"),
+        ("evaluate DATA=a.csv REPORT=r", "evaluate --report=r -- a.csv"),
         ("use BUNDLE=models/x", "use -- models/x"),
         ("dashboard", "dashboard -- run.log dashboard.png"),
         ("torture SCHEDULES=10", "torture --schedules=10"),

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from candor.model import metrics
 from candor.model.classifier import BLOCK, Prediction, model_inputs, softmax
+from candor.model.evaluation import confused_pairs
 from candor.model.install import install, pin
 from candor.model.interpreter import Signature
 from candor.operate.drift import reference_distribution
@@ -243,7 +244,7 @@ def find(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
     probabilities = softmax(full_logits(learnt.logits))
     targets = dataset.targets[learnt.held_out]
     return {
-        "confused": findings.confused_pairs(probabilities, targets, dataset.labels),
+        "confused": confused_pairs(probabilities, targets, dataset.labels),
         "suspect_labels": findings.suspect_labels(
             probabilities, targets, dataset.lines[learnt.held_out], dataset.labels
         ),
