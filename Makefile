@@ -51,10 +51,10 @@ openapi: .venv/serve/.made ## write functions/api/openapi.json, the contract of 
 	@PYTHONPATH=functions:layers/serving .venv/serve/bin/python -m api.openapi >.cache/openapi.json
 	@mv .cache/openapi.json functions/api/
 
-train: .venv/train/.linked ## train a model on labelled texts [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE NAME= GOLDEN=FILE SEED= SIZE=MB MINUTES= BUNDLE=FOLDER REPORT=FOLDER]
+train: .venv/train/.linked ## train a model on labelled texts [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE TEST=FILE NAME= GOLDEN=FILE SEED= SIZE=MB MINUTES= BUNDLE=FOLDER REPORT=FOLDER]
 	@$(epoch) $(call candor,train) train $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
 	  $${NAME:+--name="$$NAME"} $${GOLDEN:+--golden="$$GOLDEN"} $${SEED:+--seed="$$SEED"} $${BUNDLE:+--bundle="$$BUNDLE"} \
-	  $${REPORT:+--report="$$REPORT"} $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${SIZE:+--size="$$SIZE"} \
+	  $${REPORT:+--report="$$REPORT"} $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${TEST:+--test="$$TEST"} $${SIZE:+--size="$$SIZE"} \
 	  $${MINUTES:+--minutes="$$MINUTES"} $${DATA:+-- "$$DATA"}
 	$(if $(value BUNDLE),,@$(call candor,train) use layers/model/bundle)
 

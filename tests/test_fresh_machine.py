@@ -176,6 +176,7 @@ def test_make_value_runs_in_no_inner_make(checkout: Checkout) -> None:
         ("use BUNDLE=models/x", "use -- models/x"),
         ("dashboard", "dashboard -- run.log dashboard.png"),
         ("torture SCHEDULES=10", "torture --schedules=10"),
+        ("train DATA=a.csv BUNDLE=b TEST=t.csv", "train --bundle=b --test=t.csv -- a.csv"),
         ("train DATA=a.csv BUNDLE=b REPORT=r SEED=2", "train --seed=2 --bundle=b --report=r -- a.csv"),
     ],
 )

@@ -55,6 +55,13 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
     help="CSV, JSON lines or TXT of more texts, without labels: they help most where labels are few.",
 )
 @click.option(
+    "--test",
+    type=options.Named(),
+    show_default="none: texts held out of training; IMDB has a test split of its own",
+    metavar="FILE",
+    help="CSV or JSON lines, with the same columns, of texts that the model is tested on and never learns from.",
+)
+@click.option(
     "--size",
     type=options.Number(0.3, 50),
     show_default="3 for two labels, 8 for more",
@@ -94,6 +101,7 @@ def train(
     name: str | None,
     golden: Path | None,
     unlabelled: Path | None,
+    test: Path | None,
     size: float | None,
     minutes: float | None,
     seed: int,
@@ -114,7 +122,7 @@ def train(
         ours = bundle.resolve() == BUNDLE.resolve()
         report = ROOT / "training/report" if ours else bundle.with_name(f"{bundle.name}-report")
     try:
-        dataset, cases = _read(data, text_column, label_column, golden, unlabelled)
+        dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test)
         _train(dataset, cases, name, seed=seed, bundle=bundle, report=report, size=size, minutes=minutes)
     except KeyboardInterrupt:
         left = f"{bundle} is as it was" if existed else "no bundle was written"
@@ -122,7 +130,12 @@ def train(
 
 
 def _read(
-    path: Path | None, text_column: str, label_column: str, golden: Path | None, unlabelled: Path | None
+    path: Path | None,
+    text_column: str,
+    label_column: str,
+    golden: Path | None,
+    unlabelled: Path | None,
+    test: Path | None,
 ) -> tuple["Dataset", list[tuple[str, str]]]:
     """Return the data set and the golden cases."""
     from . import data
@@ -131,8 +144,8 @@ def _read(
         if find_spec(module) is None:
             raise CommandError(f"training needs {library}, which is not installed", install("train"))
     try:
-        dataset = data.load(path, text_column, label_column, unlabelled)
-        golden = golden or (data.IMDB_GOLDEN if dataset.test_texts else None)
+        dataset = data.load(path, text_column, label_column, unlabelled, test)
+        golden = golden or (data.IMDB_GOLDEN if dataset.source == data.IMDB_HOME else None)
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
         raise CommandError(error.problem, error.hint or None) from None
@@ -141,13 +154,16 @@ def _read(
 def _train(dataset: "Dataset", cases: list[tuple[str, str]], name: str | None, **chosen: Any) -> None:
     from . import summary
     from .bundle_files import ExportError
+    from .data import IMDB_HOME
 
     counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
     unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
     click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
+    if dataset.test_texts:
+        click.echo(summary.test_split(dataset))
     with _quiet_stderr():
         from . import train as training
-    name = name or ("imdb-sentiment" if dataset.test_texts else dataset.name)
+    name = name or ("imdb-sentiment" if dataset.source == IMDB_HOME else dataset.name)
     try:
         training.train(dataset, training.Options(name, cases, **chosen))
     except (ExportError, CandorError) as error:

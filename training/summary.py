@@ -8,6 +8,7 @@ from typing import Any
 from candor.limits import MAX_SHOWN_NAME
 from candor.model.metrics import wilson_interval
 
+from .data import Dataset, find_copies
 from .stack import Tried
 
 FEW_TEXTS = 99
@@ -141,6 +142,16 @@ def next_commands(bundle: Path, installable: bool) -> str:
     commands = [f"candor use {path}"] * installable
     commands += [f"candor serve --model {path}", f"candor score FILE --model {path}"]
     return "\n".join(["next:", *(f"  {command}" for command in commands)])
+
+
+def test_split(dataset: Dataset) -> str:
+    """Return how many texts a data set is tested on, and how many of them are copies of texts that training reads."""
+    n, copies = len(dataset.test_texts), find_copies(dataset.texts, dataset.test_texts)
+    line = f"{dataset.test_name}: {n:,} texts"
+    if copies.any():
+        line += f", {copies.sum():,} of them copies of texts to train on (metrics.json has the figures without them)"
+    among = find_copies(dataset.unlabelled, dataset.test_texts) & ~copies
+    return line + f"; {among.sum():,} are among the texts without a label" * bool(among.any())
 
 
 def label_counts(labels: Sequence[str], targets: Sequence[int]) -> str:
