@@ -148,6 +148,10 @@ def test_report_page_shows_labels_and_lines(trained):
     assert "15 texts, texts held out of training" in page
     for label in FRUIT:
         assert f"<title>{label}</title>{label}</text>" in page
+    assert [
+        f"<td class='n soft'>{number}<td class=label><bdi>{label}<" in page
+        for number, label in enumerate(sorted(FRUIT), 1)
+    ] == [True] * 3
     assert not [text for text, _ in rows() if text in page]
 
 

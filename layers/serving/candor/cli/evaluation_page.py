@@ -61,16 +61,19 @@ def _figures(report: Mapping[str, Any]) -> str:
 def _labels(report: Mapping[str, Any]) -> Iterable[str]:
     yield f"<h2>Labels</h2>{_wide(labels_chart(report))}"
     trained = "<th class=n>in training" if any("training" in each for each in report["shares"].values()) else ""
-    head = f"<tr><th>label<th class=n>texts<th class=n>share<th class=n>of answers{trained}"
+    head = f"<tr><th class=n>#<th>label<th class=n>texts<th class=n>share<th class=n>of answers{trained}"
     head += "<th class=n>precision<th class=n>recall<th class=n>F1"
     rows = []
-    for label, each in report["by_label"].items():
+    for place, (label, each) in enumerate(report["by_label"].items(), 1):
         shares = report["shares"][label]
         cells = [f"{each['n']:,}", f"{shares['texts']:.1%}", f"{shares['answers']:.1%}"]
         if trained:
             cells.append(f"{shares['training']:.1%}" if "training" in shares else "–")
         cells += [cell.replace(" (", "<small>").replace(")", "</small>") for cell in measures(each)]
-        rows.append(f"<tr><td class=label>{_bdi(label)}" + "".join(f"<td class=n>{cell}" for cell in cells))
+        rows.append(
+            f"<tr><td class='n soft'>{place}<td class=label>{_bdi(label)}"
+            + "".join(f"<td class=n>{cell}" for cell in cells)
+        )
     yield f"{_table(head, *rows)}<p class=soft>Small print: 95% intervals.</p>"
 
 
