@@ -46,17 +46,17 @@ def evaluate(*options):
 
 def test_evaluate_prints_figures_and_verdict(model, capsys):
     model()
-    table([("a good film", "positive"), ("boring waste", "negative"), ("dull time", "positive")] * 20)
+    table([("a good film", "positive"), ("boring waste", "negative"), ("dull time", "positive")] * 40)
     assert evaluate() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "60 texts, model made-up 1"
-    assert lines[1].startswith("  accuracy           66.7% (54.1% to 77.3%)")
+    assert lines[0] == "120 texts, model made-up 1"
+    assert lines[1].startswith("  accuracy           66.7% (57.8% to 74.5%)")
     assert [line[:21].strip() for line in lines[2:8]] == [
         *("macro F1", "ROC AUC", "log loss", "calibration error", "decided", "warnings"),
     ]
     assert lines[9].split() == ["label", "texts", "share", "answers", "precision", "recall", "F1"]
-    assert lines[10].split()[:5] == ["negative", "20", "33.3%", "66.7%", "50.0%"]
-    assert lines[lines.index("most confused") + 1] == "  20 × positive taken for negative"
+    assert lines[10].split()[:5] == ["negative", "40", "33.3%", "66.7%", "50.0%"]
+    assert lines[lines.index("most confused") + 1] == "  40 × positive taken for negative"
     assert lines[lines.index("worst errors") + 1].startswith("  line 4: positive taken for negative, ")
     assert lines[-1].startswith("Better than the model's own figures: 66.7% accurate here, 50.0% on its test split")
 
@@ -107,6 +107,14 @@ def test_evaluate_skipped_labels_are_counted(model, capsys):
     table([("dull", "joyful")])
     assert evaluate("--skip-unknown-labels") == 2
     assert "1 of 1 rows have labels that the model does not know" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("n", "said"), [(99, True), (100, False)])
+def test_evaluate_few_texts_are_told(model, capsys, n, said):
+    model()
+    table([("a good film", "positive")] * (n - 1) + [("dull", "negative")])
+    assert evaluate() == 0
+    assert ("Fewer than 100 texts make these figures rough" in capsys.readouterr().out) is said
 
 
 def test_evaluate_empty_file_exits_2(model, capsys):

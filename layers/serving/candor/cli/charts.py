@@ -56,7 +56,7 @@ def calibration_chart(report: Mapping[str, Any]) -> str:
     Args:
         report: A result of candor.model.evaluation.evaluate.
     """
-    left, top, size = 60, 16, 400
+    left, top, size = 60, 36, 400
     parts = _square(left, top, size, "confidence: probability of the answer", "accuracy")
     parts.append(_line(left, top + size, left + size, top, "axis", 'stroke-dasharray="3 4"'))
     for each in report["calibration"]["bins"]:
@@ -68,7 +68,7 @@ def calibration_chart(report: Mapping[str, Any]) -> str:
             f'<g><title>{title}</title><path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{BLUE}"/>'
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{BLUE}" fill-opacity=".75"/></g>'
         )
-    parts.append(_text(left + size - 8, top + size - 10, "dotted: perfect; area of a circle: number of texts", "end"))
+    parts.append(_text(left, 16, "dotted: perfect; area of a circle: number of texts", "soft"))
     return _document(left + size + 20, top + size + 48, "Calibration: accuracy by confidence", parts)
 
 

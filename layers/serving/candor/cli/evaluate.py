@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BLOCK = 4096  # texts redacted and predicted at a time
 CONFUSIONS = 5  # pairs of labels that are printed; a report has more
 ERRORS = 5  # errors that are printed; likewise
+FEW = 100  # texts below which bootstrap intervals are too narrow
 MAX_TEXT = 400  # characters of a text in a report
 MAX_NAME = 30  # columns of a label on the terminal
 
@@ -194,6 +195,10 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
             f"{len(absent):,} of the model's {len(report['by_label']):,} labels "
             f"{'has' if len(absent) == 1 else 'have'} no text here. Means over labels leave them out."
         )
+    if report["n"] < FEW:
+        notes.append(
+            f"Fewer than {FEW} texts make these figures rough, and the intervals of all but shares of texts too narrow."
+        )
     return notes
 
 
@@ -208,7 +213,7 @@ def write_report(folder: Path, report: Mapping[str, Any], texts: Mapping[int, st
     Raises:
         CommandError: The folder or a file cannot be written.
     """
-    from candor.cli.evaluation_page import CHARTS, page
+    from candor.cli.evaluation_page import CHARTS, n_texts, page
     from candor.cli.score import write
 
     errors = [
@@ -221,7 +226,7 @@ def write_report(folder: Path, report: Mapping[str, Any], texts: Mapping[int, st
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{folder} cannot be made: {error.strerror}") from None
-    subtitle = f"{report['n']:,} texts, model {model['name']} {model['version']} ({model['sha256'][:12]})"
+    subtitle = f"{n_texts(report['n'])}, model {model['name']} {model['version']} ({model['sha256'][:12]})"
     write(folder / "report.json", [json.dumps(report, ensure_ascii=False, indent=1), "\n"])
     write(folder / "report.html", [page(f"{model['name']} on {report['data']}", subtitle, report)])
     for name, chart in CHARTS.items():
@@ -237,10 +242,10 @@ def _excerpt(text: str) -> str:
 
 
 def _print(report: Mapping[str, Any]) -> None:
-    from candor.cli.evaluation_page import decided, number, percent
+    from candor.cli.evaluation_page import decided, n_texts, number, percent
 
     model = report["model"]
-    click.echo(f"{report['n']:,} texts, model {model['name']} {model['version']}")
+    click.echo(f"{n_texts(report['n'])}, model {model['name']} {model['version']}")
     for note in report["notes"]:
         click.echo(note)
     warnings = ", ".join(f"{code} {count:,}" for code, count in report["warnings"].items())
@@ -274,11 +279,11 @@ def _print_labels(report: Mapping[str, Any]) -> None:
 
     names = {label: _name(label) for label in report["by_label"]}
     width = max(len("label"), *map(columns, names.values()))
-    heads = "".join(f"{head:>24}" for head in ("precision", "recall", "F1"))
+    heads = "".join(f"{head:>27}" for head in ("precision", "recall", "F1"))
     click.echo(f"\n{padded('label', width)}{'texts':>8}{'share':>8}{'answers':>9}{heads}")
     for label, each in report["by_label"].items():
         shares = report["shares"][label]
-        cells = "".join(f"{cell:>24}" for cell in measures(each))
+        cells = "".join(f"{cell:>27}" for cell in measures(each))
         click.echo(
             f"{padded(names[label], width)}{each['n']:>8,}{shares['texts']:>8.1%}{shares['answers']:>9.1%}{cells}"
         )

@@ -8,10 +8,10 @@ from candor.cli.charts import calibration_chart, confusion_chart, coverage_chart
 from candor.text.evidence import WARNINGS
 
 STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d1f23;background:#fff}
-table{border-collapse:collapse}td,th{text-align:left;padding:.2rem .9rem .2rem 0;vertical-align:top}
+body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1d1f23;background:#fff}
+table{border-collapse:collapse;font-size:.92rem}td,th{text-align:left;padding:.2rem .9rem .2rem 0;vertical-align:top}
 tr+tr{border-top:1px solid #e6e6e6}.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-.n small{display:block}.label{min-width:8rem}.wide{overflow-x:auto}
+.n small{display:block}.label{min-width:8rem;max-width:15rem;overflow-wrap:anywhere}.wide{overflow-x:auto}
 .verdict{padding:.7rem 1rem;border-left:6px solid #007a5a;background:#eef6f2}
 .verdict.worse{border-color:#a03a12;background:#fbeee8}.verdict.unknown{border-color:#767676;background:#f3f3f3}
 blockquote{margin:.8rem 0;padding:.4rem .9rem;border-left:3px solid #bbb;overflow-wrap:anywhere}
@@ -148,6 +148,16 @@ def decided(report: Mapping[str, Any]) -> str:
         return f"nothing: no text reaches {report['min_confidence']:.1%} confidence without a warning"
     share = f"{report['share']:.1%} from {report['min_confidence']:.1%} confidence on"
     return f"{share}, {percent({**report, 'value': report['accuracy']})} right"
+
+
+def n_texts(n: int) -> str:
+    """Return a number of texts in words.
+
+    Example:
+        >>> n_texts(1), n_texts(1234)
+        ('1 text', '1,234 texts')
+    """
+    return f"{n:,} text{'s' * (n != 1)}"
 
 
 def percent(value: Mapping[str, float]) -> str:
