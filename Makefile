@@ -52,10 +52,10 @@ openapi: .venv/serve/.made ## write functions/api/openapi.json, the contract of 
 	@PYTHONPATH=functions:layers/serving .venv/serve/bin/python -m api.openapi >.cache/openapi.json
 	@mv .cache/openapi.json functions/api/
 
-train: .venv/train/.linked ## train a model on labelled texts, as a new version in models/ [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE NAME= VERSION= GOLDEN=FILE SEED= SIZE=MB MINUTES= OWNER= LICENCE= DESCRIPTION= INTENDED_USE= STORE=]
+train: .venv/train/.linked ## train a model on labelled texts, as a new version in models/ [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE TEST=FILE NAME= VERSION= GOLDEN=FILE SEED= SIZE=MB MINUTES= OWNER= LICENCE= DESCRIPTION= INTENDED_USE= STORE=]
 	@$(call candor,train) train $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
 	  $${NAME:+--name="$$NAME"} $${VERSION:+--version="$$VERSION"} $${GOLDEN:+--golden="$$GOLDEN"} $${SEED:+--seed="$$SEED"} \
-	  $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${SIZE:+--size="$$SIZE"} $${MINUTES:+--minutes="$$MINUTES"} \
+	  $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${TEST:+--test="$$TEST"} $${SIZE:+--size="$$SIZE"} $${MINUTES:+--minutes="$$MINUTES"} \
 	  $${OWNER:+--owner="$$OWNER"} $${LICENCE:+--licence="$$LICENCE"} $${DESCRIPTION:+--description="$$DESCRIPTION"} \
 	  $${INTENDED_USE:+--intended-use="$$INTENDED_USE"} $${DATA:+-- "$$DATA"}
 
@@ -87,9 +87,10 @@ verify-results: verify
 report: needs-report .venv/serve/.made ## write one HTML page about a file of texts: INPUT= [OUTPUT=report.html TEXT=column MODEL=]
 	@$(call candor,serve) report $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} -- "$$INPUT" "$${OUTPUT:-report.html}"
 
-evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts: DATA= [TEXT=column LABEL=column MODEL= SEED= JSON=1]
+evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts: DATA= [TEXT=column LABEL=column MODEL= REPORT=FOLDER SEED= JSON=1]
 	@$(call candor,serve) evaluate $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} \
-	  $${LABEL:+--label-column="$$LABEL"} $${SEED:+--seed="$$SEED"} $${JSON:+--json} -- "$$DATA"
+	  $${LABEL:+--label-column="$$LABEL"} $${REPORT:+--report="$$REPORT"} $${SEED:+--seed="$$SEED"} \
+	  $${JSON:+--json} -- "$$DATA"
 
 use: $(if $(value BACK),,needs-use) .venv/serve/.made ## make a model the one that is served and deployed: MODEL=NAME, or BACK=1 [STORE=]
 	@$(call candor,serve) use $${BACK:+--back} $${MODEL:+-- "$$MODEL"}

@@ -60,6 +60,7 @@ NOT_RUN = {
     "candor train tickets.csv --text body --label queue --name tickets\n": "the tutorial trains one for real",
     "candor train tickets.csv --text body --label queue --golden": "likewise",
     "candor train tickets.csv --text body --label queue --unlabelled": "likewise",
+    "candor train tickets.csv --text body --label queue --test": "likewise",
     "candor dashboard": "needs the log of a run; tests/candor/cli/test_dashboard.py writes one",
 }
 LOCAL = "curl http://127.0.0.1:8000"  # sent to the real handler

@@ -173,6 +173,7 @@ def test_make_value_runs_in_no_inner_make(checkout: Checkout) -> None:
         ("verify-results MANIFEST=m.json", "verify -- m.json"),
         ("report INPUT=a.csv TEXT=body", "report --text-column=body -- a.csv report.html"),
         ("evaluate DATA=a.csv LABEL=stars JSON=1 SEED=3", "evaluate --label-column=stars --seed=3 --json -- a.csv"),
+        ("evaluate DATA=a.csv REPORT=r", "evaluate --report=r -- a.csv"),
         ("use MODEL=x@1", "use -- x@1"),
         ("use BACK=1", "use --back"),
         ("models", "models"),
@@ -180,6 +181,7 @@ def test_make_value_runs_in_no_inner_make(checkout: Checkout) -> None:
         ("dashboard", "dashboard -- run.log dashboard.png"),
         ("torture SCHEDULES=10", "torture --schedules=10"),
         ("train DATA=a.csv NAME=b VERSION=r SEED=2", "train --name=b --version=r --seed=2 -- a.csv"),
+        ("train DATA=a.csv TEST=t.csv", "train --test=t.csv -- a.csv"),
         ("train OWNER=me LICENCE=MIT", "train --owner=me --licence=MIT"),
     ],
 )

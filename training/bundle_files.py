@@ -189,10 +189,34 @@ def describe(trained: Trained, version: str) -> dict[str, Any]:
             "source": data.source,
             "citation": data.citation,
             "licence": data.licence,
+            **_test_file(trained),
         },
         **asdict(trained.rights),
         "libraries": {"python": platform.python_version(), **{name: release(name) for name in LIBRARIES}},
     }
+
+
+def _test_file(trained: Trained) -> dict[str, Any]:
+    """Return the member `test` of model.json's `data`, if the model was tested on a file of the user's."""
+    data = trained.dataset
+    if not data.test_digest:
+        return {}
+    facts = {"name": data.test_name, "texts": len(data.test_texts), "sha256": data.test_digest}
+    return {"test": facts | {"copies": trained.metrics["test"]["ours"]["copies"]}}
+
+
+def _copies(metrics: Mapping[str, Any]) -> str:
+    """Return how many test texts are copies of training texts, and the accuracy without them; "" if there are none."""
+    measured = metrics[metrics_split(metrics)]["ours"]
+    if not (copies := measured["copies"]):
+        return ""
+    accuracy = measured["without_copies"]["accuracy"]["value"]
+    return f" ({copies:,} of them are copies of training texts; the accuracy without them is {accuracy:.4f})"
+
+
+def metrics_split(metrics: Mapping[str, Any]) -> str:
+    """Return the split that a bundle's headline figures are about."""
+    return "test" if "test" in metrics else "validation"
 
 
 def seen_scripts(texts: Sequence[str]) -> list[str]:
@@ -207,7 +231,7 @@ def seen_scripts(texts: Sequence[str]) -> list[str]:
 
 
 def _headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    split = "test" if "test" in metrics else "validation"
+    split = metrics_split(metrics)
     report = metrics[split]["ours"]["all"]
     decisions = metrics["decisions"]
     calibrated = {
@@ -246,6 +270,7 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         sha256=data["sha256"],
         split=metrics["split"],
         n=f"{metrics['n']:,}",
+        copies=_copies(trained.metrics),
         metrics="\n".join(rows),
         ece=_interval(metrics["ece"]),
         membership=_interval(trained.metrics["membership"]["loss"]["auc"]),

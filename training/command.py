@@ -107,6 +107,13 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
     help="CSV, JSON lines or TXT of more texts, without labels: they help most where labels are few.",
 )
 @click.option(
+    "--test",
+    type=options.Named(),
+    show_default="none: texts held out of training; IMDB has a test split of its own",
+    metavar="FILE",
+    help="CSV or JSON lines, with the same columns, of texts that the model is tested on and never learns from.",
+)
+@click.option(
     "--size",
     type=options.Number(0.3, 50),
     show_default="3 for two labels, 8 for more",
@@ -134,6 +141,7 @@ def train(
     name: str | None,
     golden: Path | None,
     unlabelled: Path | None,
+    test: Path | None,
     size: float | None,
     minutes: float | None,
     seed: int,
@@ -152,7 +160,7 @@ def train(
     """
     place = options.place(click.get_current_context())
     try:
-        dataset, cases = _read(data, text_column, label_column, golden, unlabelled)
+        dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test)
         _train(
             dataset,
             cases,
@@ -170,7 +178,12 @@ def train(
 
 
 def _read(
-    path: Path | None, text_column: str, label_column: str, golden: Path | None, unlabelled: Path | None
+    path: Path | None,
+    text_column: str,
+    label_column: str,
+    golden: Path | None,
+    unlabelled: Path | None,
+    test: Path | None,
 ) -> tuple["Dataset", list[tuple[str, str]]]:
     """Return the data set and the golden cases."""
     from . import data
@@ -179,7 +192,7 @@ def _read(
         if find_spec(module) is None:
             raise CommandError(f"training needs {library}, which is not installed", install("train"))
     try:
-        dataset = data.load(path, text_column, label_column, unlabelled)
+        dataset = data.load(path, text_column, label_column, unlabelled, test)
         golden = golden or (data.IMDB_GOLDEN if dataset.source == data.IMDB_HOME else None)
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
@@ -209,6 +222,8 @@ def _train(
         counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
         unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
         click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
+        if dataset.test_texts:
+            click.echo(summary.test_split(dataset))
         with _quiet_stderr():
             from . import train as training
         training.train(

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from candor.batch.rows import READERS, RowsError, read, read_labelled, shown
+from candor.batch.rows import READERS, RowsError, named_labels, read, read_labelled, shown
 
 Ints = NDArray[np.int64]
 
@@ -83,9 +83,15 @@ class Dataset:
     targets: Ints
     """[n] index in `labels` of each text's label."""
     test_texts: list[str] = field(default_factory=list)
-    """m texts of an official test split, if there is one."""
+    """m texts to test on, of an official test split or of a file of the user's, if there is either."""
     test_targets: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     """[m] index in `labels` of each test text's label."""
+    test_lines: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    """[m] line of the file where each test text begins, as `lines`."""
+    test_name: str = ""
+    """What the test texts are, such as "official test split"."""
+    test_digest: str = ""
+    """SHA-256 (hex) of the content of a file of test texts; an official split is in `digest`."""
     unlabelled: list[str] = field(default_factory=list)
     lines: Ints
     """[n] line of the file where each text begins, from 1; of IMDB, its number among the texts"""
@@ -101,6 +107,7 @@ def load(
     text_column: str = "text",
     label_column: str = "label",
     unlabelled: Path | None = None,
+    test: Path | None = None,
     cache: Path = Path(".data"),
 ) -> Dataset:
     """Read a data set. Rows whose label is empty are texts without a label.
@@ -111,6 +118,7 @@ def load(
         text_column: The column of texts, or key in JSON lines.
         label_column: The column of labels, or key in JSON lines.
         unlabelled: A file of more texts without a label: .csv, .jsonl or .txt, also with .gz.
+        test: A .csv or .jsonl file to test on, with the same columns. It takes the place of an official test split.
         cache: The folder to download IMDB to.
 
     Raises:
@@ -121,10 +129,13 @@ def load(
         raise DataError(f"{path} does not exist")
     with _readable(path):
         dataset = _read(path, text_column, label_column)
-    if unlabelled is None:
-        return dataset
-    with _readable(unlabelled):
-        return _with_unlabelled(dataset, unlabelled, text_column)
+    if unlabelled is not None:
+        with _readable(unlabelled):
+            dataset = _with_unlabelled(dataset, unlabelled, text_column)
+    if test is not None:
+        with _readable(test):
+            dataset = _with_test(dataset, test, text_column, label_column)
+    return dataset
 
 
 @contextmanager
@@ -151,6 +162,31 @@ def _with_unlabelled(dataset: Dataset, path: Path, text_column: str) -> Dataset:
         raise DataError(f"{path} has no text that can be read", "pass a .csv, .jsonl or .txt file of texts")
     digest = _digest([("", dataset.digest), *(("", text) for text in texts)])
     return replace(dataset, unlabelled=[*dataset.unlabelled, *texts], digest=digest)
+
+
+def _with_test(dataset: Dataset, path: Path, text_column: str, label_column: str) -> Dataset:
+    """Test on the texts of a file. At least one must not be among the texts to train on."""
+    rows = list(_read_rows(path, text_column, label_column, unlabelled=False))
+    if not rows:
+        raise DataError(f"{path} has no row to test on", "it needs a text and a label in each row")
+    index = {label: number for number, label in enumerate(dataset.labels)}
+    if unknown := Counter(label for _, label, _ in rows if label not in index):
+        raise DataError(
+            f"{path}: {unknown.total():,} of {len(rows):,} rows have labels that the data to train on lacks: "
+            f"{named_labels(unknown)}",
+            "train on rows of these labels, too, or leave them out of the test",
+        )
+    texts = [text for text, _, _ in rows]
+    if find_copies(dataset.texts, texts).all():
+        raise DataError(f"every text of {path} is also in the data to train on", "test on texts that are not")
+    return replace(
+        dataset,
+        test_texts=texts,
+        test_targets=np.array([index[label] for _, label, _ in rows], np.int64),
+        test_lines=np.array([line for _, _, line in rows], np.int64),
+        test_name=f"test file {path.name}",
+        test_digest=_digest((text, label) for text, label, _ in rows),
+    )
 
 
 def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
@@ -405,6 +441,8 @@ def _imdb(reviews: Iterator[Review], path: Path) -> Dataset:
         targets=targets,
         test_texts=test,
         test_targets=test_targets,
+        test_lines=np.arange(1, len(test) + 1),
+        test_name="official test split",
         unlabelled=texts["train", "unsup"],
         lines=np.arange(1, len(train) + 1),
         digest=_digest((text, "/".join(folder)) for folder in _FOLDERS for text in texts[folder]),

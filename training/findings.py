@@ -1,4 +1,4 @@
-"""Find what a person should look at: labels that are confused, and rows whose label is likely to be wrong.
+"""Find what a person should look at: rows whose label is likely to be wrong.
 
 A row is suspect if models that have not learnt from it give its label a low probability, and another label one that is
 typical of that label's own texts: confident learning, Northcutt et al. 2021, "Confident Learning: Estimating
@@ -14,38 +14,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MAX_PAIRS, MAX_SUSPECTS = 10, 100
-"""Pairs and rows listed, at most."""
-
-
-def confused_pairs(probabilities: Floats, targets: Ints, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the pairs of labels that are confused most: `label`, `predicted`, `texts` and their `share` of the label.
-
-    Args:
-        probabilities: [n, K] by models that have not learnt from the texts.
-        targets: [n] label indices.
-        labels: K names.
-
-    Example:
-        >>> confused_pairs(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]), ["a", "b"])
-        [{'label': 'b', 'predicted': 'a', 'texts': 1, 'share': 1.0}]
-    """
-    n_labels = len(labels)
-    cells = np.bincount(targets * n_labels + probabilities.argmax(axis=1), minlength=n_labels**2)
-    counts = cells.reshape(n_labels, n_labels)
-    support = counts.sum(axis=1)
-    np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind="stable")[:MAX_PAIRS]
-    return [
-        {
-            "label": labels[row],
-            "predicted": labels[column],
-            "texts": int(counts[row, column]),
-            "share": round(float(counts[row, column] / support[row]), 4),
-        }
-        for row, column in zip(*np.unravel_index(order, counts.shape), strict=True)
-        if counts[row, column]
-    ]
+MAX_SUSPECTS = 100
+"""Rows listed, at most."""
 
 
 def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Sequence[str]) -> dict[str, Any]:
@@ -56,6 +26,11 @@ def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Se
         targets: [n] label indices.
         lines: [n] line of the file where each text begins, from 1.
         labels: K names.
+
+    Example:
+        >>> probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.05, 0.95]])
+        >>> suspect_labels(probabilities, np.array([0, 1, 0]), np.array([2, 3, 4]), ["a", "b"])["most"]
+        [{'line': 4, 'label': 'a', 'likely': 'b', 'probability': 0.95}]
     """
     n_labels, every = len(labels), np.arange(len(targets))
     own = probabilities[every, targets]

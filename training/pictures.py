@@ -3,11 +3,17 @@
 Matplotlib's Agg canvas without pyplot needs no display, has no global state and ignores the user's style: the same
 numbers give the same bytes. Colours are Okabe and Ito's (2008), which colour-blind readers can tell apart; the networks
 differ in line style, too.
+
+A name that does not fit, or that no font here has the letters of, would be clutter or boxes. Then all labels go by
+their number, and the caption says so; report.html, which a browser draws, has the names.
 """
 
+import logging
+import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +24,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
@@ -36,7 +42,10 @@ LINES = {"ours": "-", "baseline": (0, (5, 2))}
 CORRECT, WRONG, INK, GREY = "#009E73", "#CC79A7", "#222222", "#767676"
 
 # DejaVu Sans comes with Matplotlib; the others draw labels in Chinese, Japanese and Korean where a machine has them.
-FONTS = ("Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei")
+FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic"),
+    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Arial Unicode MS"),
+)
 STYLE = {
     "figure.dpi": 160,  # 8 inches are 1,280 pixels: sharp when a page shows them at 800
     "font.family": ["DejaVu Sans"],
@@ -65,6 +74,8 @@ PALETTE = 192
 """Colours of a picture."""
 MAX_NUMBERED = 8
 """Labels beyond which a confusion matrix has no room for numbers."""
+MAX_NAMED = 24
+"""Labels beyond which a confusion matrix has no room for names."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,19 @@ class Scores:
     def caption(self) -> str:
         """The line below a picture: how many texts of which split."""
         return f"n = {len(self.targets):,} texts, {self.split}"
+
+    @property
+    def names(self) -> list[str]:
+        """The labels as pictures show them: in short, or all by number."""
+        if len(self.labels) <= MAX_NAMED and all(map(drawable, self.labels)):
+            return [_short(label) for label in self.labels]
+        return [f"{number:,}" for number in range(1, len(self.labels) + 1)]
+
+    @property
+    def named_caption(self) -> str:
+        """The caption of a picture with names of labels."""
+        by_number = self.names != [_short(label) for label in self.labels]
+        return "Labels by number: report.html has their names. " * by_number + self.caption
 
 
 def draw(folder: Path, history: History, trained: str, scores: Scores) -> list[Path]:
@@ -138,7 +162,7 @@ def roc(path: Path, scores: Scores) -> None:
         whole.set_title("Whole")
         _enlarge(corner, (-0.003, 0.3), (0.7, 1.003), "Upper left corner")
 
-    _save(path, (8, 4.4), _titled("ROC curve", scores), scores.caption, fill)
+    _save(path, (8, 4.4), _titled("ROC curve", scores), scores.named_caption, fill)
 
 
 def precision_recall(path: Path, scores: Scores) -> None:
@@ -151,7 +175,7 @@ def precision_recall(path: Path, scores: Scores) -> None:
         whole.set_title("Whole")
         _enlarge(corner, (0.7, 1.003), (0.7, 1.003), "Upper right corner")
 
-    _save(path, (8, 4.4), _titled("Precision and recall", scores), scores.caption, fill)
+    _save(path, (8, 4.4), _titled("Precision and recall", scores), scores.named_caption, fill)
 
 
 def score_histogram(path: Path, scores: Scores) -> None:
@@ -175,7 +199,7 @@ def confusion_matrix(path: Path, scores: Scores) -> None:
             axes.set_title(NAMES[network], color=COLOURS[network])
             axes.label_outer()
 
-    caption = f"Shade: share of the true label. {scores.caption}"
+    caption = f"Shade: share of the true label. {scores.named_caption}"
     _save(path, (8, 4.4), "Confusion matrix", caption, fill)
 
 
@@ -193,7 +217,7 @@ def overview(path: Path, scores: Scores) -> None:
         third.set_title("Confidence of Candor")
         fourth.set_title("Confusion matrix of Candor")
 
-    _save(path, (8, 6.9), "Candor and the baseline", scores.caption, fill)
+    _save(path, (8, 6.9), "Candor and the baseline", scores.named_caption, fill)
 
 
 def draw_calibration(folder: Path, decisions: Mapping[str, Any], split: str, caption: str) -> list[Path]:
@@ -375,10 +399,13 @@ def _confusion(axes: Axes, scores: Scores, network: str) -> None:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15)
     axes.grid(visible=False)
-    names = [_short(label) for label in scores.labels]
+    names = scores.names
     few = len(names) <= 3
-    axes.set_xticks(range(len(names)), names, rotation=0 if few else 90, size=10 if few else 8)
-    axes.set_yticks(range(len(names)), names, size=10 if few else 8)
+    step = 1 if len(names) <= MAX_NAMED else 10
+    places = [place for place in range(len(names)) if step == 1 or (place + 1) % step == 0]
+    ticks = [names[place] for place in places]
+    axes.set_xticks(places, ticks, rotation=0 if few or step > 1 else 90, size=10 if few else 8)
+    axes.set_yticks(places, ticks, size=10 if few else 8)
     axes.set(xlabel="Predicted label", ylabel="True label")
     if len(names) <= MAX_NUMBERED:
         _numbers(axes, counts, shares)
@@ -409,13 +436,42 @@ def _accuracy(axes: Axes, scores: Scores) -> None:
 
 
 def _titled(curve: str, scores: Scores) -> str:
-    labels = scores.labels
-    return f"{curve} of “{_short(labels[1])}”" if len(labels) == 2 else f"{curve}, mean of {len(labels)} labels"
+    if len(scores.labels) > 2:
+        return f"{curve}, mean of {len(scores.labels)} labels"
+    return f"{curve} of “{scores.names[1]}”" if drawable(scores.labels[1]) else f"{curve} of label {scores.names[1]}"
 
 
 def _short(label: str) -> str:
     text = " ".join(label.split())
     return text if len(text) <= 12 else f"{text[:11]}…"
+
+
+def drawable(label: str) -> bool:
+    """Return whether the fonts of this machine have all letters of a label, in an order that Matplotlib keeps.
+
+    Matplotlib neither joins letters nor writes from right to left.
+
+    Example:
+        >>> drawable("naïve"), drawable("برگشت"), drawable("\ue000")
+        (True, False, False)
+    """
+    known = _characters()
+    return all(
+        ord(character) in known and unicodedata.bidirectional(character) not in ("R", "AL")
+        for character in _short(label)
+    )
+
+
+@cache
+def _characters() -> frozenset[int]:
+    return frozenset(code for font in _fonts() for code in get_font(findfont(font)).get_charmap())
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    logging.getLogger(fontManager.__module__).setLevel(logging.ERROR)  # it would say that a font has no bold letters
+    installed = set(fontManager.get_font_names())
+    return ("DejaVu Sans", *(font for font in FONTS if font in installed))
 
 
 def _row(figure: Figure, scores: Scores) -> Sequence[Axes]:
@@ -424,8 +480,7 @@ def _row(figure: Figure, scores: Scores) -> Sequence[Axes]:
 
 
 def _save(path: Path, size: tuple[float, float], title: str, caption: str, fill: Callable[[Figure], None]) -> None:
-    installed = set(fontManager.get_font_names())
-    fonts = {"font.family": ["DejaVu Sans", *(font for font in FONTS if font in installed)]}
+    fonts = {"font.family": [*_fonts()]}
     with matplotlib.style.context(["default", STYLE | fonts]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # no font here has it: a box, and no noise
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))

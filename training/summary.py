@@ -8,6 +8,7 @@ from candor.cli.store import default_place
 from candor.limits import MAX_SHOWN_NAME
 from candor.model.metrics import wilson_interval
 
+from .data import Dataset, find_copies
 from .stack import Tried
 
 FEW_TEXTS = 99
@@ -153,6 +154,16 @@ def next_commands(name: str, store: str, by_make: bool) -> str:
         model = f"--model {quote(name)}{more}"
         commands = [f"candor serve {model}", f"candor score FILE {model}", f"candor use {quote(name)}{more}"]
     return "\n".join(["next:", *(f"  {command}" for command in commands)])
+
+
+def test_split(dataset: Dataset) -> str:
+    """Return how many texts a data set is tested on, and how many of them are copies of texts that training reads."""
+    n, copies = len(dataset.test_texts), find_copies(dataset.texts, dataset.test_texts)
+    line = f"{dataset.test_name}: {n:,} texts"
+    if copies.any():
+        line += f", {copies.sum():,} of them copies of texts to train on (metrics.json has the figures without them)"
+    among = find_copies(dataset.unlabelled, dataset.test_texts) & ~copies
+    return line + f"; {among.sum():,} are among the texts without a label" * bool(among.any())
 
 
 def label_counts(labels: Sequence[str], targets: Sequence[int]) -> str:

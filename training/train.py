@@ -17,8 +17,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from candor.cli.evaluation_page import page
 from candor.cli.store import Model, ModelStore
-from candor.model import metrics
+from candor.model import evaluation, metrics
 from candor.model.bundle import sealed, write
 from candor.model.classifier import BLOCK, Prediction, model_inputs, softmax
 from candor.model.install import check
@@ -108,10 +109,11 @@ def train(dataset: Dataset, options: Options) -> None:
     say("exporting to TensorFlow Lite, and training the baseline network")
     exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)
     baseline = train_baseline(texts, learnt)
-    splits = [Split.of("validation", [texts.texts[row] for row in learnt.first], dataset.targets[learnt.first])]
+    first = learnt.first
+    splits = [Split.of("validation", [texts.texts[row] for row in first], dataset.targets[first], dataset.lines[first])]
     splits[0].probabilities["ours"] = softmax(full_logits(learnt.first_logits))
     if test_texts:
-        splits.append(Split.of("test", test_texts, dataset.test_targets))
+        splits.append(Split.of("test", test_texts, dataset.test_targets, dataset.test_lines))
         splits[1].probabilities["ours"] = exported(test_texts)
     if baseline:
         for each in splits:
@@ -146,6 +148,7 @@ def train(dataset: Dataset, options: Options) -> None:
             check(bundle, digest)
             (report := Path(folder) / "report").mkdir()
             cost.update(write_report(report, dataset, learnt, splits[-1], measured, more, digest, start))
+            write_page(report / "report.html", options, dataset, splits[-1], measured["decisions"]["min_confidence"])
             drawn = {f"report/{path.name}": path.read_bytes() for path in sorted(report.iterdir())}
         return {**{f"bundle/{name}": content for name, content in sealed(files).items()}, **drawn}
 
@@ -167,13 +170,15 @@ class Split:
     texts: Sequence[str]
     targets: Ints
     """[n] label indices."""
+    lines: Ints
+    """[n] line of its file where each text begins, from 1."""
     probabilities: dict[str, Floats]
     """[n, K] by network, "ours" or "baseline"."""
 
     @classmethod
-    def of(cls, name: str, texts: Sequence[str], targets: Ints) -> "Split":
+    def of(cls, name: str, texts: Sequence[str], targets: Ints, lines: Ints) -> "Split":
         """Return a split of which no network has said anything."""
-        return cls(name, texts, targets, {})
+        return cls(name, texts, targets, lines, {})
 
 
 @dataclass(frozen=True)
@@ -278,7 +283,7 @@ def find(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
     probabilities = softmax(full_logits(learnt.logits))
     targets = dataset.targets[learnt.held_out]
     return {
-        "confused": findings.confused_pairs(probabilities, targets, dataset.labels),
+        "confused": evaluation.confused_pairs(probabilities, targets, dataset.labels),
         "suspect_labels": findings.suspect_labels(
             probabilities, targets, dataset.lines[learnt.held_out], dataset.labels
         ),
@@ -348,12 +353,13 @@ def drift_reference(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
 def audit_membership(texts: learn.Texts, learnt: learn.Learnt, test: Split | None, seed: int) -> dict[str, Any]:
     """Attack the model of the first fold by membership inference, with the texts of that fold as others.
 
-    The reference model learns from the test split, or from half of the others if there is none. If it knew more of the
-    others than of the members, it would tell the two sources apart, and not who was in training.
+    The reference model learns from the test split, or from half of the others if there is none, or if it is smaller or
+    lacks a label. If it knew more of the others than of the members, it would tell the two sources apart, and not who
+    was in training.
     """
     others = slice(None)
     taught, targets = (test.texts, test.targets) if test else ([], np.empty(0, np.int64))
-    if not test:
+    if 2 * len(taught) < len(learnt.first) or len(np.unique(targets)) < texts.n_labels:
         others, half = slice(1, None, 2), learnt.first[::2]
         taught, targets = [texts.texts[row] for row in half], texts.targets[half]
     step = max(1, len(learnt.learning) // MAX_MEMBERS)
@@ -385,7 +391,7 @@ def write_report(
     """Write report.json and the pictures into an existing folder, and return what training cost."""
     reports = {network: measured[split.name][network]["all"] for network in split.probabilities}
     trained = f"n = {len(learnt.learning):,} texts to train on, {len(learnt.first):,} to validate"
-    title = {"test": "official test split", "validation": "texts held out of training"}[split.name]
+    title = {"test": dataset.test_name, "validation": "texts held out of training"}[split.name]
     scores = Scores(split.probabilities, split.targets, dataset.labels, reports, title)
     draw(folder, more["history"], trained, scores)
     n = len(learnt.held_out) if split.name == "validation" else len(split.texts)
@@ -394,6 +400,16 @@ def write_report(
     content = {"metrics": measured, **more, "bundle": digest, "cost": cost}
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
     return cost
+
+
+def write_page(path: Path, options: Options, dataset: Dataset, split: Split, min_confidence: float) -> None:
+    """Write the page of `candor evaluate` on a held-out split. It holds lines of the errors, not texts."""
+    answers = evaluation.Answers(
+        dataset.labels, split.probabilities["ours"], split.targets, split.lines, min_confidence
+    )
+    where = {"test": dataset.test_name, "validation": "texts held out of training"}[split.name]
+    report = evaluation.evaluate(answers, seed=options.seed)
+    path.write_text(page(options.name, f"{len(split.texts):,} texts, {where}", report), encoding="utf-8")
 
 
 def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost: Mapping[str, Any]) -> None:

@@ -87,6 +87,23 @@ CASES = {
         2,
         "error: good.jsonl cannot be read: Is a directory\n",
     ),
+    "no such test file": (["good.csv", "--test", "none.csv"], 2, "error: none.csv does not exist\n"),
+    "empty test path": (
+        ["good.csv", "--test", ""],
+        2,
+        USAGE.format("invalid value for '--test': the path is empty"),
+    ),
+    "test on other labels": (
+        ["good.csv", "--test", "golden.csv"],
+        2,
+        "error: golden.csv: 1 of 1 rows have labels that the data to train on lacks: 'z' (1 row)\n"
+        "hint: train on rows of these labels, too, or leave them out of the test\n",
+    ),
+    "test on what was learnt": (
+        ["good.csv", "--test", "good.csv"],
+        2,
+        "error: every text of good.csv is also in the data to train on\nhint: test on texts that are not\n",
+    ),
     "size too small": (
         ["good.csv", "--size", "0.2"],
         2,

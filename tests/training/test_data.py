@@ -383,6 +383,48 @@ def test_load_empty_labels_are_texts_without_one(tmp_path):
         load(path, unlabelled=more)
 
 
+def test_load_test_file_stays_apart(tmp_path):
+    """Its texts are tested on only: they are in neither the texts to train on nor the digest of these."""
+    path = written(tmp_path / "own.csv", encoded([("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")]))
+    test = written(tmp_path / "test.jsonl", encoded([("e", "y"), ("a", "x"), ("f", "y")], "jsonl"))
+    alone, dataset = load(path), load(path, test=test)
+    assert (dataset.texts, dataset.labels, dataset.digest) == (alone.texts, alone.labels, alone.digest)
+    assert (alone.test_texts, alone.test_name, alone.test_digest) == ([], "", "")
+    assert dataset.test_texts == ["e", "a", "f"]
+    assert dataset.test_targets.tolist() == [1, 0, 1]
+    assert dataset.test_lines.tolist() == [1, 2, 3]
+    assert dataset.test_name == "test file test.jsonl"
+    assert len(dataset.test_digest) == 64
+
+
+def test_load_test_file_replaces_official_split(tmp_path):
+    path = folder(tmp_path / "imdb", REVIEWS)
+    test = written(tmp_path / "test.csv", encoded([("e", "positive")]))
+    assert load(path).test_name == "official test split"
+    dataset = load(path, test=test)
+    assert (dataset.test_texts, dataset.test_name) == (["e"], "test file test.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "{} has no row to test on; it needs a text and a label in each row"),
+        ([("a", "x"), ("d", "y")], "every text of {} is also in the data to train on; test on texts that are not"),
+        (
+            [("e", "x"), (SECRET, "z"), (SECRET, "z"), *((SECRET, f"q{number}") for number in "123456")],
+            "{}: 8 of 9 rows have labels that the data to train on lacks: 'z' (2 rows), 'q1' (1 row), 'q2' (1 row), "
+            "'q3' (1 row), 'q4' (1 row) and 2 more; train on rows of these labels, too, or leave them out of the test",
+        ),
+    ],
+)
+def test_load_unusable_test_file_is_refused(tmp_path, rows, message):
+    path = written(tmp_path / "own.csv", encoded([("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")]))
+    test = written(tmp_path / "test.csv", encoded(rows))
+    with pytest.raises(DataError) as caught:
+        load(path, test=test)
+    assert str(caught.value) == message.format(test)
+
+
 def test_find_copies_ignores_html_line_breaks_only(tmp_path):
     """Copies are exact but for HTML line breaks."""
     found = load(archive(tmp_path / "a.tar.gz", REVIEWS))

@@ -1,8 +1,8 @@
-"""Wrong labels and confused pairs, planted and found."""
+"""Wrong labels, planted and found."""
 
 import numpy as np
 
-from training.findings import MAX_PAIRS, MAX_SUSPECTS, confused_pairs, suspect_labels
+from training.findings import MAX_SUSPECTS, suspect_labels
 
 LABELS = ("a", "b", "c")
 
@@ -60,20 +60,3 @@ def test_suspect_labels_lists_the_surest_only():
     assert len(listed) == MAX_SUSPECTS
     assert listed[0] == 399 - 7  # its line
     assert listed[1:] == sorted(listed[1:])
-
-
-def test_confused_pairs_most_frequent_first():
-    """Pairs are counted by label and prediction, with their share of the label; right texts are none."""
-    targets = np.array([0] * 10 + [1] * 5 + [2] * 4)
-    predicted = np.array([0] * 7 + [1] * 3 + [1] * 4 + [2] + [2] * 4)
-    assert confused_pairs(np.eye(3)[predicted], targets, LABELS) == [
-        {"label": "a", "predicted": "b", "texts": 3, "share": 0.3},
-        {"label": "b", "predicted": "c", "texts": 1, "share": 0.2},
-    ]
-    assert confused_pairs(np.eye(3)[targets], targets, LABELS) == []
-
-
-def test_confused_pairs_lists_ten_at_most():
-    targets, names = np.repeat(np.arange(12), 3), [f"l{index}" for index in range(12)]
-    found = confused_pairs(np.eye(12)[(targets + 1) % 12], targets, names)
-    assert [each["label"] for each in found] == names[:MAX_PAIRS]

@@ -5,7 +5,7 @@ from PIL import Image, ImageColor
 from sklearn import metrics as reference
 
 from candor.model.metrics import evaluate
-from training.pictures import COLOURS, Scores, draw, precision_recall_curve, roc_curve
+from training.pictures import COLOURS, Scores, _titled, confusion_matrix, draw, precision_recall_curve, roc_curve
 
 NAMES = ["overview", "learning_curve", "roc", "precision_recall", "score_histogram", "confusion_matrix"]
 LABELS = {
@@ -75,6 +75,38 @@ def test_draw_ignores_user_style(tmp_path):
     with matplotlib.rc_context({"font.size": 25, "axes.facecolor": "black", "figure.dpi": 30}):
         styled = drawn(tmp_path / "styled", scored(LABELS["two"]))
     assert [path.read_bytes() for path in plain] == [path.read_bytes() for path in styled]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "title"),
+    [
+        (("neg", "pos"), ["neg", "pos"], "ROC of “pos”"),
+        (("neg", "\ue000"), ["1", "2"], "ROC of label 2"),  # private use: no font has it
+        (("neg", "برگشت"), ["1", "2"], "ROC of label 2"),
+        (tuple(f"topic {k}" for k in range(24)), [f"topic {k}" for k in range(24)], "ROC, mean of 24 labels"),
+        (tuple(f"topic {k}" for k in range(77)), [f"{k}" for k in range(1, 78)], "ROC, mean of 77 labels"),
+    ],
+)
+def test_names_too_many_or_undrawable_are_numbers(labels, names, title):
+    """Where a picture cannot show each name, it shows numbers, and its caption says where the names are."""
+    scores = scored(labels, rows=200)
+    assert scores.names == names
+    assert _titled("ROC", scores) == title
+    by_number = "Labels by number: report.html has their names. "
+    assert scores.named_caption.startswith(by_number) is (names[0] == "1")
+    assert scores.named_caption.endswith(scores.caption)
+
+
+def test_draw_many_labels_has_no_clutter(tmp_path):
+    """77 names would be a grey blur: beside the matrix there is less ink than for 14 names."""
+    ink = {}
+    for number in (14, 77):
+        scores = scored(tuple(f"topic {k}" for k in range(number)))
+        confusion_matrix(tmp_path / "matrix.png", scores)
+        with Image.open(tmp_path / "matrix.png") as image:
+            margin = np.asarray(image.convert("L"))[100:-130, 60:150]
+        ink[number] = (margin < 128).sum()
+    assert 0 < ink[77] < ink[14]
 
 
 def test_caption_names_number_and_split():

@@ -1,6 +1,11 @@
 """What training says in words: what was tried, what is too few, what is decided and confused."""
 
+from dataclasses import replace
+
+import numpy as np
+
 from training import summary
+from training.data import Dataset
 from training.stack import Tried
 
 
@@ -61,6 +66,19 @@ def test_threshold_says_what_is_decided():
         "decides from 81.2% confidence (75.0% to 90.0%) for 97% accuracy: 62% of texts, 97.1% right"
     )
     assert summary.threshold(decisions(0), "test") == "decides nothing: no confidence reaches 97% accuracy"
+
+
+def test_test_split_counts_copies():
+    """Copies of texts to train on are counted, and apart from them those of texts without a label."""
+    dataset = Dataset(
+        name="x", labels=("a", "b"), texts=["1", "2"], targets=np.array([0, 1]), lines=np.array([1, 2]), digest="",
+        source="x.csv", test_texts=["2", "3", "4"], test_targets=np.array([1, 0, 0]), test_name="test file t.csv",
+    )  # fmt: skip
+    said = "test file t.csv: 3 texts, 1 of them copies of texts to train on (metrics.json has the figures without them)"
+    assert summary.test_split(dataset) == said
+    more = replace(dataset, unlabelled=["2", "3"])
+    assert summary.test_split(more) == f"{said}; 1 are among the texts without a label"
+    assert summary.test_split(replace(dataset, test_texts=["3", "4"])) == "test file t.csv: 2 texts"
 
 
 def test_findings_lines_where_there_are_any():

@@ -154,6 +154,51 @@ def test_report_has_both_networks_and_pictures(trained):
     assert all((trained / f"report/{name}.png").read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
+def test_report_page_shows_labels_and_lines(trained):
+    """The page of a held-out split shows labels of any script in its charts, and no text."""
+    page = (trained / "report/report.html").read_text()
+    assert "15 texts, texts held out of training" in page
+    for label in FRUIT:
+        assert f"<title>{label}</title>{label}</text>" in page
+    assert [
+        f"<td class='n soft'>{number}<td class=label><bdi>{label}<" in page
+        for number, label in enumerate(sorted(FRUIT), 1)
+    ] == [True] * 3
+    assert not [text for text, _ in rows() if text in page]
+
+
+def test_train_test_file_is_only_tested_on(trained, table, tmp_path, capsys):
+    """The figures are of the test file; the model is, to the byte, the one that training gives without it."""
+    test = tmp_path / "test.csv"
+    fresh = [("a banana and a lemon", "yellow"), ("a lemon", "red"), ("ruby or cherry", "red")]
+    with test.open("w", newline="") as file:
+        csv.writer(file).writerows([("body", "colour"), next(rows()), *fresh])
+    assert train(table, tmp_path, "--test", str(test)) == 0
+    output = capsys.readouterr().out
+    assert output.splitlines()[1] == (
+        "test file test.csv: 4 texts, 1 of them copies of texts to train on (metrics.json has the figures without them)"
+    )
+    assert "\ntest split, 4 texts\n" in output
+    bundle, without = Bundle.open(kept(tmp_path) / "bundle"), Bundle.open(trained / "bundle")
+    for name in ("features.bin", "model.tflite", "golden.json"):
+        assert bundle.files[name] == without.files[name]
+    assert bundle.model["min_confidence"] == without.model["min_confidence"]
+    assert (bundle.model["name"], bundle.model["data"]["sha256"]) == ("fruit", without.model["data"]["sha256"])
+    headline = bundle.model["metrics"]
+    assert (headline["split"], headline["n"], headline["accuracy"]["value"]) == ("test", 4, 0.75)
+    facts = bundle.model["data"]["test"]
+    assert (facts["name"], facts["texts"], facts["copies"]) == ("test file test.csv", 4, 1)
+    assert "test" not in without.model["data"]
+    measured = json.loads(bundle.files["metrics.json"])["test"]["ours"]
+    assert (measured["copies"], measured["without_copies"]["n"]) == (1, 3)
+    card = bundle.files["card.md"].decode()
+    assert (
+        "On the test split, 4 texts (1 of them are copies of training texts; the accuracy without them is 0.6667)"
+        in card
+    )
+    assert "4 texts, test file test.csv" in (kept(tmp_path) / "report/report.html").read_text()
+
+
 def test_train_seed_decides_the_bundle(trained, table, tmp_path, monkeypatch):
     """The same seed gives the same bundle, and another seed another one."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")

@@ -292,27 +292,6 @@ def test_redact_masks_and_locates(capsys, monkeypatch):
     assert "jane" not in capsys.readouterr().out
 
 
-def test_evaluate_prints_the_figures_of_a_file(files, capsys):
-    assert main(["evaluate", "ok.csv"]) == 0
-    shown = capsys.readouterr().out
-    assert "accuracy" in shown
-    assert "100.0%" in shown
-    assert main(["evaluate", "ok.csv", "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["n"] == 2
-    assert figures["accuracy"]["value"] == 1.0
-    assert figures["confusion_matrix"]["counts"] == [[1, 0], [0, 1]]
-
-
-def test_evaluate_unknown_label_exits_2(files, capsys):
-    Path("ok.csv").write_text("text,label\nA wonderful film.,joyful\n")
-    assert main(["evaluate", "ok.csv"]) == 2
-    assert capsys.readouterr().err == (
-        "error: ok.csv: row 2 has a label that the model does not know: 'joyful'\n"
-        "hint: its labels: negative, positive; --label-column NAME names another column\n"
-    )
-
-
 def test_use_installed_model_changes_nothing(capsys):
     """The model in use is checked, pinned and named again, to the byte."""
     paths = [ROOT / "template.yaml", *sorted((ROOT / "events").glob("batch_*.json")), BUNDLE / "manifest.json"]

@@ -14,7 +14,7 @@ import codecs
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import chain, islice
@@ -34,6 +34,7 @@ from candor.limits import (
 )
 
 _BLOCK = 1 << 18
+_MAX_LABELS = 5  # that a message names
 _FEWEST_DIGITS = 5  # of what may be a number of somebody's, and no name
 
 ERRORS = {
@@ -310,6 +311,18 @@ def shown(name: str) -> str:
         ("'stars'", 'one of 12 characters', 'one of 16 characters')
     """
     return repr(name) if _is_name(name) else f"one of {len(name)} characters"
+
+
+def named_labels(counts: Mapping[str, int]) -> str:
+    """Return labels with their numbers of rows as messages show them: the five most frequent ones.
+
+    Example:
+        >>> named_labels({"refund": 12, "Billing": 1})
+        "'refund' (12 rows), 'Billing' (1 row)"
+    """
+    most = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    names = [f"{shown(label)} ({n:,} row{'s' * (n != 1)})" for label, n in most[:_MAX_LABELS]]
+    return ", ".join(names) + f" and {len(most) - _MAX_LABELS} more" * (len(most) > _MAX_LABELS)
 
 
 def _is_name(name: str) -> bool:

@@ -1,6 +1,8 @@
-"""`candor evaluate`: how good a model is on labelled texts, with intervals."""
+"""`candor evaluate`: how good a model is on labelled texts, with intervals, and whether that is what it promised."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,131 +12,284 @@ from candor.cli import options
 from candor.cli.errors import CommandError
 
 if TYPE_CHECKING:
+    from candor.batch.rows import LabelledRow
     from candor.model.classifier import Classifier
+    from candor.model.evaluation import Answers
 
 BLOCK = 4096  # texts redacted and predicted at a time
-CONFUSIONS = 5  # pairs of labels that are listed
+CONFUSIONS = 5  # pairs of labels that are printed; a report has more
+ERRORS = 5  # errors that are printed; likewise
+FEW = 100  # texts below which bootstrap intervals are too narrow
+MAX_TEXT = 400  # characters of a text in a report
+MAX_NAME = 30  # columns of a label on the terminal
 
 
 @click.command(
     short_help="Measure a model on labelled texts.",
     epilog="\b\nExamples:\n  candor evaluate reviews.csv\n"
-    "  candor evaluate tickets.csv --label queue --model models/tickets",
+    "  candor evaluate tickets.csv --label queue --model tickets --report evaluation\n\n"
+    "Exit status 1: the model is worse on DATA than its own figures say.",
 )
 @click.argument("data", type=options.Named("file"))
 @options.model
 @options.text_column
 @options.label_column
+@click.option(
+    "--report",
+    "folder",
+    type=options.Named(file_okay=False),
+    show_default="none",
+    metavar="FOLDER",
+    help="Folder for report.html, report.json and a picture (SVG) of each chart. "
+    "The report holds the redacted texts of the worst errors.",
+)
+@click.option("--no-texts", is_flag=True, help="Leave texts out of the report.")
+@click.option(
+    "--skip-unknown-labels",
+    is_flag=True,
+    help="Leave out rows whose label the model does not know, and say how many. By default they are an error.",
+)
 @options.as_json
 @click.option("--seed", type=options.Whole(0), default=1, show_default=True, metavar="N", help="Seed of the bootstrap.")
-def evaluate(data: Path, bundle: Path, text_column: str, label_column: str, as_json: bool, seed: int) -> None:
+def evaluate(
+    data: Path,
+    bundle: Path,
+    text_column: str,
+    label_column: str,
+    folder: Path | None,
+    no_texts: bool,
+    skip_unknown_labels: bool,
+    as_json: bool,
+    seed: int,
+) -> int:
     """Measure the model on DATA, a .csv or .jsonl file (also .gz) of texts and their labels.
 
-    Intervals are 95% intervals: Wilson's for the accuracy that is printed, else of the bootstrap over rows.
+    The last line says whether the accuracy is in line with the model's own figures. It is worse, or better, where the
+    95% interval of the difference leaves out zero. Intervals in brackets are 95% intervals, too.
     """
     from candor.batch.rows import RowsError
 
     classifier = options.load(bundle)
     try:
-        figures = measure(data, classifier, text_column, label_column, seed)
+        rows, skipped = read(data, classifier, text_column, label_column, skip=skip_unknown_labels)
     except RowsError as error:
         raise CommandError(str(error), error.hint) from None
+    report = measure(rows, skipped, classifier, seed)
+    report = {"data": data.name, "model": classifier.bundle.identity, **report}
     if as_json:
-        click.echo(json.dumps(figures, ensure_ascii=False))
+        click.echo(json.dumps(report, ensure_ascii=False))
     else:
-        _print(figures)
+        _print(report)
+    if folder:
+        texts = {} if no_texts else {row.line: row.text for row in rows}
+        write_report(folder, report, texts)
+        if not as_json:
+            click.echo(f"wrote {folder / 'report.html'}, report.json and a picture of each chart")
+    return 1 if report["comparison"]["verdict"] == "worse" else 0
 
 
-def measure(data: Path, classifier: "Classifier", text_column: str, label_column: str, seed: int) -> dict[str, Any]:
-    """Predict every text of a labelled file, and compare with its label.
+def read(
+    data: Path, classifier: "Classifier", text_column: str, label_column: str, *, skip: bool
+) -> tuple[list["LabelledRow"], Counter[str]]:
+    """Read a labelled file.
 
     Args:
         data: The file.
         classifier: The model.
         text_column: Column of texts.
         label_column: Column of labels.
-        seed: Seed of the bootstrap.
+        skip: Leave out rows whose label the model does not know.
 
     Returns:
-        The figures of candor.model.metrics.evaluate; `calibration`; and `decided`, the share of texts at or above the
-        model's own confidence threshold and their accuracy (None where none is).
+        The rows, and how many were left out, by their label.
 
     Raises:
         RowsError: The file cannot be read.
-        CommandError: The file has no rows, or a label that the model lacks.
+        CommandError: The file has no row with a label of the model's, or has other labels, too, and `skip` is False.
     """
+    from candor.batch.rows import named_labels, read_labelled, shown
+
+    labels = classifier.bundle.labels
+    known = set(labels)
+    with data.open("rb") as file:
+        every = list(read_labelled(file, data.name, text_column, label_column))
+    if not every:
+        raise CommandError(f"{data}: no rows", "it needs a text and a label a row")
+    rows = [row for row in every if row.label in known]
+    unknown = Counter(row.label for row in every if row.label not in known)
+    if unknown and not (skip and rows):
+        names = ", ".join(map(shown, labels[:20])) + f" and {len(labels) - 20} more" * (len(labels) > 20)
+        leave_out = "; --skip-unknown-labels leaves such rows out" if rows else ""
+        folded = {label.casefold(): label for label in labels}
+        alike = [
+            f"{shown(each)} is not {shown(folded[each.casefold()])}; " for each in unknown if each.casefold() in folded
+        ]
+        raise CommandError(
+            f"{data}: {unknown.total():,} of {len(every):,} rows have labels that the model does not know: "
+            f"{named_labels(unknown)}",
+            f"{''.join(alike[:1])}its labels: {names}; --label-column NAME names another column{leave_out}",
+        )
+    return rows, unknown
+
+
+def measure(
+    rows: Sequence["LabelledRow"], skipped: Mapping[str, int], classifier: "Classifier", seed: int
+) -> dict[str, Any]:
+    """Predict the texts of labelled rows, and compare with their labels.
+
+    Args:
+        rows: At least one, with labels of the model's.
+        skipped: Number of rows that were left out, by their label.
+        classifier: The model.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The report of candor.model.evaluation.evaluate, with the share of each label in training; `comparison` with the
+        model's own figures; `skipped`; and `notes`, sentences on what a reader should know.
+    """
+    from candor.model.evaluation import compare
+    from candor.model.evaluation import evaluate as measure_answers
+
+    report = measure_answers(_answers(rows, classifier), seed=seed)
+    for label, (share, *_) in classifier.drift_reference.get("label", {}).items():
+        report["shares"][label]["training"] = share
+    report["skipped"] = dict(skipped)
+    report["notes"] = _notes(report)
+    report["comparison"] = compare(report, classifier.bundle.model["metrics"])
+    return report
+
+
+def _answers(rows: Sequence["LabelledRow"], classifier: "Classifier") -> "Answers":
     import numpy as np
     from tqdm import tqdm
 
-    from candor.batch.rows import read_labelled, shown
-    from candor.model import metrics
+    from candor.model.evaluation import Answers
 
     labels = classifier.bundle.labels
-    with data.open("rb") as file:
-        rows = list(read_labelled(file, data.name, text_column, label_column))
-    if not rows:
-        raise CommandError(f"{data}: no rows", "it needs a text and a label a row")
-    for row in rows:
-        if row.label not in labels:
-            raise CommandError(
-                f"{data}: row {row.line} has a label that the model does not know: {shown(row.label)}",
-                f"its labels: {', '.join(labels)}; --label-column NAME names another column",
-            )
-    targets = np.array([labels.index(row.label) for row in rows])
-    predictions = []
+    index = {label: number for number, label in enumerate(labels)}
+    probabilities = np.empty((len(rows), len(labels)))
+    warnings: list[tuple[str, ...]] = []
     for start in tqdm(range(0, len(rows), BLOCK), "evaluating", leave=False, disable=None):
-        predictions += classifier.predict([row.text for row in rows[start : start + BLOCK]])
-    probabilities = np.array([[each.probabilities[label] for label in labels] for each in predictions])
-    decided = np.array([each.decision(classifier.min_confidence) != "uncertain" for each in predictions])
-    correct = probabilities.argmax(axis=1) == targets
-    return {
-        **metrics.evaluate(probabilities, targets, labels, seed=seed),
-        "calibration": metrics.calibration(probabilities, targets, seed=seed),
-        "decided": {
-            "share": round(float(decided.mean()), 6),
-            "accuracy": round(float(correct[decided].mean()), 6) if decided.any() else None,
-            "min_confidence": classifier.min_confidence,
-        },
-    }
+        predictions = classifier.predict([row.text for row in rows[start : start + BLOCK]])
+        probabilities[start : start + BLOCK] = [[each.probabilities[label] for label in labels] for each in predictions]
+        warnings += [each.warnings for each in predictions]
+    targets = np.array([index[row.label] for row in rows])
+    lines = np.array([row.line for row in rows])
+    return Answers(labels, probabilities, targets, lines, classifier.min_confidence, warnings)
 
 
-def _print(figures: dict[str, Any]) -> None:
-    from candor.model.metrics import wilson_interval
+def _notes(report: Mapping[str, Any]) -> list[str]:
+    from candor.batch.rows import named_labels
 
-    click.echo(f"{figures['n']:,} texts")
-    n_correct = round(figures["accuracy"]["value"] * figures["n"])
-    low, high = wilson_interval(n_correct, figures["n"])  # holds for few texts, too, where the bootstrap fails
-    click.echo(f"  {'accuracy':18} {_percent(figures['accuracy'] | {'low': low, 'high': high})}")
-    click.echo(f"  {'macro F1':18} {_percent(figures['f1'])}")
-    for name, value in (
-        ("ROC AUC", figures["roc_auc"]),
-        ("log loss", figures["log_loss"]),
-        ("calibration error", figures["calibration"]["ece"]),
-    ):
-        click.echo(f"  {name:18} {value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})")
-    decided = figures["decided"]
-    accuracy = "" if decided["accuracy"] is None else f", {decided['accuracy']:.1%} of them right"
-    click.echo(f"  {'decided':18} {decided['share']:.1%} at {decided['min_confidence']:.3f} or above{accuracy}")
-    width = max(map(len, figures["by_label"]))
-    click.echo(f"\n{'label':{width}}  {'texts':>8}  precision  recall      F1")
-    for label, each in figures["by_label"].items():
-        scores = (each[name]["value"] for name in ("precision", "recall", "f1"))
-        click.echo(f"{label:{width}}  {each['n']:8,}  " + "  ".join(f"{value:>8.1%}" for value in scores))
-    _print_confusions(figures["confusion_matrix"])
+    notes = []
+    if skipped := report["skipped"]:
+        rows, n = sum(skipped.values()), report["n"]
+        accuracy = report["accuracy"]["value"] * n / (n + rows)
+        notes.append(
+            f"Left out: {rows:,} of {n + rows:,} rows, whose labels the model does not know: {named_labels(skipped)}. "
+            f"It cannot get them right; with them the accuracy is {accuracy:.1%}."
+        )
+    absent = [label for label, each in report["by_label"].items() if not each["n"]]
+    if absent:
+        notes.append(
+            f"{len(absent):,} of the model's {len(report['by_label']):,} labels "
+            f"{'has' if len(absent) == 1 else 'have'} no text here. Means over labels leave them out."
+        )
+    if report["n"] < FEW:
+        notes.append(
+            f"Fewer than {FEW} texts make these figures rough, and the intervals of all but shares of texts too narrow."
+        )
+    return notes
 
 
-def _print_confusions(matrix: dict[str, Any]) -> None:
-    pairs = [
-        (count, true, predicted)
-        for true, counts in zip(matrix["labels"], matrix["counts"], strict=True)
-        for predicted, count in zip(matrix["labels"], counts, strict=True)
-        if true != predicted and count
+def write_report(folder: Path, report: Mapping[str, Any], texts: Mapping[int, str]) -> None:
+    """Write report.json, report.html and a picture of each chart into a folder, which is made if there is none.
+
+    Args:
+        folder: The folder. Files of these names are overwritten.
+        report: The result of `measure`, with `data` and `model`.
+        texts: Texts by line, which are redacted before they are written.
+
+    Raises:
+        CommandError: The folder or a file cannot be written.
+    """
+    from candor.cli.evaluation_page import CHARTS, n_texts, page
+    from candor.cli.score import write
+
+    errors = [
+        each | ({"text": _excerpt(texts[each["line"]])} if each["line"] in texts else {})
+        for each in report["worst_errors"]
     ]
-    if pairs:
+    report = {**report, "worst_errors": errors}
+    model = report["model"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be made: {error.strerror}") from None
+    subtitle = f"{n_texts(report['n'])}, model {model['name']} {model['version']} ({model['sha256'][:12]})"
+    write(folder / "report.json", [json.dumps(report, ensure_ascii=False, indent=1), "\n"])
+    write(folder / "report.html", [page(f"{model['name']} on {report['data']}", subtitle, report)])
+    for name, chart in CHARTS.items():
+        write(folder / f"{name}.svg", [chart(report)])
+
+
+def _excerpt(text: str) -> str:
+    """Return the beginning of a text, redacted."""
+    from candor.redact import redact
+
+    text = redact(text).text
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    from candor.cli.evaluation_page import decided, n_texts, number, percent
+
+    model = report["model"]
+    click.echo(f"{n_texts(report['n'])}, model {model['name']} {model['version']}")
+    for note in report["notes"]:
+        click.echo(note)
+    warnings = ", ".join(f"{code} {count:,}" for code, count in report["warnings"].items())
+    for name, value in (
+        ("accuracy", percent(report["accuracy"])),
+        ("macro F1", percent(report["f1"])),
+        ("ROC AUC", number(report["roc_auc"])),
+        ("log loss", number(report["log_loss"])),
+        ("calibration error", number(report["calibration"]["ece"])),
+        ("decided", decided(report["decided"])),
+        ("warnings", warnings or "none"),
+    ):
+        click.echo(f"  {name:18} {value}")
+    _print_labels(report)
+    if report["confused"]:
         click.echo("\nmost confused")
-        for count, true, predicted in sorted(pairs, key=lambda pair: -pair[0])[:CONFUSIONS]:
-            click.echo(f"  {count:,} × {true} taken for {predicted}")
+    for each in report["confused"][:CONFUSIONS]:
+        click.echo(f"  {each['texts']:,} × {_name(each['label'])} taken for {_name(each['predicted'])}")
+    if report["worst_errors"]:
+        click.echo("\nworst errors")
+    for each in report["worst_errors"][:ERRORS]:
+        pair = f"{_name(each['label'])} taken for {_name(each['predicted'])}"
+        click.echo(f"  line {each['line']:,}: {pair}, {each['probability']:.1%}")
+    click.echo(f"\n{report['comparison']['sentence']}")
 
 
-def _percent(interval: dict[str, float]) -> str:
-    return f"{interval['value']:.1%} ({interval['low']:.1%} to {interval['high']:.1%})"
+def _print_labels(report: Mapping[str, Any]) -> None:
+    """Print a table of labels: number of texts, share of texts and of answers, and measures with their intervals."""
+    from candor.cli.evaluation_page import measures
+    from candor.cli.width import columns, padded
+
+    names = {label: _name(label) for label in report["by_label"]}
+    width = max(len("label"), *map(columns, names.values()))
+    heads = "".join(f"{head:>27}" for head in ("precision", "recall", "F1"))
+    click.echo(f"\n{padded('label', width)}{'texts':>8}{'share':>8}{'answers':>9}{heads}")
+    for label, each in report["by_label"].items():
+        shares = report["shares"][label]
+        cells = "".join(f"{cell:>27}" for cell in measures(each))
+        click.echo(
+            f"{padded(names[label], width)}{each['n']:>8,}{shares['texts']:>8.1%}{shares['answers']:>9.1%}{cells}"
+        )
+
+
+def _name(label: str) -> str:
+    from candor.cli.width import shortened
+
+    return shortened(label, MAX_NAME)

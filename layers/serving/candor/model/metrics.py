@@ -5,14 +5,14 @@ A resample is represented by how often it drew each row, so that every metric is
 that of the resample that drew each row once: value and interval come from the same lines of code.
 
 The JSON never holds NaN. Undefined metrics get these values:
-- precision, recall and F1 of 0/0 are 0, scikit-learn's default;
+- precision, recall and F1 of 0/0 are 0, scikit-learn's default; their macro means leave out labels without any row;
 - ROC AUC is undefined for a label that no row or every row of a (re)sample carries. The macro mean leaves such a label
   out. Where it is undefined for every label, it is 0.5, chance.
 
 Shapes: n rows, K labels, r resamples.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -134,6 +134,30 @@ def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
     return max(0.0, (centre - margin) / (n + z * z)), min(1.0, (centre + margin) / (n + z * z))
 
 
+def accuracy_difference(here: tuple[int, int], there: tuple[int, int]) -> dict[str, float]:
+    """Compute the difference of two accuracies on unlike texts, with its 95 % interval (Newcombe 1998, method 10).
+
+    Args:
+        here: Number of correct rows, and of rows, at least 1.
+        there: The same of what it is compared with.
+
+    Returns:
+        `value`, `low` and `high` of the first accuracy minus the second.
+
+    Example:
+        >>> accuracy_difference((56, 70), (48, 80))
+        {'value': 0.2, 'low': 0.052431, 'high': 0.333873}
+    """
+    first, second = here[0] / here[1], there[0] / there[1]
+    (low, high), (other_low, other_high) = wilson_interval(*here), wilson_interval(*there)
+    difference = first - second
+    return {
+        "value": round(difference, DECIMALS),
+        "low": round(difference - ((first - low) ** 2 + (other_high - second) ** 2) ** 0.5, DECIMALS),
+        "high": round(difference + ((high - first) ** 2 + (second - other_low) ** 2) ** 0.5, DECIMALS),
+    }
+
+
 def _check(probabilities: Floats, targets: Ints, labels: tuple[str, ...]) -> None:
     if len(labels) < 2 or probabilities.shape != (len(targets), len(labels)) or not len(targets):
         raise ValueError(f"probabilities {probabilities.shape} don't fit {len(targets)} targets, {len(labels)} labels")
@@ -157,6 +181,7 @@ class _Metrics:
 
     def __init__(self, probabilities: Floats, targets: Ints) -> None:
         self.n_labels = probabilities.shape[1]
+        self.present = np.bincount(targets, minlength=self.n_labels) > 0
         self.losses = _losses(probabilities, targets)
         self.confusion = _Confusion(probabilities.argmax(axis=1), targets, self.n_labels)
         ranked = (1,) if self.n_labels == 2 else range(self.n_labels)
@@ -175,7 +200,7 @@ class _Metrics:
         log_loss, brier = self.losses @ counts / rows
         return {
             "accuracy": correct.sum(axis=0) / rows,
-            **{name: values.mean(axis=0) for name, values in by_label.items()},
+            **{name: values[self.present].mean(axis=0) for name, values in by_label.items()},
             "roc_auc": _mean([ranking(counts) for ranking in self.rankings]),
             "log_loss": log_loss,
             "brier": brier,
@@ -325,26 +350,27 @@ def _calibration_error(bins: Ints, sums: Floats, counts: Ints) -> Floats:
     return np.abs(gaps).sum(axis=0) / len(bins)
 
 
-def coverage(probabilities: Floats, targets: Ints) -> list[dict[str, float]]:
-    """Compute the accuracy on the most confident share of the texts, for each share of COVERAGES.
+def coverage(probabilities: Floats, targets: Ints, shares: Sequence[float] = COVERAGES) -> list[dict[str, float]]:
+    """Compute the accuracy on the most confident share of the texts, for each of some shares.
 
     Args:
         probabilities: [n, K] as for `evaluate`.
         targets: [n] label indices.
+        shares: The shares, each above 0 and at most 1.
 
     Returns:
         `coverage` (the share), `min_confidence` (the lowest confidence in it) and `accuracy` of each share.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     order = np.argsort(-confidence, kind="stable")
-    kept = [max(1, round(share * len(order))) for share in COVERAGES]
+    kept = [max(1, round(share * len(order))) for share in shares]
     return [
         {
             "coverage": share,
             "min_confidence": round(float(confidence[order[count - 1]]), DECIMALS),
             "accuracy": round(float(correct[order[:count]].mean()), DECIMALS),
         }
-        for share, count in zip(COVERAGES, kept, strict=True)
+        for share, count in zip(shares, kept, strict=True)
     ]
 
 
