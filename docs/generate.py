@@ -47,6 +47,7 @@ MEANINGS = {
     "text": "The text with its personal data masked.",
     "created": "When the model was trained.",
     "labels": "The labels that the model knows.",
+    "samples[]": "One of them.",
     "metrics": "How good the model is on its test split.",
     "data": "What the model learnt from: name, source, citation, licence, digest.",
     "licence": "Rights in the model.",

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ OURS = "The weights are ours, Candor's authors. The texts that they learnt from 
 NOT_STATED = "Not stated by whoever trained this model. The texts that it learnt from are not in this bundle."
 HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
+MAX_NAMED = 10
+"""Labels that the card names in its first sentence; a table further down has them all."""
 MIN_AGREEMENT = 0.99
 """Minimum share of texts that the exported and the trained model give the same label; one text may always differ."""
 MAX_DIFFERENCE = 0.2
@@ -64,6 +67,10 @@ class Trained:
     """The whole report, without timings."""
     drift_reference: Mapping[str, Any]
     """The distribution that candor.operate.drift compares windows of predictions with."""
+    text_noun: str = "text"
+    """What a text is called."""
+    samples: Sequence[str] = ()
+    """Texts for the model's page to offer, none of them from the data."""
 
 
 def parity(trained: NDArray[np.float64], exported: NDArray[np.float64]) -> dict[str, float]:
@@ -154,6 +161,8 @@ def describe(trained: Trained) -> dict[str, Any]:
         "version": created.strftime("%Y.%-m.%-d"),
         "created": created.isoformat(),
         "labels": list(data.labels),
+        "text_noun": trained.text_noun,
+        "samples": list(trained.samples),
         "featuriser": trained.featuriser,
         "evidence": trained.evidence,
         "scripts": seen_scripts(data.texts),
@@ -218,7 +227,9 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
     return Template((Path(__file__).parent / "card.md").read_text()).substitute(
         name=described["name"],
         version=described["version"],
-        labels=", ".join(described["labels"]),
+        noun=described["text_noun"],
+        count=len(described["labels"]),
+        labels=_some(described["labels"]),
         data=data["name"],
         texts=f"{data['texts']:,}",
         unlabelled=f"{data['unlabelled_texts']:,}",
@@ -244,8 +255,26 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
 
 
 def _strongest(ngrams: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    rows = (f"| {label} | {', '.join(each['ngram'] for each in grams) or 'none'} |" for label, grams in ngrams.items())
+    rows = (
+        f"| {cell(label)} | {', '.join(cell(each['ngram']) for each in grams) or 'none'} |"
+        for label, grams in ngrams.items()
+    )
     return "\n".join(rows)
+
+
+def _some(labels: Sequence[str]) -> str:
+    rest = f" and {len(labels) - MAX_NAMED} more" if len(labels) > MAX_NAMED else ""
+    return f"{', '.join(map(cell, labels[:MAX_NAMED]))}{rest}"
+
+
+def cell(text: str) -> str:
+    r"""Return a text for a cell of a Markdown table: on one line, with marks of Markdown and HTML escaped.
+
+    Example:
+        >>> print(cell("bills | <b>refunds"))
+        bills \| \<b>refunds
+    """
+    return re.sub(r"([\\`*\[<|])", r"\\\1", " ".join(text.split()))
 
 
 def _interval(metric: Mapping[str, float]) -> str:

@@ -48,6 +48,20 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
     help="CSV or JSON lines of texts and labels (columns text and label) that the model must get right.",
 )
 @click.option(
+    "--text-noun",
+    type=options.Line(30),
+    show_default="text; review for IMDB",
+    metavar="NOUN",
+    help="What a text is called on the model's page and card, such as ticket.",
+)
+@click.option(
+    "--samples",
+    type=options.Named(),
+    show_default="none; IMDB has four of its own",
+    metavar="FILE",
+    help="TXT, CSV or JSON lines of up to 8 texts that the model's page offers to try. Write them yourself.",
+)
+@click.option(
     "--unlabelled",
     type=options.Named(),
     show_default="none",
@@ -93,6 +107,8 @@ def train(
     label_column: str,
     name: str | None,
     golden: Path | None,
+    text_noun: str | None,
+    samples: Path | None,
     unlabelled: Path | None,
     size: float | None,
     minutes: float | None,
@@ -115,7 +131,8 @@ def train(
         report = ROOT / "training/report" if ours else bundle.with_name(f"{bundle.name}-report")
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled)
-        _train(dataset, cases, name, seed=seed, bundle=bundle, report=report, size=size, minutes=minutes)
+        shown = _shown(dataset, text_noun, samples, text_column)
+        _train(dataset, cases, name, seed=seed, bundle=bundle, report=report, size=size, minutes=minutes, **shown)
     except KeyboardInterrupt:
         left = f"{bundle} is as it was" if existed else "no bundle was written"
         raise CommandError(f"interrupted; {left}", status=130) from None
@@ -136,6 +153,22 @@ def _read(
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
         raise CommandError(error.problem, error.hint or None) from None
+
+
+def _shown(dataset: "Dataset", noun: str | None, samples: Path | None, text_column: str) -> dict[str, Any]:
+    """Return what the model's page and card show: what a text is called, and the samples."""
+    from . import data
+    from .samples import IMDB_SAMPLES, load_samples
+
+    imdb = dataset.source == data.IMDB_HOME
+    if samples is None and imdb:
+        samples, text_column = IMDB_SAMPLES, "text"
+    texts = [*dataset.texts, *dataset.test_texts, *dataset.unlabelled]
+    try:
+        found = load_samples(samples, text_column, texts) if samples else []
+    except data.DataError as error:
+        raise CommandError(error.problem, error.hint or None) from None
+    return {"text_noun": noun or ("review" if imdb else "text"), "samples": found}
 
 
 def _train(dataset: "Dataset", cases: list[tuple[str, str]], name: str | None, **chosen: Any) -> None:

@@ -171,7 +171,9 @@ def model(request: Request) -> Answer:
         "documents": limits.MAX_DOCUMENTS,
         "body_bytes": limits.MAX_BODY_BYTES,
     }
-    return Answer(classifier().bundle.identity | {name: described[name] for name in published} | {"limits": sizes})
+    shown = {"text_noun": classifier().bundle.text_noun, "samples": list(classifier().bundle.samples)}
+    facts = {name: described[name] for name in published}
+    return Answer(classifier().bundle.identity | facts | shown | {"limits": sizes})
 
 
 def model_card(request: Request) -> Answer:

@@ -18,7 +18,7 @@ CONFUSIONS = 5  # pairs of labels that are listed
 
 @click.command(
     short_help="Measure a model on labelled texts.",
-    epilog="\b\nExamples:\n  candor evaluate reviews.csv\n"
+    epilog="\b\nExamples:\n  candor evaluate texts.csv\n"
     "  candor evaluate tickets.csv --label queue --model models/tickets",
 )
 @click.argument("data", type=options.Named("file"))
