@@ -5,13 +5,23 @@ from PIL import Image, ImageColor
 from sklearn import metrics as reference
 
 from candor.model.metrics import evaluate
-from training.pictures import COLOURS, Scores, draw, precision_recall_curve, roc_curve
+from training.pictures import (
+    COLOURS,
+    MAX_NAMED,
+    Scores,
+    draw,
+    join_others,
+    most_confused,
+    precision_recall_curve,
+    roc_curve,
+)
 
 NAMES = ["overview", "learning_curve", "roc", "precision_recall", "score_histogram", "confusion_matrix"]
 LABELS = {
     "two": ("neg", "pos"),
     "three": ("sport", "$\\bad_{math}", "_begins with an underscore\nand is far too long for an axis"),
     "many": tuple(f"topic {k}" for k in range(14)),
+    "too many to name": tuple(f"话 {k}" for k in range(24)),
 }
 EPOCHS = [
     {"epoch": 1, "loss": 0.6, "val_loss": 0.5, "accuracy": 0.7, "val_accuracy": 0.75},
@@ -28,6 +38,21 @@ def scored(labels, networks=("ours", "baseline"), rows=600):
         probabilities[network] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     reports = {name: evaluate(values, targets, labels, seed=1, resamples=20) for name, values in probabilities.items()}
     return Scores(probabilities, targets, labels, reports, "test split")
+
+
+def test_confusion_matrix_joins_labels_confused_least():
+    """A matrix of more labels than there is room for names those that are confused most; no text is lost."""
+    counts = np.diag(np.full(30, 9))
+    counts[3, 28] = 5
+    assert most_confused(counts[:20, :20]) == list(range(20))
+    kept = most_confused(counts)
+    assert len(kept) == MAX_NAMED - 1
+    assert {3, 28} <= set(kept)
+    joined = join_others(counts, kept)
+    assert joined.shape == (MAX_NAMED, MAX_NAMED)
+    assert joined.sum() == counts.sum()
+    assert joined[kept.index(3), kept.index(28)] == 5
+    assert joined[-1, -1] == 9 * (30 - len(kept))
 
 
 def drawn(folder, scores, history=None):
