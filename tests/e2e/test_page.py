@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -385,3 +386,46 @@ def test_page_is_small_and_self_contained() -> None:
     page = (ROOT / "functions/api/page.html").read_text()
     assert len(page.encode()) <= 60_000
     assert re.findall(r"https?://", page) == []
+
+
+# Linear RGB as eyes without some kind of cone see it: Machado, Oliveira and Fernandes (2009), severity 1.
+EYES = np.array(
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ]
+)
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def linear(colours: Sequence[str]) -> Any:
+    """Return linear RGB [n, 3] of colours such as #0072b2 (IEC 61966-2-1)."""
+    levels = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in colours])
+    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+
+
+def least_difference(colours: Sequence[str]) -> float:
+    """Return the least CIE76 difference of two colours, to the eyes that see it worst."""
+    xyz = np.maximum(np.einsum("eij,nj->eni", EYES, linear(colours)) @ XYZ.T / XYZ.sum(axis=1), 0)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    lab = np.stack([116 * f[..., 1], 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
+    differences = np.linalg.norm(lab[:, :, None] - lab[:, None], axis=-1)
+    return float(differences[:, ~np.eye(len(colours), dtype=bool)].min())
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_page_label_colours_differ_to_all_eyes(scheme: int) -> None:
+    """Colours of labels differ, to colour-blind eyes, too, and stand out from the track (WCAG 2.2, 1.4.11)."""
+    page = (ROOT / "functions/api/page.html").read_text()
+    colours = re.findall(r"--c\d: (#\w{6});", page)[8 * scheme : 8 * scheme + 8]
+    track = re.findall(r"--line: (#\w{6});", page)[scheme]
+    assert len(colours) == 8
+    assert least_difference(colours) >= 25
+    assert least_difference(["#c04a00", "#7a5c00"]) < 5  # one colour to protanopes
+    light = np.sort(linear([*colours, track]) @ XYZ[1])
+    of_track = float((linear([track]) @ XYZ[1])[0])
+    others = light[light != of_track]
+    contrast = (np.maximum(others, of_track) + 0.05) / (np.minimum(others, of_track) + 0.05)
+    assert contrast.min() >= 3
