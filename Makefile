@@ -27,9 +27,9 @@ override define needs
 needs-$(1):
 	@[ -n "$$$$$(2)" ] || { printf 'error: make $(1) needs $(2)=$(3)\nhint: for example, make $(1) $(2)=$(4)\n' >&2; exit 2; }
 endef
-$(eval $(call needs,score,INPUT,FILE,events/reviews.csv))
+$(eval $(call needs,score,INPUT,FILE,events/texts.csv))
 $(eval $(call needs,verify,MANIFEST,FILE,results/JOB/manifest.json))
-$(eval $(call needs,report,INPUT,FILE,events/reviews.csv))
+$(eval $(call needs,report,INPUT,FILE,events/texts.csv))
 $(eval $(call needs,evaluate,DATA,FILE,labelled.csv))
 $(eval $(call needs,own,DATA,FOLDER,own))
 $(eval $(call needs,use,MODEL,NAME,tickets))

@@ -61,6 +61,7 @@ NOT_RUN = {
     "candor train tickets.csv --text body --label queue --golden": "likewise",
     "candor train tickets.csv --text body --label queue --unlabelled": "likewise",
     "candor train tickets.csv --text body --label queue --test": "likewise",
+    "candor train tickets.csv --text body --label queue --text-noun": "likewise",
     "candor dashboard": "needs the log of a run; tests/candor/cli/test_dashboard.py writes one",
 }
 LOCAL = "curl http://127.0.0.1:8000"  # sent to the real handler
@@ -98,7 +99,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "bin/candor").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m candor "$@"\n')
     (tmp_path / "bin/candor").chmod(0o755)
     shutil.copytree(ROOT / "events", tmp_path / "events")
-    shutil.copy(ROOT / "events/reviews.csv", tmp_path)
+    shutil.copy(ROOT / "events/reviews.csv", tmp_path / "texts.csv")
     (tmp_path / "labelled.csv").write_text("text,label\nA wonderful film.,positive\nA dull mess.,negative\n")
     (tmp_path / "held-out.csv").write_text("body,queue\nA wonderful film.,positive\nA dull mess.,negative\n")
     for name in ("tickets.csv", "new.csv"):

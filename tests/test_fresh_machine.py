@@ -206,8 +206,8 @@ def test_make_test_passes_options_to_pytest(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("score", "error: make score needs INPUT=FILE\nhint: for example, make score INPUT=events/reviews.csv"),
-        ("report", "error: make report needs INPUT=FILE\nhint: for example, make report INPUT=events/reviews.csv"),
+        ("score", "error: make score needs INPUT=FILE\nhint: for example, make score INPUT=events/texts.csv"),
+        ("report", "error: make report needs INPUT=FILE\nhint: for example, make report INPUT=events/texts.csv"),
         ("verify", "error: make verify needs MANIFEST=FILE\nhint: for example, make verify MANIFEST="),
         ("verify-results", "error: make verify needs MANIFEST=FILE\n"),
         ("evaluate", "error: make evaluate needs DATA=FILE\nhint: for example, make evaluate DATA=labelled.csv"),

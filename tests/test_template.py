@@ -15,6 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from api.app import ROUTES
 from api.problems import CODES
+from candor.cli.dashboard import SEARCH
 from candor.cli.torture.workflow import DEFINITION
 from candor.limits import CHUNK_ROWS, MAX_BODY_BYTES
 from candor.operate.drift import ALARM
@@ -587,7 +588,11 @@ def test_concurrency_can_be_reserved(stack: Template) -> None:
 def test_dashboard_shows_measured_metrics(stack: Template) -> None:
     (dashboard,) = of_type(stack, "AWS::CloudWatch::Dashboard").values()
     widgets = json.loads(dashboard["Properties"]["DashboardBody"]["Fn::Sub"])["widgets"]
-    shown = {metric[1] for widget in widgets for metric in widget["properties"]["metrics"]}
+    every = [metric for widget in widgets for metric in widget["properties"]["metrics"]]
+    shown = {metric[1] for metric in every if isinstance(metric[0], str)}
+    searches = [SEARCH.fullmatch(metric[0]["expression"]) for metric in every if isinstance(metric[0], dict)]
+    assert all(searches), "candor dashboard cannot draw such an expression"
+    shown |= {search["term"] for search in searches if search}
     families = {name.partition(".")[0] for name in shown}
     assert families >= {
         "Predictions", "Tokens", "Latency", "Decided", "Confidence", "Drift", "Redactions", "ColdStarts",

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,14 +17,15 @@ from numpy.typing import NDArray
 
 import candor
 from candor.model import bundle
+from candor.model.bundle import NOT_STATED
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
 
 from .data import Dataset
 
-NOT_STATED = "not stated"
-"""Stands for each of Rights that whoever trained the model said nothing about."""
 HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
+MAX_NAMED = 10
+"""Labels that the card names in its first sentence; a table further down has them all."""
 MIN_AGREEMENT = 0.99
 """Minimum share of texts that the exported and the trained model give the same label; one text may always differ."""
 MAX_DIFFERENCE = 0.2
@@ -77,6 +79,10 @@ class Trained:
     """The whole report, without timings."""
     drift_reference: Mapping[str, Any]
     """The distribution that candor.operate.drift compares windows of predictions with."""
+    text_noun: str = "text"
+    """What a text is called."""
+    samples: Sequence[str] = ()
+    """Texts for the model's page to offer, none of them from the data."""
 
 
 def parity(trained: NDArray[np.float64], exported: NDArray[np.float64]) -> dict[str, float]:
@@ -172,6 +178,8 @@ def describe(trained: Trained, version: str) -> dict[str, Any]:
         "created": now().isoformat(),
         "candor": candor.__version__,
         "labels": list(data.labels),
+        "text_noun": trained.text_noun,
+        "samples": list(trained.samples),
         "featuriser": trained.featuriser,
         "evidence": trained.evidence,
         "scripts": seen_scripts(data.texts),
@@ -260,7 +268,9 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
     return Template((Path(__file__).parent / "card.md").read_text()).substitute(
         name=described["name"],
         version=described["version"],
-        labels=", ".join(described["labels"]),
+        noun=described["text_noun"],
+        count=len(described["labels"]),
+        labels=_some(described["labels"]),
         data=data["name"],
         texts=f"{data['texts']:,}",
         unlabelled=f"{data['unlabelled_texts']:,}",
@@ -287,8 +297,26 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
 
 
 def _strongest(ngrams: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    rows = (f"| {label} | {', '.join(each['ngram'] for each in grams) or 'none'} |" for label, grams in ngrams.items())
+    rows = (
+        f"| {cell(label)} | {', '.join(cell(each['ngram']) for each in grams) or 'none'} |"
+        for label, grams in ngrams.items()
+    )
     return "\n".join(rows)
+
+
+def _some(labels: Sequence[str]) -> str:
+    rest = f" and {len(labels) - MAX_NAMED} more" if len(labels) > MAX_NAMED else ""
+    return f"{', '.join(map(cell, labels[:MAX_NAMED]))}{rest}"
+
+
+def cell(text: str) -> str:
+    r"""Return a text for a cell of a Markdown table: on one line, with marks of Markdown and HTML escaped.
+
+    Example:
+        >>> print(cell("bills | <b>refunds"))
+        bills \| \<b>refunds
+    """
+    return re.sub(r"([\\`*\[<|])", r"\\\1", " ".join(text.split()))
 
 
 def _interval(metric: Mapping[str, float]) -> str:

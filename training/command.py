@@ -50,25 +50,12 @@ class Name(click.ParamType):  # type: ignore[type-arg]
         return name
 
 
-class Line(click.ParamType):  # type: ignore[type-arg]
-    """Words about the model, in one line."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the words without outer blanks; fail for what is empty, long, or cannot be printed."""
-        line = value.strip()
-        if not line or len(line) > MAX_LINE or not line.isprintable():
-            self.fail(f"expected one line of 1 to {MAX_LINE:,} printable characters.", param, ctx)
-        return str(line)
-
-
-MAX_LINE = 1000
+MAX_LINE = 1000  # characters
 
 
 def _about(name: str, what: str) -> Callable[[Any], Any]:
     """Return an option that says something about the model."""
-    return click.option(f"--{name}", type=Line(), show_default="not stated", metavar="TEXT", help=what)
+    return click.option(f"--{name}", type=options.Line(MAX_LINE), show_default="not stated", metavar="TEXT", help=what)
 
 
 @click.command(
@@ -98,6 +85,20 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
     "--golden-from-validation",
     is_flag=True,
     help="Take texts of DATA that were held out as golden cases, too. They are then in the bundle, masked.",
+)
+@click.option(
+    "--text-noun",
+    type=options.Line(30),
+    show_default="text; review for IMDB",
+    metavar="NOUN",
+    help="What a text is called on the model's page and card, such as ticket.",
+)
+@click.option(
+    "--samples",
+    type=options.Named(),
+    show_default="none; IMDB has four of its own",
+    metavar="FILE",
+    help="TXT, CSV or JSON lines of up to 8 texts that the model's page offers to try. Write them yourself.",
 )
 @click.option(
     "--unlabelled",
@@ -140,6 +141,8 @@ def train(
     label_column: str,
     name: str | None,
     golden: Path | None,
+    text_noun: str | None,
+    samples: Path | None,
     unlabelled: Path | None,
     test: Path | None,
     size: float | None,
@@ -161,6 +164,7 @@ def train(
     place = options.place(click.get_current_context())
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test)
+        shown = _shown(dataset, text_noun, samples, text_column)
         _train(
             dataset,
             cases,
@@ -172,6 +176,7 @@ def train(
             size=size,
             minutes=minutes,
             golden_from_held_out=golden_from_validation,
+            **shown,
         )
     except KeyboardInterrupt:
         raise CommandError("interrupted; nothing was written", status=130) from None
@@ -197,6 +202,22 @@ def _read(
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
         raise CommandError(error.problem, error.hint or None) from None
+
+
+def _shown(dataset: "Dataset", noun: str | None, samples: Path | None, text_column: str) -> dict[str, Any]:
+    """Return what the model's page and card show: what a text is called, and the samples."""
+    from . import data
+    from .samples import IMDB_SAMPLES, load_samples
+
+    imdb = dataset.source == data.IMDB_HOME
+    if samples is None and imdb:
+        samples, text_column = IMDB_SAMPLES, "text"
+    texts = [*dataset.texts, *dataset.test_texts, *dataset.unlabelled]
+    try:
+        found = load_samples(samples, text_column, texts) if samples else []
+    except data.DataError as error:
+        raise CommandError(error.problem, error.hint or None) from None
+    return {"text_noun": noun or ("review" if imdb else "text"), "samples": found}
 
 
 def _train(

@@ -4,11 +4,10 @@ Matplotlib's Agg canvas without pyplot needs no display, has no global state and
 numbers give the same bytes. Colours are Okabe and Ito's (2008), which colour-blind readers can tell apart; the networks
 differ in line style, too.
 
-A name that does not fit, or that no font here has the letters of, would be clutter or boxes. Then all labels go by
-their number, and the caption says so; report.html, which a browser draws, has the names.
+A name that no font here has the letters of would be boxes. Then all labels go by their number, and the caption says so;
+report.html, which a browser draws, has the names.
 """
 
-import logging
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +23,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, fontManager, get_font
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
+
+from candor.cli import fonts
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -41,17 +42,10 @@ ABOVE = {"ours": 4, "baseline": 3}
 LINES = {"ours": "-", "baseline": (0, (5, 2))}
 CORRECT, WRONG, INK, GREY = "#009E73", "#CC79A7", "#222222", "#767676"
 
-# DejaVu Sans comes with Matplotlib; the others draw labels in Chinese, Japanese and Korean where a machine has them.
-FONTS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic"),
-    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Arial Unicode MS"),
-)
 STYLE = {
     "figure.dpi": 160,  # 8 inches are 1,280 pixels: sharp when a page shows them at 800
-    "font.family": ["DejaVu Sans"],
     "font.size": 10,
     "text.color": INK,
-    "text.parse_math": False,  # a label may hold dollar signs
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": GREY,
@@ -74,8 +68,8 @@ PALETTE = 192
 """Colours of a picture."""
 MAX_NUMBERED = 8
 """Labels beyond which a confusion matrix has no room for numbers."""
-MAX_NAMED = 24
-"""Labels beyond which a confusion matrix has no room for names."""
+MAX_NAMED = 20
+"""Labels beyond which it has no room for names: then it shows those that are confused most, and the others as one."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ class Scores:
     @property
     def names(self) -> list[str]:
         """The labels as pictures show them: in short, or all by number."""
-        if len(self.labels) <= MAX_NAMED and all(map(drawable, self.labels)):
+        if all(map(drawable, self.labels)):
             return [_short(label) for label in self.labels]
         return [f"{number:,}" for number in range(1, len(self.labels) + 1)]
 
@@ -199,7 +193,8 @@ def confusion_matrix(path: Path, scores: Scores) -> None:
             axes.set_title(NAMES[network], color=COLOURS[network])
             axes.label_outer()
 
-    caption = f"Shade: share of the true label. {scores.named_caption}"
+    most = f" The {MAX_NAMED - 1} labels confused most." if len(scores.labels) > MAX_NAMED else ""
+    caption = f"Shade: share of the true label.{most} {scores.named_caption}"
     _save(path, (8, 4.4), "Confusion matrix", caption, fill)
 
 
@@ -395,20 +390,44 @@ def _histogram(axes: Axes, scores: Scores, network: str) -> None:
 
 
 def _confusion(axes: Axes, scores: Scores, network: str) -> None:
-    counts = np.array(scores.reports[network]["confusion_matrix"]["counts"])
+    every, ours = (np.array(scores.reports[each]["confusion_matrix"]["counts"]) for each in (network, "ours"))
+    kept = most_confused(ours)
+    counts, names = join_others(every, kept), [scores.names[index] for index in kept]
+    if len(kept) < len(every):
+        names.append(f"{len(every) - len(kept)} others")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15)
     axes.grid(visible=False)
-    names = scores.names
     few = len(names) <= 3
-    step = 1 if len(names) <= MAX_NAMED else 10
-    places = [place for place in range(len(names)) if step == 1 or (place + 1) % step == 0]
-    ticks = [names[place] for place in places]
-    axes.set_xticks(places, ticks, rotation=0 if few or step > 1 else 90, size=10 if few else 8)
-    axes.set_yticks(places, ticks, size=10 if few else 8)
+    axes.set_xticks(range(len(names)), names, rotation=0 if few else 90, size=10 if few else 8)
+    axes.set_yticks(range(len(names)), names, size=10 if few else 8)
     axes.set(xlabel="Predicted label", ylabel="True label")
     if len(names) <= MAX_NUMBERED:
         _numbers(axes, counts, shares)
+
+
+def most_confused(counts: Ints) -> list[int]:
+    """Return the labels of a confusion matrix [K, K] that a picture names: all, or those that are confused most."""
+    if len(counts) <= MAX_NAMED:
+        return list(range(len(counts)))
+    errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+    return sorted(np.argsort(-errors, kind="stable")[: MAX_NAMED - 1].tolist())
+
+
+def join_others(counts: Ints, kept: Sequence[int]) -> Ints:
+    """Join the rows and the columns of a confusion matrix [K, K] that are not kept to a last one.
+
+    Example:
+        >>> join_others(np.array([[5, 0, 0], [0, 1, 2], [1, 3, 1]]), [2]).tolist()
+        [[1, 4], [2, 6]]
+    """
+    if len(kept) == len(counts):
+        return counts
+    group = np.full(len(counts), len(kept))
+    group[kept] = np.arange(len(kept))
+    joined = np.zeros((len(kept) + 1, len(kept) + 1), counts.dtype)
+    np.add.at(joined, (group[:, None], group[None, :]), counts)
+    return joined
 
 
 def _numbers(axes: Axes, counts: Ints, shares: Floats) -> None:
@@ -442,8 +461,9 @@ def _titled(curve: str, scores: Scores) -> str:
 
 
 def _short(label: str) -> str:
+    """Return a label for a picture: the middle of a long one is left out, since many begin or end alike."""
     text = " ".join(label.split())
-    return text if len(text) <= 12 else f"{text[:11]}…"
+    return text if len(text) <= 16 else f"{text[:8]}…{text[-7:]}"
 
 
 def drawable(label: str) -> bool:
@@ -464,14 +484,8 @@ def drawable(label: str) -> bool:
 
 @cache
 def _characters() -> frozenset[int]:
-    return frozenset(code for font in _fonts() for code in get_font(findfont(font)).get_charmap())
-
-
-@cache
-def _fonts() -> tuple[str, ...]:
-    logging.getLogger(fontManager.__module__).setLevel(logging.ERROR)  # it would say that a font has no bold letters
-    installed = set(fontManager.get_font_names())
-    return ("DejaVu Sans", *(font for font in FONTS if font in installed))
+    families = fonts.style()["font.family"]
+    return frozenset(code for family in families for code in get_font(findfont(family)).get_charmap())
 
 
 def _row(figure: Figure, scores: Scores) -> Sequence[Axes]:
@@ -480,8 +494,7 @@ def _row(figure: Figure, scores: Scores) -> Sequence[Axes]:
 
 
 def _save(path: Path, size: tuple[float, float], title: str, caption: str, fill: Callable[[Figure], None]) -> None:
-    fonts = {"font.family": [*_fonts()]}
-    with matplotlib.style.context(["default", STYLE | fonts]), warnings.catch_warnings():
+    with matplotlib.style.context(["default", STYLE | fonts.style()]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # no font here has it: a box, and no noise
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
         figure.suptitle(title, x=0.015, ha="left", weight="bold", size=13)

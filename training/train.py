@@ -69,6 +69,10 @@ class Options:
     """Maximum size of the bundle in MB; None: 3 for two labels, 8 for more."""
     minutes: float | None = None
     """Time after which nothing more is tried; None: no limit."""
+    text_noun: str = "text"
+    """What a text is called."""
+    samples: Sequence[str] = ()
+    """Texts for the model's page to offer, none of them from the data."""
 
 
 def redacted(texts: Sequence[str]) -> list[str]:
@@ -314,6 +318,8 @@ def describe(
         seed=options.seed,
         metrics=measured,
         drift_reference=drift_reference(dataset, learnt),
+        text_noun=options.text_noun,
+        samples=options.samples,
     )
     return facts, golden
 

@@ -18,6 +18,7 @@ from api.problems import Problem
 from api.request import Request
 from candor import limits
 from candor.errors import CandorError
+from candor.model.bundle import NOT_STATED
 from candor.model.classifier import Classifier, Prediction
 from candor.operate.observe import DriftReporter, measure
 from candor.redact import Entity, redact
@@ -171,7 +172,10 @@ def model(request: Request) -> Answer:
         "documents": limits.MAX_DOCUMENTS,
         "body_bytes": limits.MAX_BODY_BYTES,
     }
-    return Answer(classifier().bundle.identity | {name: described[name] for name in published} | {"limits": sizes})
+    shown = {"text_noun": classifier().bundle.text_noun, "samples": list(classifier().bundle.samples)}
+    shown |= {name: described.get(name, NOT_STATED) for name in ("description", "intended_use", "owner")}
+    facts = {name: described[name] for name in published}
+    return Answer(classifier().bundle.identity | facts | shown | {"limits": sizes})
 
 
 def model_card(request: Request) -> Answer:

@@ -18,7 +18,7 @@ from candor.text.evidence import WARNINGS
 
 Json = dict[str, Any]
 
-REVIEW = "A wonderful film, superbly acted, from the first minute to the last."
+TICKET = "I was charged twice for the same order, please refund one."
 BODY = (
     "invalid_json",
     "invalid_encoding",
@@ -41,13 +41,13 @@ MODEL = {
         "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "Digest of the bundle's manifest."},
     },
 }
-IDENTITY = {"name": "imdb-sentiment", "version": "2026.11.23", "sha256": "0" * 64}
+IDENTITY = {"name": "tickets", "version": "2026.11.23", "sha256": "0" * 64}
 REQUEST_ID = "4b2e7a0c-6d1f-4c8e-9a35-0f2b7c1d8e64"
 RESULT = {
-    "label": "positive",
-    "decision": "positive",
-    "probabilities": {"negative": 0.16, "positive": 0.84},
-    "tokens": 10,
+    "label": "billing",
+    "decision": "billing",
+    "probabilities": {"account": 0.03, "billing": 0.91, "delivery": 0.06},
+    "tokens": 11,
     "warnings": [],
 }
 
@@ -74,8 +74,8 @@ def build() -> Json:
 def paths() -> Json:
     """Return the operations by path and method."""
     predict, batch = schemas.schema(schemas.PREDICT), schemas.schema(schemas.BATCH)
-    one = {"text": REVIEW, "min_confidence": 0.6}
-    many = {"documents": [{"id": "a", "text": REVIEW}, {"text": ""}]}
+    one = {"text": TICKET, "min_confidence": 0.6}
+    many = {"documents": [{"id": "a", "text": TICKET}, {"text": ""}]}
     error = {"index": 1, "code": "invalid_request", "detail": "/documents/1/text is blank; send at least one word."}
     error["pointer"] = "/documents/1/text"
     answer = {**RESULT, "model": IDENTITY, "request_id": REQUEST_ID}
@@ -258,13 +258,19 @@ def components() -> Json:
                 **MODEL["properties"],  # type: ignore[dict-item]
                 "created": {"type": "string", "format": "date-time"},
                 "labels": {"type": "array", "items": text},
+                "text_noun": {**text, "description": "What a text is called, such as `ticket`."},
+                "samples": {
+                    "type": "array",
+                    "items": text,
+                    "description": "Texts to try, which the model's owner wrote. Often none.",
+                },
                 "min_confidence": {
                     "type": "number",
                     "description": "Probability below which the decision is `uncertain` by default.",
                 },
                 "metrics": {"type": "object"},
                 "data": {"type": "object"},
-                "licence": text,
+                **dict.fromkeys(("description", "intended_use", "owner", "licence"), text),
                 "limits": objects({"text_bytes": number, "documents": number, "body_bytes": number}),
                 "request_id": text,
             }

@@ -1,7 +1,9 @@
 """Batch scoring with the built functions, each in Lambda's container and in a whole job, on moto's server."""
 
 import contextlib
+import csv
 import http.client
+import io
 import json
 import os
 import platform
@@ -20,9 +22,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from candor.cli.samples import INPUT, samples
+from candor.cli.samples import INPUT, samples, texts
 from candor.cli.torture.bucket import INBOX, RESULTS, contents, created
 from candor.cli.torture.workflow import FailedError, Workflow
+from candor.model.bundle import Bundle
 from tests.e2e.stack import ROOT, SAM, VARIABLES, bridge, environment, run
 from tests.functions.test_canary import CANARY
 
@@ -51,6 +54,7 @@ def account() -> Iterator[tuple[Any, int]]:
 
 
 def test_sample_events_are_up_to_date() -> None:
+    assert (ROOT / INPUT).read_bytes() == texts(Bundle.open(ROOT / "layers/model/bundle"))
     for name, event in samples(ROOT).items():
         committed = json.loads((ROOT / "events" / name).read_text())
         assert committed == event, f"events/{name} is out of date: `candor use` writes it"
@@ -75,8 +79,9 @@ def test_sam_local_invoke_scores_a_file(engine: None, built: Path, account: tupl
     assert [answer.get("status") for answer in answers] == ["planned", None, "done"]
     written = contents(client, "results/")
     manifest = json.loads(next(body for key, body in written.items() if key.endswith("manifest.json")))
+    rows = len(list(csv.DictReader(io.StringIO((ROOT / INPUT).read_text()))))
     assert manifest["counts"] | {"labels": {}, "decisions": {}} == {
-        "read": 6, "scored": 5, "failed": 1, "errors": {"blank": 1}, "labels": {}, "decisions": {},
+        "read": rows, "scored": rows, "failed": 0, "errors": {}, "labels": {}, "decisions": {},
     }  # fmt: skip
     alone = one_machine(ROOT / INPUT, tmp_path / "out", "20000")
     assert parts(written) == alone

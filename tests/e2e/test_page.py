@@ -3,25 +3,55 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from candor.model import bundle
+from candor.model.bundle import Bundle
+from candor.resources import BUNDLE
+from tests import bundles
 from tests.server import Server
+from training.bundle_files import cell
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
 GOOD = "A wonderful film, moving and funny."
 BAD = "A dull, boring mess."
+MIXED = "It is not good, but it was a very moving film."
+SAMPLES = [GOOD, BAD, MIXED]
+CARD = "# made-up 1\n\n| label | n-grams |\n|---|---|\n"
+CHINESE = ["退款与账单", "物流配送", "账户登录", "产品质量投诉（含退换货及维修申请等全部情形）", "其他"]
+MANY = [f"queue_{number:02}_of_the_help_desk" for number in range(77)]
+EVIL = ["<img src=x onerror=\"document.title='owned'\">", "\u202eright to left", "a|b\\", "</script>", "مشكلة الفاتورة"]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The shipped model, with a noun and samples of its own."""
+    folder = tmp_path_factory.mktemp("bundle")
+    shipped = Bundle.open(BUNDLE)
+    described = shipped.model | {"text_noun": "review", "samples": SAMPLES}
+    bundle.write(folder, shipped.files | {"model.json": bundle.canonical(described)})
+    with Server("--port", "0", "--model", str(folder)) as server:
+        server.greeting()
+        yield server
+        assert server.end()[0] == 0
+
+
+@contextmanager
+def serving(folder: Path, labels: Sequence[str], **described: Any) -> Iterator[Server]:
+    """Serve a made-up model with these labels."""
+    rows = "".join(f"| {cell(label)} | good, bad |\n" for label in labels)
+    files = bundles.files(labels=labels, scripts=["LATIN", "CJK"], **described)
+    bundle.write(folder, {**files, "card.md": (CARD + rows).encode()})
+    with Server("--port", "0", "--model", str(folder)) as server:
         server.greeting()
         yield server
         assert server.end()[0] == 0
@@ -112,9 +142,9 @@ def test_page_names_words_that_flip_the_answer(visit: Visit) -> None:
     visit.classify(text)
     expect(visit.page.locator(".verdict")).to_have_text("negative")
     visit.page.get_by_role("button", name="What would change the answer?").click()
-    flip = visit.page.locator("[role=status]", has_text="other label")
+    flip = visit.page.locator("[role=status]", has_text="Without these words the answer is “positive”: ")
     expect(flip).to_be_visible()
-    words = re.findall(r"“([^”]+)”", flip.inner_text())
+    words = re.findall(r"“([^”]+)”", flip.inner_text().partition(": ")[2])
     assert "boring" in words
     visit.classify(" ".join(word for word in re.findall(r"\w+|[,.]", text) if word not in words))
     expect(visit.page.locator(".verdict, .item .soft").first).not_to_have_text("negative")
@@ -160,6 +190,92 @@ def test_page_sample_is_classified_by_one_click(visit: Visit) -> None:
         expect(visit.page.locator("#go")).to_be_enabled()
         decisions.append(visit.page.locator(".verdict").inner_text())
     assert decisions[:2] == ["positive", "negative"]
+    assert visit.page.locator("#samples button").count() == len(SAMPLES)
+
+
+def test_page_words_are_the_model_s(visit: Visit) -> None:
+    """The page calls a text what the model calls it, and names the model and its labels."""
+    expect(visit.page.locator("label[for=text]")).to_have_text("Review")
+    expect(visit.page.locator("#text")).to_have_attribute("placeholder", "Write or paste your review here")
+    about = "Model imdb-sentiment sorts each review into one of 2 labels: negative, positive"
+    expect(visit.page.locator("#about")).to_have_text(about)
+    expect(visit.page).to_have_title("imdb-sentiment – Candor")
+
+
+def test_page_of_a_bare_model_is_neutral(browser: Browser, tmp_path: Path) -> None:
+    """A model that gives neither a noun nor samples is shown without films."""
+    with serving(tmp_path, ["no", "yes"]) as plain, Visit(browser, plain) as visit:
+        expect(visit.page.locator("#about")).to_contain_text("sorts each text into one of 2 labels: no, yes")
+        expect(visit.page.locator("label[for=text]")).to_have_text("Text")
+        expect(visit.page.locator("#samples")).to_be_hidden()
+        assert not re.search(r"\b(film|movie|review)", visit.page.content(), re.IGNORECASE)
+        assert visit.console == []
+
+
+@pytest.mark.parametrize("labels", [CHINESE, MANY], ids=["chinese", "many"])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (1100, "dark")])
+def test_page_fits_any_labels(browser: Browser, tmp_path: Path, labels: list[str], width: int, scheme: str) -> None:
+    """Five labels are shown and the others folded; all fit the screen, have colours, and pass the audit."""
+    with serving(tmp_path, labels, text_noun="工单") as server, Visit(browser, server, width, scheme) as visit:
+        visit.classify(MIXED)
+        expect(visit.page.locator(".bar")).to_have_count(5)
+        shares = [float(text.split()[0]) for text in visit.page.locator(".bar > :last-child").all_inner_texts()]
+        assert shares == sorted(shares, reverse=True)
+        classes = {node.get_attribute("class") for node in visit.page.locator(".bar").all()}
+        assert classes <= {f"bar c{number}" for number in range(8)}
+        colours = [f.evaluate("f => getComputedStyle(f).backgroundColor") for f in visit.page.locator(".fill").all()]
+        assert len(set(colours)) == len(classes) > 1
+        for more in visit.page.locator("#about summary, #results summary").all():
+            expect(more).to_have_text(f"and {len(labels) - 5} more")
+            more.click()
+        expect(visit.page.locator(".bar")).to_have_count(len(labels))
+        assert set(visit.page.locator(".bar > bdi").all_text_contents()) == set(labels)
+        for label in labels:
+            expect(visit.page.locator("#about")).to_contain_text(label)
+        visit.page.locator("#card summary").first.click()
+        expect(visit.page.locator("#cardText")).to_contain_text(labels[0])
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert Axe().run(visit.page)["violations"] == []
+        assert visit.console == []
+
+
+def test_page_explains_another_label(browser: Browser, tmp_path: Path) -> None:
+    """The choice has every label; what would change the answer is asked of the answer only."""
+    with serving(tmp_path, MANY) as server, Visit(browser, server) as visit:
+        visit.classify(MIXED)
+        choice, flip = visit.page.locator("#results select"), visit.page.get_by_role("button", name="What would change")
+        expect(choice).to_be_visible()
+        assert choice.locator("option").all_text_contents() == MANY
+        answer = choice.input_value()
+        expect(flip).to_be_visible()
+        other = next(label for label in MANY if label != answer)
+        choice.select_option(other)
+        expect(visit.page.locator("#results .hint").first).to_contain_text(f"support “{other}”")
+        expect(flip).to_have_count(0)
+        choice.select_option(answer)
+        expect(visit.page.locator("#results .hint").first).to_contain_text(f"support “{answer}”")
+        expect(flip).to_be_visible()
+        assert visit.console == []
+
+
+def test_page_markup_of_the_bundle_stays_text(browser: Browser, tmp_path: Path) -> None:
+    """Labels, noun, samples and name of a bundle are shown as characters, in their own direction."""
+    evil = {"name": "<b>name</b>", "text_noun": "<i>noun</i>", "samples": [f"{EVIL[0]} \u202e good"]}
+    with serving(tmp_path, EVIL, **evil) as server, Visit(browser, server) as visit:
+        visit.page.locator("#samples button").click()
+        expect(visit.page.locator(".bar")).to_have_count(5)
+        visit.page.locator("#card summary").first.click()
+        expect(visit.page.locator("#cardText td").first).to_have_text(EVIL[0])
+        expect(visit.page.locator("#cardText tr").nth(3)).to_contain_text(EVIL[2])
+        shown = visit.page.locator(".bar > bdi").all_text_contents()
+        assert set(shown) == {label.replace("\u202e", "") for label in EVIL}
+        assert visit.page.locator("#text").input_value() == evil["samples"][0]
+        expect(visit.page).to_have_title("<b>name</b> – Candor")
+        expect(visit.page.locator("label[for=text]")).to_have_text(evil["text_noun"])
+        assert visit.page.locator("img, main b, main i, #about b, #about i").count() == 0
+        assert visit.console == []
+        visit.page.evaluate("document.body.append(document.createElement('img'))")  # what the line above would find
+        assert visit.page.locator("img, main b, main i, #about b, #about i").count() == 1
 
 
 def test_page_min_confidence_changes_the_decision(visit: Visit) -> None:
@@ -202,7 +318,7 @@ def test_page_language_follows_browser_and_button(browser: Browser, server: Serv
 def test_page_error_is_replaced_by_the_next_answer(browser: Browser, server: Server) -> None:
     with Visit(browser, server) as visit:
         visit.classify("")
-        expect(visit.page.locator(".note")).to_contain_text("Write a review first")
+        expect(visit.page.locator(".note")).to_contain_text("The review is empty")
         visit.classify("a" * 20_001)
         expect(visit.page.locator(".note")).to_contain_text("20,001 bytes")
         visit.classify(GOOD)
@@ -270,3 +386,46 @@ def test_page_is_small_and_self_contained() -> None:
     page = (ROOT / "functions/api/page.html").read_text()
     assert len(page.encode()) <= 60_000
     assert re.findall(r"https?://", page) == []
+
+
+# Linear RGB as eyes without some kind of cone see it: Machado, Oliveira and Fernandes (2009), severity 1.
+EYES = np.array(
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ]
+)
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def linear(colours: Sequence[str]) -> Any:
+    """Return linear RGB [n, 3] of colours such as #0072b2 (IEC 61966-2-1)."""
+    levels = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in colours])
+    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+
+
+def least_difference(colours: Sequence[str]) -> float:
+    """Return the least CIE76 difference of two colours, to the eyes that see it worst."""
+    xyz = np.maximum(np.einsum("eij,nj->eni", EYES, linear(colours)) @ XYZ.T / XYZ.sum(axis=1), 0)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    lab = np.stack([116 * f[..., 1], 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
+    differences = np.linalg.norm(lab[:, :, None] - lab[:, None], axis=-1)
+    return float(differences[:, ~np.eye(len(colours), dtype=bool)].min())
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_page_label_colours_differ_to_all_eyes(scheme: int) -> None:
+    """Colours of labels differ, to colour-blind eyes, too, and stand out from the track (WCAG 2.2, 1.4.11)."""
+    page = (ROOT / "functions/api/page.html").read_text()
+    colours = re.findall(r"--c\d: (#\w{6});", page)[8 * scheme : 8 * scheme + 8]
+    track = re.findall(r"--line: (#\w{6});", page)[scheme]
+    assert len(colours) == 8
+    assert least_difference(colours) >= 25
+    assert least_difference(["#c04a00", "#7a5c00"]) < 5  # one colour to protanopes
+    light = np.sort(linear([*colours, track]) @ XYZ[1])
+    of_track = float((linear([track]) @ XYZ[1])[0])
+    others = light[light != of_track]
+    contrast = (np.maximum(others, of_track) + 0.05) / (np.minimum(others, of_track) + 0.05)
+    assert contrast.min() >= 3

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from api import app, problems
 from candor import limits
+from candor.model.classifier import Prediction
+from candor.operate.observe import measure
 
 CANARY = "zebra-4711-canary"
 GOOD = {"text": "A wonderful film, superbly acted, from the first minute to the last."}
@@ -298,6 +300,22 @@ def test_health_and_model_answer_200():
     assert body["data"]["citation"].startswith("Maas")
 
 
+def test_model_shows_noun_and_samples(monkeypatch):
+    described = app.classifier().bundle.model
+    monkeypatch.setitem(described, "text_noun", "ticket")
+    monkeypatch.setitem(described, "samples", ["Where is it?"])
+    body = call(method="GET", path="/v1/model", kind=None)[1]
+    assert (body["text_noun"], body["samples"]) == ("ticket", ["Where is it?"])
+    monkeypatch.delitem(described, "text_noun")
+    monkeypatch.delitem(described, "samples")
+    body = call(method="GET", path="/v1/model", kind=None)[1]
+    assert (body["text_noun"], body["samples"]) == ("text", [])
+    monkeypatch.setitem(described, "owner", "Ours Ltd")
+    monkeypatch.delitem(described, "intended_use", raising=False)
+    body = call(method="GET", path="/v1/model", kind=None)[1]
+    assert (body["owner"], body["intended_use"]) == ("Ours Ltd", "not stated")
+
+
 def deep(levels):
     return '{"text": ' + "[" * levels + "]" * levels + "}"
 
@@ -512,6 +530,15 @@ def test_metrics_of_predictions(capsys, monkeypatch):
     }  # fmt: skip
     assert (line["ServerErrors"], line["ClientErrors"], line["IntegrityFailures"]) == ([0.0], [0.0], [0.0])
     assert line["Latency"][0] > 0
+
+
+@pytest.mark.parametrize("label", ["billing", "退款", "x" * 300])
+def test_metrics_take_a_label_of_any_length(label, capsys, monkeypatch):
+    """CloudWatch takes 255 characters of a name; a longer one would be an error after the answer was made."""
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+    measure(app.metrics, {}, 1.0, {}, [(Prediction(label, {label: 1.0}, 3), label)])
+    (line,) = metrics_of(capsys)
+    assert line[f"Decided.{label}"[:255]] == [1.0]
 
 
 def test_metrics_of_redactions_and_cold_start(capsys, monkeypatch):

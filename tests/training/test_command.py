@@ -43,7 +43,24 @@ CASES = {
     "owner in two lines": (
         ["good.csv", "--owner", "a\nb"],
         2,
-        USAGE.format("invalid value for '--owner': expected one line of 1 to 1,000 printable characters"),
+        USAGE.format("invalid value for '--owner': a line of 1 to 1000 printable characters is expected"),
+    ),
+    "noun of two lines": (
+        ["good.csv", "--text-noun", "a\nticket"],
+        2,
+        USAGE.format("invalid value for '--text-noun': a line of 1 to 30 printable characters is expected"),
+    ),
+    "noun too long": (
+        ["good.csv", "--text-noun", "x" * 31],
+        2,
+        USAGE.format("invalid value for '--text-noun': a line of 1 to 30 printable characters is expected"),
+    ),
+    "no such samples": (["good.csv", "--samples", "none.txt"], 2, "error: none.txt does not exist\n"),
+    "samples of the data": (
+        ["good.csv", "--samples", "good.csv"],
+        2,
+        "error: good.csv: the sample on line 2 is a text of the data\n"
+        "hint: write one yourself: every visitor sees the samples, and the data's texts are private\n",
     ),
     "two files": (["good.csv", "b.csv"], 2, USAGE.format("got unexpected extra argument (b.csv)")),
     "no such golden file": (["good.csv", "--golden", "none.jsonl"], 2, "error: none.jsonl does not exist\n"),

@@ -26,6 +26,7 @@ from training.train import Exported
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "candor", "train"]
 COLUMNS = ["--text-column", "body", "--label-column", "colour"]
+SHOWN = ["--text-noun", "fruit", "--samples"]
 FRUIT = {"red": ("cherry", "tomato", "ruby"), "yellow": ("lemon", "banana", "maize"), "青": ("青空", "海", "blau")}
 
 
@@ -43,13 +44,15 @@ def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "fruit.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("body", "colour"), *rows()])
+    path.with_name("samples.txt").write_text("A ripe lemon.\n青空\n")
     return path
 
 
 def train(data, folder, *options):
     """Train version 1 of the model `fruit` of a store."""
     places = ["--store", str(folder), "--name", "fruit", "--version", "1"]
-    return main(["train", str(data), *COLUMNS, *places, *options])
+    shown = [*SHOWN, str(data.with_name("samples.txt"))] if data.name == "fruit.csv" else []
+    return main(["train", str(data), *COLUMNS, *places, *shown, *options])
 
 
 def kept(store):
@@ -67,7 +70,7 @@ def environment(entry_point):
 def trained_apart(table, environment, folder, string_hashes):
     """Train in a process of its own, with string hashes of a seed."""
     return subprocess.run(
-        [*COMMAND, table, *COLUMNS, "--store", folder, "--version", "1"],
+        [*COMMAND, table, *COLUMNS, "--store", folder, "--version", "1", *SHOWN, table.with_name("samples.txt")],
         env={**environment, "SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": string_hashes},
         capture_output=True,
         text=True,
@@ -134,6 +137,9 @@ def test_bundle_describes_itself(trained):
     assert model["data"]["texts"] == 120
     assert model["data"]["source"] == "fruit.csv"
     assert model["seed"] == 1
+    assert (model["text_noun"], model["samples"]) == ("fruit", ["A ripe lemon.", "青空"])
+    card = Bundle.open(trained / "bundle").read("card.md").decode()
+    assert "Sorts each fruit into one of 3 labels: red, yellow, 青." in card
     assert model["libraries"].keys() >= {"tensorflow", "keras", "numpy", "scipy", "ai-edge-litert"}
     assert model["metrics"]["parity"]["labels_agree"] == 1
     assert model["featuriser"] == {"kinds": ["word", "pair", "char"], "version": 2}

@@ -50,6 +50,29 @@ def test_dashboard_draws_every_deployed_panel(log, tmp_path, capsys):
     assert "RowsFailed Sum (none)" in legend
 
 
+def decided(labels):
+    """Return log lines of metrics: the first label is decided once, the second twice, and so on."""
+    for number, label in enumerate(labels, 1):
+        name = f"Decided.{label}"
+        directive = {"Namespace": "Candor", "Dimensions": [["service"]], "Metrics": [{"Name": name}]}
+        aws = {"Timestamp": 60_000.0 * number, "CloudWatchMetrics": [directive]}
+        yield json.dumps({name: [float(number)], "service": "candor", "_aws": aws})
+
+
+@pytest.mark.parametrize(
+    "labels", [["no", "yes"], ["退款", "物流 $1 配送 $2", "其他"], [f"queue {n}" for n in range(77)]]
+)
+def test_dashboard_decisions_follow_the_labels(labels, recwarn):
+    """The panel of decisions shows whatever labels there are, the ten most frequent of many."""
+    figure = dashboard.draw(dashboard.widgets(), dashboard.metrics(decided(labels)))
+    (panel,) = (axes for axes in figure.axes if axes.get_title(loc="left").startswith("Decisions"))
+    shown = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert shown == [f"Decided.{label} Sum" for label in labels[::-1][:10]]
+    styles = [(line.get_color(), line.get_linestyle()) for line in panel.get_legend().get_lines()]
+    assert len(set(styles)) == len(styles)
+    assert not any(text.get_parse_math() for text in panel.get_legend().get_texts())
+
+
 @pytest.mark.parametrize(
     ("stat", "expected"), [("Sum", [6.0, 4.0]), ("Average", [2.0, 4.0]), ("p50", [2.0, 4.0]), ("p100", [3.0, 4.0])]
 )

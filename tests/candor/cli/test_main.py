@@ -294,7 +294,7 @@ def test_redact_masks_and_locates(capsys, monkeypatch):
 
 def test_use_installed_model_changes_nothing(capsys):
     """The model in use is checked, pinned and named again, to the byte."""
-    paths = [ROOT / "template.yaml", *sorted((ROOT / "events").glob("batch_*.json")), BUNDLE / "manifest.json"]
+    paths = [ROOT / "template.yaml", *sorted((ROOT / "events").iterdir()), BUNDLE / "manifest.json"]
     before = [path.read_bytes() for path in paths]
     assert main(["use", str(BUNDLE)]) == 0
     assert "is in use" in capsys.readouterr().out

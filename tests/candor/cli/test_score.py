@@ -19,6 +19,7 @@ from candor.cli import score
 from candor.cli.main import main
 from candor.model.classifier import Classifier
 from candor.settings import Settings
+from tests import bundles
 from tests.interrupt import heed
 
 ROOT = Path(__file__).parents[3]
@@ -203,6 +204,27 @@ def test_report_shows_counts_histogram_and_examples(source, tmp_path):
     assert "<script>" not in page
     assert main(["report", str(tmp_path / "none.csv"), str(tmp_path / "none.html")]) == 2
     assert not (tmp_path / "none.html").exists()
+
+
+def test_report_folds_many_labels(tmp_path):
+    """Five decisions are shown with their examples; the others are folded. Names of the data stay text."""
+    labels = [f"<b>queue {number}</b>" for number in range(30)]
+    model = tmp_path / "model"
+    model.mkdir()
+    bundles.classifier(model, labels=labels, min_confidence=0.0)
+    lines = [
+        f"{left} {middle} {right}\n" for left in bundles.WORDS for middle in bundles.WORDS for right in ("it", "!")
+    ]
+    (tmp_path / "many.txt").write_text("".join(lines))
+    assert main(["report", str(tmp_path / "many.txt"), str(tmp_path / "report.html"), "--model", str(model)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    decisions = re.findall(r"<details( open)?><summary><bdi>([^<]*)</bdi>", page)
+    assert len(decisions) > 8
+    assert [bool(opened) for opened, _ in decisions] == [True] * 5 + [False] * (len(decisions) - 5)
+    assert f"<summary>and {len(decisions) - 5} more</summary>" in page
+    assert "&lt;b&gt;queue" in page
+    assert "<b>" not in page
+    assert "<bdi>" in page  # what the line above would find
 
 
 def test_score_table_holds_no_formula(tmp_path):

@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from api.app import ROUTES
 from candor.cli.gateway import declared, template
-from candor.model.bundle import Bundle, canonical, write
+from candor.model.bundle import NEUTRAL_TEXT, Bundle, canonical, write
 from candor.resources import BUNDLE
 from tests.server import Server
 
@@ -72,11 +73,33 @@ def test_serve_answers_every_route_of_the_template(connection):
         assert response.headers["X-Request-Id"]
 
 
-def test_serve_greeting_works_when_pasted():
-    with Server() as server:
+@pytest.mark.parametrize(
+    ("described", "text"),
+    [
+        ({}, NEUTRAL_TEXT),
+        ({"samples": ['It\'s "late": $(touch pwned) `touch pwned`\n\x1b[2J 退款 \u202e!', "Not this one."]}, None),
+    ],
+    ids=["no samples", "odd sample"],
+)
+def test_serve_greeting_works_when_pasted(described, text, tmp_path):
+    """The greeting asks about the model's first sample, whatever it holds, and cannot command a terminal or a shell."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    shipped = Bundle.open(BUNDLE)
+    bare = {key: value for key, value in shipped.model.items() if key not in ("text_noun", "samples")}
+    write(folder, shipped.files | {"model.json": canonical(bare | described)})
+    text = text or described["samples"][0]
+    with Server("--port", "0", "--model", str(folder)) as server:
         curl = server.greeting().strip().splitlines()[-1]
-        answer = subprocess.run(f"{curl} --silent", shell=True, capture_output=True, text=True, check=True)
-        assert json.loads(answer.stdout)["label"] == "positive"
+        assert curl.isprintable()
+        body = shlex.split(curl)[-1]
+        assert json.loads(body) == {"text": text}
+        done = subprocess.run(f"{curl} --silent", shell=True, capture_output=True, text=True, check=True, cwd=tmp_path)
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        _, expected = ask(client, "POST", "/v1/predict", json.dumps({"text": text}))
+        client.close()
+        assert json.loads(done.stdout)["probabilities"] == expected["probabilities"]
+        assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
         assert server.end()[0] == 0
 
 

@@ -27,6 +27,17 @@ def test_bundle_open_returns_written_files(written):
     assert {name: opened.read(name) for name in FILES} == FILES
 
 
+def test_bundle_noun_and_samples_have_defaults(tmp_path):
+    """A bundle of before there were a noun and samples still loads, and is shown neutrally."""
+    bundle.write(tmp_path, FILES)
+    old = Bundle.open(tmp_path)
+    assert (old.text_noun, old.samples, old.example) == ("text", (), bundle.NEUTRAL_TEXT)
+    own = MODEL | {"text_noun": "ticket", "samples": ["Where is it?", "Thanks."]}
+    bundle.write(tmp_path, FILES | {"model.json": bundle.canonical(own)})
+    new = Bundle.open(tmp_path)
+    assert (new.text_noun, new.samples, new.example) == ("ticket", ("Where is it?", "Thanks."), "Where is it?")
+
+
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
 def test_bundle_changed_byte_is_refused(written, name):
     """One changed byte anywhere is refused, and its file is named."""

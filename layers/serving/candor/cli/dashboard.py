@@ -5,7 +5,9 @@ metrics leave a function (AWS, "Embedded metric format specification").
 """
 
 import json
+import re
 import sys
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ import click
 import numpy as np
 import yaml
 
-from candor.cli import options
+from candor.cli import fonts, options
 from candor.cli.errors import CommandError, absent
 from candor.resources import TEMPLATE
 
@@ -23,8 +25,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito 2008
-LINES = ("-", "--", ":", "-.")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")  # Okabe and Ito 2008
+LINES: tuple[Any, ...] = (
+    "-",
+    "--",
+    ":",
+    "-.",
+)  # with the colours 20 kinds of lines, since 4 and 5 have no common factor
+LONGEST = 24  # characters of a name in a legend
+SEARCH = re.compile(
+    r"SLICE\(SORT\(SEARCH\('\{(?P<namespace>\w+),(?P<dimension>\w+)\} MetricName=(?P<term>\w+)', "
+    r"'(?P<stat>\w+)', 60\), SUM, DESC\), 0, (?P<most>\d+)\)"
+)
+"""The expression of a panel that shows the largest metrics of a family, `TERM.ANYTHING`: those of labels."""
 Point = tuple[float, list[float]]
 """Unix time in seconds, and the values that one log line holds of a metric."""
 
@@ -52,12 +65,16 @@ def dashboard(log: Path, output: Path) -> None:
             "write it with candor serve --log run.log (make run LOG=run.log), and send requests",
         )
     try:
-        draw(widgets(), points).savefig(output)
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.filterwarnings("always", "Glyph .* missing from font")
+            draw(widgets(), points).savefig(output)
     except ModuleNotFoundError as error:
         raise absent(error, "dashboard") from None
     except ValueError:  # Matplotlib's, of a format that it does not write
         suffix = output.suffix or "no suffix"
         raise CommandError(f"{output}: unsupported format ({suffix})", "use .png or .svg") from None
+    if any("missing from font" in str(each.message) for each in noted):
+        click.echo("note: no font here has some letters of the labels; Noto Sans CJK has Chinese ones", err=True)
     click.echo(f"wrote {output}")
 
 
@@ -126,31 +143,38 @@ def draw(panels: Sequence[Mapping[str, Any]], points: Mapping[tuple[str, ...], S
     Raises:
         ModuleNotFoundError: Matplotlib is not installed.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     width = max(panel["x"] + panel["width"] for panel in panels)
     height = max(panel["y"] + panel["height"] for panel in panels)
     figure = Figure(figsize=(width * 0.6, height * 0.55), dpi=110, layout="constrained")
     grid = figure.add_gridspec(height, width)
-    for panel in panels:
-        rows = slice(panel["y"], panel["y"] + panel["height"])
-        axes = figure.add_subplot(grid[rows, panel["x"] : panel["x"] + panel["width"]])
-        _draw_panel(axes, panel["properties"], points)
+    style: Any = fonts.style()  # Matplotlib types the names of settings
+    with rc_context(style):
+        for panel in panels:
+            rows = slice(panel["y"], panel["y"] + panel["height"])
+            axes = figure.add_subplot(grid[rows, panel["x"] : panel["x"] + panel["width"]])
+            _draw_panel(axes, panel["properties"], points)
     return figure
 
 
 def _draw_panel(axes: "Axes", properties: Mapping[str, Any], points: Mapping[tuple[str, ...], Sequence[Point]]) -> None:
+    from matplotlib.lines import Line2D
+
     axes.set_title(properties["title"], fontsize=10, loc="left")
-    every = [axes]
-    for number, (*name, style) in enumerate(_with_options(properties["metrics"])):
+    every, handles = [axes], []
+    for number, (*name, style) in enumerate(_with_options(found(properties["metrics"], points))):
         stat = style.get("stat", properties.get("stat", "Average"))
         of_metric = points.get(tuple(name), [])
         starts, values = series(of_metric, stat, properties["period"])
         side = axes.twinx() if style.get("yAxis") == "right" else axes
         times = np.array(starts, dtype=np.int64).astype("datetime64[s]")
-        label = f"{name[1]} {stat}{', right' if side is not axes else ''}{'' if of_metric else ' (none)'}"
-        side.plot(times, values, LINES[number % 4], color=COLOURS[number % 4], marker="o", markersize=3, label=label)
-        axes.plot([], [], LINES[number % 4], color=COLOURS[number % 4], label=label)
+        shown = name[1] if len(name[1]) <= LONGEST else f"{name[1][: LONGEST - 1]}…"
+        label = f"{shown} {stat}{', right' if side is not axes else ''}{'' if of_metric else ' (none)'}"
+        line, colour = LINES[number % len(LINES)], COLOURS[number % len(COLOURS)]
+        side.plot(times, values, line, color=colour, marker="o", markersize=3)
+        handles.append(Line2D([], [], linestyle=line, color=colour, label=label))
         side.tick_params(labelsize=7)
         every.append(side)
     for line in properties.get("annotations", {}).get("horizontal", []):
@@ -159,12 +183,37 @@ def _draw_panel(axes: "Axes", properties: Mapping[str, Any], points: Mapping[tup
         each.set_ylim(bottom=0)  # last, because it ends the automatic fitting of the upper end
     moments = [time for series_points in points.values() for time, _ in series_points]
     axes.set_xlim(*(np.array([min(moments) - 90, max(moments) + 30], dtype=np.int64).astype("datetime64[s]")))
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    axes.legend(unique.values(), unique.keys(), fontsize=7, frameon=False)
+    columns = 1 if len(handles) <= 5 else 2
+    axes.legend(handles=handles, fontsize=7 if columns == 1 else 6, frameon=False, ncols=columns)
     axes.tick_params(labelsize=7)
     for tick in axes.get_xticklabels():
         tick.set_rotation(20)
+
+
+def found(metrics: Iterable[Sequence[Any]], points: Mapping[tuple[str, ...], Sequence[Point]]) -> Iterator[list[Any]]:
+    """Yield the metrics of a panel, with those that an expression finds in its place: the largest first.
+
+    Example:
+        >>> search = "SLICE(SORT(SEARCH('{Candor,service} MetricName=Decided', 'Sum', 60), SUM, DESC), 0, 10)"
+        >>> names = [("Candor", f"Decided.{label}", "service", "candor") for label in "ab"]
+        >>> points = {names[0]: [(0.0, [1.0])], names[1]: [(0.0, [2.0])]}
+        >>> [name for _, name, *_ in found([[{"expression": search}]], points)]
+        ['Decided.b', 'Decided.a']
+    """
+    for metric in metrics:
+        search = SEARCH.fullmatch(metric[0]["expression"]) if isinstance(metric[0], dict) else None
+        if search is None:
+            yield list(metric)
+            continue
+        names = [
+            name
+            for name in points
+            if (name[0], name[2:3]) == (search["namespace"], (search["dimension"],))
+            and name[1].startswith(f"{search['term']}.")
+        ]
+        names.sort(key=lambda name: -sum(sum(values) for _, values in points[name]))
+        for name in names[: int(search["most"])]:
+            yield [*name, {"stat": search["stat"]}]
 
 
 def _with_options(metrics: Iterable[Sequence[Any]]) -> Iterable[list[Any]]:

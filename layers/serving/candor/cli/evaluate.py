@@ -26,7 +26,7 @@ MAX_NAME = 30  # columns of a label on the terminal
 
 @click.command(
     short_help="Measure a model on labelled texts.",
-    epilog="\b\nExamples:\n  candor evaluate reviews.csv\n"
+    epilog="\b\nExamples:\n  candor evaluate texts.csv\n"
     "  candor evaluate tickets.csv --label queue --model tickets --report evaluation\n\n"
     "Exit status 1: the model is worse on DATA than its own figures say.",
 )

@@ -48,8 +48,8 @@ Exit status:
 
 \b
 Examples:
-  candor predict "A wonderful film."
-  candor score reviews.csv results/
+  candor predict "Where is my parcel?"
+  candor score texts.csv results/
   candor serve --port 8000
   candor train tickets.csv --name tickets
 """

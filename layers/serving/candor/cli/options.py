@@ -73,6 +73,22 @@ class Number(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
+class Line(click.ParamType):  # type: ignore[type-arg]
+    """A text of one line: from 1 to `most` printable characters, without white space around it."""
+
+    name = "line"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text without the white space around it; fail if it is empty, too long or not printable."""
+        text = str(value).strip()
+        if not (0 < len(text) <= self.most and text.isprintable()):
+            self.fail(f"a line of 1 to {self.most} printable characters is expected.", param, ctx)
+        return text
+
+
 class Named(click.Path):
     """A path, which may not be empty: that would mean the working directory.
 

@@ -33,7 +33,7 @@ class Text(NamedTuple):
 
 @click.command(
     short_help="Label texts, with confidence and decisive words.",
-    epilog='\b\nExamples:\n  candor predict "A wonderful film."\n  cut -f2 reviews.tsv | candor predict --json -',
+    epilog='\b\nExamples:\n  candor predict "Where is my parcel?"\n  cut -f2 texts.tsv | candor predict --json -',
 )
 @TEXTS
 @options.model
@@ -78,7 +78,7 @@ def predict(
 
 @click.command(
     short_help="Show what each word adds to a label.",
-    epilog='\b\nExample:\n  candor explain "A wonderful film, with a dull ending." --label negative',
+    epilog='\b\nExample:\n  candor explain "My parcel is late, please refund it." --label billing',
 )
 @TEXTS
 @options.model

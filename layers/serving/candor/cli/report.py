@@ -18,19 +18,22 @@ from candor.model.explain import Explainer
 
 BLOCK = 4096  # rows a pass
 EXAMPLES = 5
+OPEN = 5  # decisions whose examples are shown; those of the others are folded
 MARKED = 12  # words of an example, at most
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#1d1f23;background:#fff}
 rect{fill:#1f5f8b}text{font-size:11px;fill:#444}
 blockquote{margin:.8rem 0;padding:.6rem .9rem;border-left:3px solid #bbb}
 mark{background:none;border-bottom:3px solid #0b6b4f}mark.no{border-bottom:3px dashed #a03a12}
-td,th{text-align:left;padding:.2rem .8rem .2rem 0}
+td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0}td:last-child{text-align:right}
+body{overflow-wrap:anywhere}table{max-width:100%}svg{max-width:100%;height:auto}
+th{white-space:nowrap}summary{cursor:pointer;font-weight:700;padding:.25rem 0}
 """
 
 
 @click.command(
     short_help="Write an HTML report on a file of texts.",
-    epilog="\b\nExample:\n  candor report reviews.csv report.html",
+    epilog="\b\nExample:\n  candor report texts.csv report.html",
 )
 @click.argument("source", metavar="INPUT", type=options.Named("file"))
 @click.argument("output", type=options.Named(dir_okay=False), default="report.html")
@@ -67,22 +70,36 @@ def page(name: str, rows: Iterator[Row], classifier: Classifier) -> str:
             kept.append((confidence, text, prediction))
             kept.sort(key=lambda each: -each[0] if decision != "uncertain" else each[0])
             del kept[EXAMPLES:]
-    explainer = Explainer(classifier)
+    explainer, model = Explainer(classifier), classifier.bundle.model
     body = [
         f"<h1>{html.escape(name)}</h1>",
-        f"<p>Texts scored: {decisions.total():,}. Rows with an error: {errors.total():,}.</p>",
+        f"<p>Model: {_named(' '.join((model['name'], model['version'])))}. Texts scored: {decisions.total():,}. "
+        f"Rows with an error: {errors.total():,}.</p>",
     ]
     body += [_table("decision", decisions), _table("error", errors), "<h2>Confidence</h2>", histogram(confidences)]
-    for decision, kept in sorted(examples.items()):
-        body.append(f"<h2>{html.escape(decision)}</h2>")
-        body += [_quote(text, prediction, explainer) for _, text, prediction in kept]
+    body.append("<h2>Examples</h2>")
+    for place, (decision, _) in enumerate(decisions.most_common()):
+        quotes = "".join(_quote(text, prediction, explainer) for _, text, prediction in examples[decision])
+        opened = " open" if place < OPEN else ""
+        body.append(f"<details{opened}><summary>{_named(decision)}</summary>{quotes}</details>")
     title = html.escape(name)
-    return f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>{''.join(body)}\n"
+    head = "<meta charset=utf-8><meta name=viewport content='width=device-width, initial-scale=1'>"
+    return f"<!doctype html><html lang=en>{head}<title>{title}</title><style>{STYLE}</style>{''.join(body)}\n"
+
+
+def _named(text: str) -> str:
+    """Return a name of the data as HTML that keeps its own direction."""
+    return f"<bdi>{html.escape(text)}</bdi>"
 
 
 def _table(kind: str, counts: Counter[str]) -> str:
-    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{count:,}</td></tr>" for name, count in counts.most_common())
-    return f"<table><tr><th>{kind}</th><th>rows</th></tr>{rows}</table>" if rows else ""
+    rows = [f"<tr><td>{_named(name)}</td><td>{count:,}</td></tr>" for name, count in counts.most_common()]
+    if not rows:
+        return ""
+    table = f"<table><tr><th>{kind}</th><th>rows</th></tr>{''.join(rows[:OPEN])}</table>"
+    if rest := rows[OPEN:]:
+        table += f"<details><summary>and {len(rest)} more</summary><table>{''.join(rest)}</table></details>"
+    return table
 
 
 def _quote(text: str, prediction: Prediction, explainer: Explainer) -> str:
@@ -98,4 +115,6 @@ def _quote(text: str, prediction: Prediction, explainer: Explainer) -> str:
             at = end
     confidence = prediction.probabilities[prediction.label]
     words = "".join(shown) + html.escape(text[at:])
-    return f"<blockquote><p>{words}</p><small>{html.escape(prediction.label)}, {confidence:.1%}</small></blockquote>"
+    return (
+        f"<blockquote><p dir=auto>{words}</p><small>{_named(prediction.label)}, {confidence:.1%}</small></blockquote>"
+    )

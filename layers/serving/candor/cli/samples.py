@@ -1,9 +1,11 @@
-"""Sample events of the batch functions, events/batch_*.json: events/reviews.csv uploaded to a bucket, step by step.
+"""Sample events: events/predict.json asks about a text, events/batch_*.json are a file's way through a bucket.
 
-They name the model in use, so `candor use` writes them again.
+They name the model in use and hold its samples, so `candor use` writes them again, and events/texts.csv, the file.
 """
 
+import csv
 import hashlib
+import io
 import json
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +14,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from candor.batch.steps import Batch
+from candor.model.bundle import Bundle
 from candor.settings import Settings
 from candor.storage import Folder, Source, Store
 
-INPUT = "events/reviews.csv"
+INPUT = "events/texts.csv"
 INBOX, RESULTS = "candor-inbox", "candor-results"
 STARTED = "2026-01-01T00:00:00.000Z"
 
@@ -34,24 +37,41 @@ class _Inbox:
         yield self.content[begin:end]
 
 
+def texts(bundle: Bundle) -> bytes:
+    """Return the content of the sample file, CSV with ids: the model's samples, or a neutral text."""
+    content = io.StringIO()
+    rows = enumerate(bundle.samples or [bundle.example], 1)
+    csv.writer(content, lineterminator="\n").writerows([("id", "text"), *rows])
+    return content.getvalue().encode()
+
+
 def samples(root: Path) -> dict[str, Any]:
-    """Return each batch function's sample event by its file's name, for the model of a checkout."""
+    """Return each function's sample event by its file's name, for the model of a checkout."""
+    bundle = Bundle.open(root / "layers/model/bundle")
     path = root / INPUT
-    inbox = _Inbox(path.read_bytes())
+    inbox = _Inbox(texts(bundle))
     thing = {"key": path.name, "size": 1, "etag": inbox.etag, "sequencer": "0062E99A88DC407460"}
     detail = {"version": "0", "bucket": {"name": INBOX}, "object": thing, "reason": "PutObject"}
     created = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "detail": detail}
-    settings = replace(Settings.from_environ({}), bundle=root / "layers/model/bundle", results_bucket=RESULTS)
+    settings = replace(Settings.from_environ({}), bundle=bundle.path, results_bucket=RESULTS)
     with tempfile.TemporaryDirectory() as folder:
         results = Folder(Path(folder))
         batch = Batch(settings, lambda name: cast(Store, inbox) if name == INBOX else results)
         planned = batch.plan(created) | {"started": STARTED}
         (chunk,) = json.loads(results.get(planned["chunks"]["key"]))
     score = {"job": planned["job"], "chunk": chunk}
-    return {"batch_plan.json": created, "batch_score.json": score, "batch_finish.json": planned}
+    predict = json.loads((root / "events/predict.json").read_bytes())
+    predict["body"] = json.dumps({"text": bundle.example}, ensure_ascii=False)
+    return {
+        "predict.json": predict,
+        "batch_plan.json": created,
+        "batch_score.json": score,
+        "batch_finish.json": planned,
+    }
 
 
 def write(root: Path) -> None:
-    """Write the sample events to events/ of a checkout."""
+    """Write the sample events and their file to events/ of a checkout."""
+    (root / INPUT).write_bytes(texts(Bundle.open(root / "layers/model/bundle")))
     for name, event in samples(root).items():
-        (root / "events" / name).write_text(json.dumps(event, indent=2) + "\n")
+        (root / "events" / name).write_text(json.dumps(event, indent=2, ensure_ascii=False) + "\n", "utf-8")

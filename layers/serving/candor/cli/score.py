@@ -54,7 +54,7 @@ class Extras:
 
 @click.command(
     short_help="Score files of texts.",
-    epilog="\b\nExamples:\n  candor score reviews.csv results/\n"
+    epilog="\b\nExamples:\n  candor score texts.csv results/\n"
     "  candor score inbox/ results/ --text-column body --csv\n  zcat texts.gz | candor score - --stdin txt",
 )
 @click.argument("named", metavar="INPUT")

@@ -1,7 +1,9 @@
 """`candor serve`: the API on this machine, by the very handler that Lambda runs."""
 
 import errno
+import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -53,7 +55,8 @@ def serve(bundle: Path, host: str, port: int, log: Path | None) -> int:
         # The template pins the digest of its own model.
         ours = bundle.resolve() == BUNDLE.resolve()
         digest = os.environ.get("BUNDLE_DIGEST", variables(template())["BUNDLE_DIGEST"] if ours else "")
-        Classifier.load(bundle, digest)  # without this the functions would start without a model, and answer 503
+        # Without this the functions would start without a model, and answer 503.
+        example = Classifier.load(bundle, digest).bundle.example
         os.environ |= {"BUNDLE_PATH": str(bundle), "BUNDLE_DIGEST": digest}
         if log:
             os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "false")
@@ -70,19 +73,28 @@ def serve(bundle: Path, host: str, port: int, log: Path | None) -> int:
         return 0
     with server:
         try:
-            print(greeting(f"http://{host}:{server.server_port}"), file=terminal, flush=True)
+            print(greeting(f"http://{host}:{server.server_port}", example), file=terminal, flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nended", file=terminal, flush=True)
     return 0
 
 
-def greeting(address: str) -> str:
-    """Return what to say first: the address, and a request to try."""
-    question = '{"text": "A wonderful film, superbly acted, from the first minute to the last."}'
+def greeting(address: str, example: str) -> str:
+    r"""Return what to say first: the address, and a request to try. What a terminal would obey is escaped as in JSON.
+
+    Example:
+        >>> print(greeting("http://localhost", "It's \x1b[2J late."))
+        Candor listens on http://localhost (Ctrl-C ends it). Try:
+        <BLANKLINE>
+          curl http://localhost/v1/predict -H 'Content-Type: application/json' -d '{"text": "It'"'"'s \u001b[2J late."}'
+        <BLANKLINE>
+    """
+    body = json.dumps({"text": example}, ensure_ascii=False)
+    question = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in body)
     return (
         f"Candor listens on {address} (Ctrl-C ends it). Try:\n\n"
-        f"  curl {address}/v1/predict -H 'Content-Type: application/json' -d '{question}'\n"
+        f"  curl {address}/v1/predict -H 'Content-Type: application/json' -d {shlex.quote(question)}\n"
     )
 
 

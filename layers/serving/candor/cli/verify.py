@@ -13,8 +13,7 @@ from candor.errors import JobError, MissingError
 
 @click.command(
     short_help="Check manifests against their files.",
-    epilog="\b\nExamples:\n  candor verify results/reviews.csv-0123456789abcdef\n"
-    "  candor verify results/*/manifest.json",
+    epilog="\b\nExamples:\n  candor verify results/texts.csv-0123456789abcdef\n  candor verify results/*/manifest.json",
 )
 @click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True, type=options.Named())
 @options.model

@@ -15,6 +15,10 @@ from candor.errors import BundleError
 MANIFEST = "manifest.json"
 REQUIRED = ("name", "version", "created", "labels", "metrics", "data", "licence")
 """Keys that model.json must have."""
+NOT_STATED = "not stated"
+"""Stands for what the model's owner said nothing about."""
+NEUTRAL_TEXT = "Put a text of your own here: this one is about nothing in particular."
+"""A text to show a request with, for a model without samples."""
 
 
 class Bundle:
@@ -39,6 +43,21 @@ class Bundle:
     def identity(self) -> dict[str, str]:
         """Name, version and digest, as answers and manifests show them."""
         return {"name": self.model["name"], "version": self.model["version"], "sha256": self.digest}
+
+    @property
+    def text_noun(self) -> str:
+        """What a text is called, such as "ticket"; "text" if the bundle does not say."""
+        return str(self.model.get("text_noun", "text"))
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """Texts to try the model on, which its owner wrote; often none."""
+        return tuple(self.model.get("samples", ()))
+
+    @property
+    def example(self) -> str:
+        """A text to show a request with: the first sample, or a neutral text."""
+        return self.samples[0] if self.samples else NEUTRAL_TEXT
 
     @classmethod
     def open(cls, path: Path, digest: str = "") -> "Bundle":

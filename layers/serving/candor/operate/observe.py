@@ -19,6 +19,7 @@ from candor.model.classifier import Prediction
 from candor.operate.drift import DriftReport, Monitor, ReferenceDistribution
 
 _MAX_VALUES = 10  # about as many confidences per request are recorded: each takes the metrics library 15 µs
+_MAX_NAME = 255  # characters of a metric's name that CloudWatch takes; a label may be longer
 _INTEGRITY_ERRORS = {"BundleError", "ModelChangedError", "ConflictError"}
 Step = Callable[[Any, Any], dict[str, Any]]
 
@@ -92,7 +93,7 @@ def measure(
         for confidence in confidences[:: max(1, len(confidences) // _MAX_VALUES)]:
             metrics.add_metric("Confidence", MetricUnit.NoUnit, confidence)
         for decision, count in Counter(decision for _, decision in decisions).items():
-            metrics.add_metric(f"Decided.{decision}", MetricUnit.Count, count)
+            metrics.add_metric(f"Decided.{decision}"[:_MAX_NAME], MetricUnit.Count, count)
     _flush(metrics)
 
 
