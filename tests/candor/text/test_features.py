@@ -17,7 +17,7 @@ from candor.text.features import (
     hash_words,
     negated_tokens,
 )
-from candor.text.tokens import is_word, tokenize, words_of
+from candor.text.tokens import tokenize, words_of
 from tests.candor.text.test_tokens import texts
 
 every_kind = Featuriser(KINDS)
@@ -171,7 +171,7 @@ def test_hash_words_equals_hash_of_each_token(text):
     """The hash of a token, read alone, is its hash in the text."""
     tokens = tokenize([text])
     assert hash_words(words_of(tokens)).tolist() == hash_tokens(tokens).tolist()
-    assert len(is_word(tokens)) == len(tokens.starts)
+    assert len(tokens.is_word) == len(tokens.starts)
 
 
 def test_hashes_of_long_words_differ_by_length():

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, is_word, tokenize
+from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, tokenize
 
 VERSION = 2
 """Version of the hashes. Change it whenever any text gets other hashes: bundles of other versions are refused."""
@@ -134,7 +134,7 @@ class Featuriser:
             Features of all n texts. What the table does not hold is dropped.
         """
         tokens, count = tokenize(texts), len(texts)
-        bounds, word = tokens.bounds, is_word(tokens)
+        bounds, word = tokens.bounds, tokens.is_word
         ids, found, negated, known = self._match(tokens, table)
         known &= word
         if count == 1:
@@ -175,7 +175,7 @@ class Featuriser:
         sizes = np.diff(np.append(bounds, len(found)))
         kinds = np.array([*self._dense, "negated"]).repeat(sizes)
         if "char" in self.kinds:
-            more, unknown = _match_chars(tokens, is_word(tokens) & ~known, table)
+            more, unknown = _match_chars(tokens, tokens.is_word & ~known, table)
             ids = np.concatenate([ids, more])
             first, last = np.concatenate([first, unknown]), np.concatenate([last, unknown])
             kinds = np.concatenate([kinds, np.full(len(more), "char")])
