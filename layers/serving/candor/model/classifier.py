@@ -132,9 +132,9 @@ class Classifier:
 
         Texts are processed in blocks, so that only the result grows with n.
         """
+        if 0 < len(texts) <= BLOCK:
+            return self._run(self.featuriser(texts, self.table))
         blocks = [self._run(self.featuriser(block, self.table)) for block in _blocks(texts, BLOCK)]
-        if len(blocks) == 1:
-            return blocks[0]
         return np.concatenate([np.empty((0, len(self.bundle.labels))), *blocks])
 
     def _run(self, features: Features) -> NDArray[np.float64]:
@@ -204,8 +204,8 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
         >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]])).tolist()
         [[0.5, 0.5], [1.0, 0.0]]
     """
-    largest = np.maximum.reduce(logits, axis=1, keepdims=True)
-    probabilities: NDArray[np.float64] = np.subtract(logits, largest, dtype=np.float64)
+    probabilities = logits.astype(np.float64)
+    probabilities -= np.maximum.reduce(probabilities, axis=1, keepdims=True)
     np.exp(probabilities, out=probabilities)
     probabilities /= np.add.reduce(probabilities, axis=1, keepdims=True)
     return probabilities
