@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import unicodedata
 
 import numpy as np
 import pytest
@@ -15,13 +14,18 @@ from candor.text.tokens import PUNCTUATION, tokenize, words_of
 anything = st.text(st.characters() | st.sampled_from("\0\ud800 '<>/=\u0085\u2028é好İß\u200b🙂<br />.-“"), max_size=60)
 words = st.text(st.sampled_from("ab'é好 \0<>.,"), max_size=60)
 mixed = st.text(st.sampled_from("aAkσΣ<=> \u0301\u0338\u0345´…ﬁ½İKǅẞ한\u1161\u09be“’"), max_size=20)
-texts = st.one_of(anything, words, mixed, st.text(max_size=5).map(lambda text: text * 300))
+texts = st.one_of(anything, words, st.text(max_size=5).map(lambda text: text * 300))
 
 
 def tokens_of(*block):
     tokens = tokenize(block)
     every, bounds = words_of(tokens), tokens.bounds.tolist()
     return [every[begin:end] for begin, end in itertools.pairwise(bounds)]
+
+
+def definition(text):
+    cleaned = clean(text).replace("\0", " ").encode("utf-8", "replace").lower()
+    return re.findall(rb"[a-z0-9'\x80-\xff]+|[" + re.escape(PUNCTUATION) + rb"]", cleaned)
 
 
 @given(st.lists(texts, min_size=1, max_size=8))
@@ -41,8 +45,7 @@ def test_tokenize_text_in_any_block_has_same_tokens(block):
 @settings(deadline=None)
 def test_tokenize_finds_words_and_single_marks(text):
     """Tokens are the runs of word characters in the clean text, and each mark between them."""
-    cleaned = clean(text).replace("\0", " ").encode("utf-8", "replace").lower()
-    expected = re.findall(rb"[a-z0-9'\x80-\xff]+|[" + re.escape(PUNCTUATION) + rb"]", cleaned)
+    expected = definition(text)
     assert tokens_of(text) == [expected]
     assert tokenize([text]).is_word.tolist() == [
         token not in [bytes([mark]) for mark in PUNCTUATION] for token in expected
@@ -60,16 +63,14 @@ def test_tokenize_long_block_breaks_like_short(block):
 
 
 @given(mixed, mixed)
-@example("e", "\u0301")
+@example("é", "\u0301")
 @example("ΟΔΟ", "Σ Σ")
 @example("<", "\u0338")
 @settings(deadline=None)
 def test_tokenize_folds_a_run_like_the_text(before, after):
     """Characters outside ASCII fold as they do in the whole text: a mark may join what is before it."""
     text = f"{before}x{after}"
-    assert tokens_of(text) == tokens_of(clean(text))
-    whole = unicodedata.normalize("NFKC", text).lower()
-    assert tokens_of(text) == tokens_of(whole)
+    assert tokens_of(text) == [definition(text)]
 
 
 @given(texts)

@@ -34,16 +34,17 @@ _EIGHT_BYTES, _HALVES = np.dtype("<u8"), np.dtype("<u4")
 # The left shifts that keep, of the first and of the second 8 bytes from a token's start, those of a token of n bytes.
 _SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
 _SHIFT_REST = np.array([64] * 8 + [64 - 8 * n for n in range(9)], dtype=np.uint64)
-_M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-_HALF = np.uint64(32)
+# Constants are arrays without a dimension: beside a short array, NumPy takes twice the time for a scalar.
+_M1, _M2, _M3 = (np.array(m, np.uint64) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_HALF = np.array(32, np.uint64)
 _FEW = 2000  # tokens
 _MAX_HASHED = 128  # bytes of a token; what is longer differs by its length only
-_HALF32 = np.uint32(16)
+_HALF32 = np.array(16, np.uint32)
 # Odd multipliers, one for each kind. They keep equal tokens of different kinds apart.
 _PAIR, _TRIGRAM, _GAP, _NEGATED, _CHAR = (
-    np.uint32(m) for m in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
+    np.array(m, np.uint32) for m in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
 )
-_FINAL = np.uint32(0x7FEB352D)
+_FINAL = np.array(0x7FEB352D, np.uint32)
 _SPANS = {"word": 0, "pair": 1, "trigram": 2, "gap": 2}  # tokens from the first to the last of a gram
 
 _NEGATORS = """
@@ -52,8 +53,6 @@ _NEGATORS = """
     wouldnt ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't
     needn't oughtn't shan't shouldn't wasn't weren't won't wouldn't
 """.split()  # noqa: SIM905 - a list of quoted words is harder to read
-_STOP_BITS = 14
-_STOP_SHIFT = np.uint32(32 - _STOP_BITS)
 _FEW_NEGATORS = 16
 _SCOPE = np.arange(1, NEGATED_WORDS + 1)
 
@@ -145,7 +144,7 @@ class Featuriser:
             counts = np.array((len(word), n_words, n_words - np.count_nonzero(unknown)), dtype=np.int32)
             sizes, words, known_words = counts[:1], counts[1:2], counts[2:]
         else:
-            stretches = [bounds[:-1] + start for start in self._starts(len(word))]
+            stretches = [bounds[:-1] + start for start in self._starts(len(word)).values()]
             stretches.append(negated.searchsorted(bounds) + len(word) * len(self._dense))
             grams = np.diff(found.searchsorted(np.concatenate(stretches)))
             rows = np.tile(np.arange(count, dtype=np.int32), len(stretches)).repeat(grams)
@@ -185,9 +184,9 @@ class Featuriser:
             kinds = np.concatenate([kinds, np.full(len(more), "char")])
         return Grams(ids, first, last, kinds, len(known))
 
-    def _starts(self, tokens: int) -> list[int]:
+    def _starts(self, tokens: int) -> dict[str, int]:
         """Return where the grams of each dense kind begin among the grams looked up."""
-        return [tokens * number for number in range(len(self._dense))]
+        return {kind: tokens * number for number, kind in enumerate(self._dense)}
 
     def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_]]:
         """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
@@ -201,8 +200,8 @@ class Featuriser:
         negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
         grams = np.empty(count * len(self._dense) + len(negated), dtype=np.uint32)
         grams[:count] = hashes
-        starts = dict(zip(self._dense, self._starts(count), strict=True))
-        _join(hashes, {kind: grams[start : start + count] for kind, start in starts.items()})
+        starts = self._starts(count)
+        _join(hashes, grams, starts)
         if len(negated):
             np.multiply(hashes.take(negated), _NEGATED, out=grams[-len(negated) :])
         _mix(grams[count:])
@@ -269,7 +268,7 @@ def combine(kind: str, hashes: Hashes, bounds: Ints) -> tuple[Hashes, Ints]:
     _leave_out_crossings(inside, span, bounds)
     index = inside.nonzero()[0]
     grams = hashes.copy()
-    _join(hashes, {kind: grams})
+    _join(hashes, grams, {kind: 0})
     return _mix(grams[index]) if span else grams, index
 
 
@@ -308,7 +307,7 @@ def negators_of(hashes: Hashes, bounds: Ints) -> Ints:
 
 def _negators(hashes: Hashes) -> Ints:
     """Return the indices of the negators among tokens, ascending."""
-    negators: Ints = (_NEGATOR_TABLE.take(hashes >> _STOP_SHIFT, mode="clip") == hashes).nonzero()[0]
+    negators: Ints = (_NEGATOR_TABLE.take(hashes & _NEGATOR_MASK, mode="clip") == hashes).nonzero()[0]
     return negators
 
 
@@ -330,7 +329,7 @@ def _scopes(hashes: Hashes, bounds: Ints, negators: Ints) -> tuple[Ints, NDArray
     if not len(negators):
         return index, index < 0
     following = hashes.take(index, mode="clip")
-    free = _STOP_TABLE.take(following >> _STOP_SHIFT) != following
+    free = _STOP_TABLE.take(following & _STOP_MASK, mode="clip") != following
     free &= index < bounds[bounds.searchsorted(negators, side="right")][:, None]
     np.logical_and.accumulate(free, axis=1, out=free)
     return index, free
@@ -401,30 +400,36 @@ def _mix(values: Hashes) -> Hashes:
     return values
 
 
-def _join(hashes: Hashes, out: Mapping[str, Hashes]) -> None:
-    """Write grams of some kinds, not mixed yet, one at each token [t]; those at the last tokens are of no meaning."""
-    if "trigram" in out or "pair" in out:
-        pairs = out["pair"][:-1] if "pair" in out else np.empty(max(len(hashes) - 1, 0), dtype=np.uint32)
+def _join(hashes: Hashes, out: Hashes, starts: Mapping[str, int]) -> None:
+    """Write the grams [t] of some kinds, not mixed yet, to where each kind starts; at the last tokens are none."""
+    last = len(hashes) - 1
+    if last < 1:
+        return
+    if "pair" in starts or "trigram" in starts:
+        place = starts["pair"] if "pair" in starts else starts["trigram"]  # a trigram overwrites its pair
+        pairs = out[place : place + last]
         np.multiply(hashes[:-1], _PAIR, out=pairs)
         pairs += hashes[1:]
-        if "trigram" in out:
-            trigrams = out["trigram"][:-2]
-            np.multiply(pairs[:-1], _TRIGRAM, out=trigrams)
-            trigrams += hashes[2:]
-    if "gap" in out:
-        gaps = out["gap"][:-2]
+    if "trigram" in starts:
+        trigrams = out[starts["trigram"] :][: last - 1]
+        np.multiply(pairs[:-1], _TRIGRAM, out=trigrams)
+        trigrams += hashes[2:]
+    if "gap" in starts:
+        gaps = out[starts["gap"] :][: last - 1]
         np.multiply(hashes[:-2], _GAP, out=gaps)
         gaps += hashes[2:]
 
 
-def _table_of(words: Iterable[str]) -> Hashes:
-    """Return the hashes of words, each at the place that its top bits give."""
+def _table_of(words: Iterable[str]) -> tuple[Hashes, Hashes]:
+    """Return the smallest table with the hashes of words, each at the place that its low bits give, and their mask."""
     hashes = hash_words(words)
-    table = np.zeros(1 << _STOP_BITS, np.uint32)
-    table[hashes >> _STOP_SHIFT] = hashes
-    return table
+    size = next(1 << bits for bits in range(32) if len({*(hashes & ((1 << bits) - 1)).tolist()}) == len(hashes))
+    table, mask = np.zeros(size, np.uint32), np.array(size - 1, np.uint32)
+    table[hashes & mask] = hashes
+    return table, mask
 
 
 _STOP_WORDS = [*_NEGATORS, *(chr(mark) for mark in PUNCTUATION)]
-_NEGATOR_TABLE, _STOP_TABLE = _table_of(_NEGATORS), _table_of(_STOP_WORDS)
+_NEGATOR_TABLE, _NEGATOR_MASK = _table_of(_NEGATORS)
+_STOP_TABLE, _STOP_MASK = _table_of(_STOP_WORDS)
 _STOPS = frozenset(hash_words(_STOP_WORDS).tolist())

@@ -36,7 +36,8 @@ def _byte_classes() -> bytes:
 
 _BYTE_CLASSES = _byte_classes()
 # Bytes below the first mark wrap around to values above the last.
-_FIRST_MARK, _N_MARKS = np.uint8(_MARKS[0]), np.uint8(len(_MARKS))
+_FIRST_MARK, _N_MARKS = np.array(_MARKS[0], np.uint8), np.array(len(_MARKS), np.uint8)
+_LAST_NO_WORD = np.array(_SPACE, np.uint8)
 _READABLE = bytes.maketrans(_MARKS, PUNCTUATION)
 
 
@@ -72,7 +73,7 @@ def tokenize(texts: Sequence[str]) -> Tokens:
     """
     data = join(texts, PADDING).translate(_BYTE_CLASSES)
     codes = np.frombuffer(data, dtype=np.uint8)
-    in_word, mark = codes > _SPACE, codes - _FIRST_MARK < _N_MARKS
+    in_word, mark = codes > _LAST_NO_WORD, codes - _FIRST_MARK < _N_MARKS
     # A mark begins and ends anywhere, a word only where no word goes on.
     begins = in_word[1:] > in_word[:-1]
     begins |= mark[1:]
