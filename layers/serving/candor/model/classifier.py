@@ -22,6 +22,7 @@ BLOCK = 256
 MAX_FEATURES = 131_072
 """Features of a text that the model sums, the first ones: what an int32 holds. 20,000 bytes of text have fewer."""
 _DECIMALS = 6
+_LARGE = 31 << 20  # bytes; glibc learns from up to 32 MiB
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,9 @@ class Classifier:
         except ValueError as error:
             raise BundleError(f"features.bin is damaged: {error}") from error
         self._predict = Signature(bundle.read("model.tflite"))
+        # The C library returns memory to the system after each block, and asks for it again, until it has seen a large
+        # array come and go. This one is never written to, so that it takes no memory.
+        np.empty(_LARGE, np.uint8)
 
     @classmethod
     def load(cls, path: Path, digest: str = "") -> "Classifier":
