@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from candor.text.clean import strip_tags
-from candor.text.tokens import is_word, tokenize, words_of
+from candor.text.tokens import tokenize, words_of
 
 from .. import data
 from ..encoder import Encoder, EncoderError
@@ -109,7 +109,7 @@ def tokens(text: str) -> list[str]:
         ["it's", 'not', 'bad']
     """
     found = tokenize([text])
-    return [token.decode("utf-8", "replace") for token in compress(words_of(found), is_word(found))]
+    return [token.decode("utf-8", "replace") for token in compress(words_of(found), found.is_word)]
 
 
 def own_tokens(words: Iterable[str]) -> set[str]:

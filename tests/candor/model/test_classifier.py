@@ -88,3 +88,13 @@ def test_model_inputs_leave_out_what_an_int32_cannot_sum(monkeypatch):
     nothing = np.zeros(2, dtype=np.int32)
     inputs = model_inputs(Features(ids, rows, nothing, nothing, nothing))
     assert (inputs["ids"].tolist(), inputs["rows"].tolist()) == ([0, 4, 7, 1, 2, 3], [0, 0, 0, 1, 1, 1])
+
+
+def test_model_inputs_of_many_texts_stay_as_they_are(monkeypatch):
+    """The limit is one of a text: a block may have more features, and is not sorted then."""
+    monkeypatch.setattr(module, "MAX_FEATURES", 3)
+    ids, rows = np.arange(6, dtype=np.int32), np.array([0, 1, 2, 0, 1, 2], dtype=np.int32)
+    nothing = np.zeros(3, dtype=np.int32)
+    inputs = model_inputs(Features(ids, rows, nothing, nothing, nothing))
+    assert inputs["ids"] is ids
+    assert inputs["rows"] is rows

@@ -17,7 +17,7 @@ from candor.text.features import (
     hash_words,
     negated_tokens,
 )
-from candor.text.tokens import is_word, tokenize, words_of
+from candor.text.tokens import tokenize, words_of
 from tests.candor.text.test_tokens import texts
 
 every_kind = Featuriser(KINDS)
@@ -131,6 +131,24 @@ def test_negated_tokens_end_with_the_scope(text, words):
     assert b" ".join(words_of(tokens)[i] for i in index).decode() == words
 
 
+@given(st.lists(st.sampled_from(["not", "isn't", "good", "film", "!", ","]), max_size=90), st.integers(0, 90))
+@settings(deadline=None)
+def test_negated_tokens_are_those_of_a_plain_loop(words, cut):
+    """One text or two, few negators or many: each token's scope is what reading on from its negator gives."""
+    tokens = tokenize([" ".join(words)])
+    bounds = np.array([0, min(cut, len(words)), len(words)])
+    for limits in (tokens.bounds, bounds):
+        expected = []
+        for begin, end in itertools.pairwise(limits.tolist()):
+            for index in range(begin, end):
+                if words[index] in ("not", "isn't"):
+                    scope = itertools.takewhile(
+                        lambda i: words[i] in ("good", "film"), range(index + 1, min(index + 5, end))
+                    )
+                    expected += scope
+        assert negated_tokens(hash_tokens(tokens), limits).tolist() == expected
+
+
 def test_stop_table_holds_every_mark_and_negator():
     """No two stops share a place of the table that finds them."""
     assert np.count_nonzero(module._STOP_TABLE) == len(module._NEGATORS) + len(module.PUNCTUATION)
@@ -171,7 +189,13 @@ def test_hash_words_equals_hash_of_each_token(text):
     """The hash of a token, read alone, is its hash in the text."""
     tokens = tokenize([text])
     assert hash_words(words_of(tokens)).tolist() == hash_tokens(tokens).tolist()
-    assert len(is_word(tokens)) == len(tokens.starts)
+    assert len(tokens.is_word) == len(tokens.starts)
+
+
+def test_hash_words_many_equal_each_alone():
+    """Many words are hashed as few are, whatever their length."""
+    words = ["é" * (i % 90) + "x" * (i % 13) + str(i) for i in range(3000)]
+    assert hash_words(words).tolist() == [hash_words([word])[0] for word in words]
 
 
 def test_hashes_of_long_words_differ_by_length():

@@ -9,10 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from candor.text.clean import clean
-from candor.text.tokens import PUNCTUATION, is_word, tokenize, words_of
+from candor.text.tokens import PUNCTUATION, tokenize, words_of
 
 anything = st.text(st.characters() | st.sampled_from("\0\ud800 '<>/=\u0085\u2028é好İß\u200b🙂<br />.-“"), max_size=60)
 words = st.text(st.sampled_from("ab'é好 \0<>.,"), max_size=60)
+mixed = st.text(st.sampled_from("aAkσΣ<=> \u0301\u0338\u0345´…ﬁ½İKǅẞ한\u1161\u09be“’"), max_size=20)
 texts = st.one_of(anything, words, st.text(max_size=5).map(lambda text: text * 300))
 
 
@@ -20,6 +21,11 @@ def tokens_of(*block):
     tokens = tokenize(block)
     every, bounds = words_of(tokens), tokens.bounds.tolist()
     return [every[begin:end] for begin, end in itertools.pairwise(bounds)]
+
+
+def definition(text):
+    cleaned = clean(text).replace("\0", " ").encode("utf-8", "replace").lower()
+    return re.findall(rb"[a-z0-9'\x80-\xff]+|[" + re.escape(PUNCTUATION) + rb"]", cleaned)
 
 
 @given(st.lists(texts, min_size=1, max_size=8))
@@ -39,12 +45,32 @@ def test_tokenize_text_in_any_block_has_same_tokens(block):
 @settings(deadline=None)
 def test_tokenize_finds_words_and_single_marks(text):
     """Tokens are the runs of word characters in the clean text, and each mark between them."""
-    cleaned = clean(text).replace("\0", " ").encode("utf-8", "replace").lower()
-    expected = re.findall(rb"[a-z0-9'\x80-\xff]+|[" + re.escape(PUNCTUATION) + rb"]", cleaned)
+    expected = definition(text)
     assert tokens_of(text) == [expected]
-    assert is_word(tokenize([text])).tolist() == [
+    assert tokenize([text]).is_word.tolist() == [
         token not in [bytes([mark]) for mark in PUNCTUATION] for token in expected
     ]
+
+
+@given(st.lists(texts | st.sampled_from(["<br /", "<BR />", "a<br />b", '<a x="<BR />">é', "<<br />br"]), max_size=6))
+@example(["<br />"])
+@settings(deadline=None)
+def test_tokenize_long_block_breaks_like_short(block):
+    """Line breaks end a word in long blocks, where passes of NumPy find them, as they do in short ones."""
+    filler = "ab. " * 5000
+    assert tokens_of(filler, *block) == [tokens_of(filler)[0], *(tokens_of(text)[0] for text in block)]
+    assert tokens_of(*block, filler) == [*(tokens_of(text)[0] for text in block), tokens_of(filler)[0]]
+
+
+@given(mixed, mixed)
+@example("é", "\u0301")
+@example("ΟΔΟ", "Σ Σ")
+@example("<", "\u0338")
+@settings(deadline=None)
+def test_tokenize_folds_a_run_like_the_text(before, after):
+    """Characters outside ASCII fold as they do in the whole text: a mark may join what is before it."""
+    text = f"{before}x{after}"
+    assert tokens_of(text) == [definition(text)]
 
 
 @given(texts)
@@ -91,5 +117,5 @@ def test_tokenize_block_has_bounds_of_each_text():
     """Bounds count tokens; a text without any has none."""
     tokens = tokenize(["A good film.", "", "?"])
     assert tokens.bounds.tolist() == [0, 4, 4, 5]
-    assert is_word(tokens).tolist() == [True, True, True, False, False]
+    assert tokens.is_word.tolist() == [True, True, True, False, False]
     assert np.array_equal(tokenize([]).bounds, [0])

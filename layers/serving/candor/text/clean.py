@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+
 SEPARATOR = "\0"
 """Stands between the texts of a block. No token ever contains it."""
 _SEPARATOR_BYTE = SEPARATOR.encode()
@@ -23,6 +25,11 @@ _TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:[ \t\r\n]*/?>|[ \t\r\n][^<>=\0]*=[^<>
 _TAG_BYTES = re.compile(_TAG.pattern.encode(), re.IGNORECASE)
 # Nearly every tag in a review is this one, and a literal is found ten times as fast.
 _BREAK = re.compile(r"<br />")
+_BREAK_BYTES = _BREAK.pattern.encode()
+_SPACE = 0x20
+_LONG = 16_384  # bytes from which a pass of NumPy over the data is cheaper
+_SHORT = 8  # characters of a run that is remembered
+_SIGMA = "\u03a3"  # its lower case depends on its place in the word
 TAGS = (_BREAK, _TAG)
 """Patterns of HTML tags, in the order in which `strip_tags` applies them."""
 NON_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -111,7 +118,7 @@ def strip_tags(text: str) -> str:
 def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     """Clean a block of texts and join them in UTF-8.
 
-    ASCII letters keep their case: the tokenizer folds it. A SEPARATOR inside a text becomes a space.
+    ASCII letters may keep their case: the tokenizer folds it. A SEPARATOR inside a text becomes a space.
 
     Args:
         texts: The n texts of a block.
@@ -120,24 +127,71 @@ def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     Returns:
         The clean texts with a SEPARATOR before each and after the last: n + 1 of them; then `end`.
     """
-    parts = [text.encode() if text.isascii() else _fold(text).encode("ascii", _REPLACE) for text in texts]
+    if any(SEPARATOR in text for text in texts):  # it is no part of a word
+        texts = [text.replace(SEPARATOR, " ") for text in texts]
+    parts = [text.encode() if text.isascii() else _encode(text) for text in texts]
     data = _SEPARATOR_BYTE.join([b"", *parts, end])
-    if data.count(_SEPARATOR_BYTE) > len(texts) + 1:  # a text contains the separator, which is no part of a word
-        return join([text.replace(SEPARATOR, " ") for text in texts], end)
-    data = data.replace(b"<br />", b" ")
+    data = _blank_breaks(data) if len(data) > _LONG else data.replace(_BREAK_BYTES, b" ")
     return _TAG_BYTES.sub(b" ", data) if b"<" in data else data
+
+
+def _blank_breaks(data: bytes) -> bytes:
+    """Overwrite each `<br />` by spaces: of long data, in a third of the time of a replacement."""
+    codes = np.frombuffer(data, np.uint8).copy()
+    begins = (codes == _BREAK_BYTES[0]).nonzero()[0]
+    begins = begins[begins <= len(codes) - len(_BREAK_BYTES)]
+    for offset, byte in enumerate(_BREAK_BYTES):
+        begins = begins[codes[begins + offset] == byte]
+    for offset in range(len(_BREAK_BYTES)):
+        codes[begins + offset] = _SPACE
+    return codes.tobytes()
+
+
+def _encode(text: str) -> bytes:
+    """Return a text that is not ASCII folded, with replacements, in UTF-8: `clean` but for tags."""
+    try:
+        return text.encode("ascii", _REPLACE_RUNS).lower()
+    except _NeighboursMatter:
+        return _fold(text).encode("ascii", _REPLACE)
 
 
 def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).lower()
 
 
+class _NeighboursMatter(Exception):
+    """A run of characters outside ASCII does not fold alone."""
+
+
+def _fold_run(run: str) -> bytes:
+    """Return a run of characters outside ASCII folded, with replacements, in UTF-8.
+
+    Raises:
+        _NeighboursMatter: It may join the ASCII character before it, or its lower case depends on what is beside it.
+    """
+    composed = unicodedata.normalize("NFKC", run)
+    if unicodedata.combining(unicodedata.normalize("NFKD", run[0])[0]) or _SIGMA in composed:
+        raise _NeighboursMatter
+    return composed.lower().encode("ascii", _REPLACE)
+
+
+_fold_short_run = lru_cache(maxsize=1 << 14)(_fold_run)  # apostrophes, dashes, letters with accents: always the same
+
+
+def _replace_run(error: UnicodeError) -> tuple[bytes, int]:
+    """Encode a run of characters outside ASCII, folded, by its replacements."""
+    assert isinstance(error, UnicodeEncodeError)
+    run = error.object[error.start : error.end]
+    return _fold_short_run(run) if len(run) <= _SHORT else _fold_run(run), error.end
+
+
 def _replace(error: UnicodeError) -> tuple[bytes, int]:
-    """Encode a run of characters outside ASCII by their replacements: a codec finds them faster than a pattern."""
+    """Encode a run of folded characters by their replacements: a codec finds them faster than a pattern."""
     assert isinstance(error, UnicodeEncodeError)
     run = error.object[error.start : error.end]
     return "".join(map(replacement, run)).encode("utf-8", "replace"), error.end
 
 
-_REPLACE = "candor.text.clean"
+_REPLACE, _REPLACE_RUNS = "candor.text.clean", "candor.text.clean.runs"
 codecs.register_error(_REPLACE, _replace)
+codecs.register_error(_REPLACE_RUNS, _replace_run)

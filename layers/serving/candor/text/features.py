@@ -6,14 +6,15 @@ not hold is dropped, so that no unseen word passes for a known one. Every step i
 texts, so that a text costs a few microseconds.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import EllipsisType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, is_word, tokenize
+from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, tokenize
 
 VERSION = 2
 """Version of the hashes. Change it whenever any text gets other hashes: bundles of other versions are refused."""
@@ -29,20 +30,21 @@ _MORE = np.arange(MIN_CHARS - 1, MAX_CHARS)  # characters after the first
 Hashes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 
-_EIGHT_BYTES = np.dtype("<u8")
+_EIGHT_BYTES, _HALVES = np.dtype("<u8"), np.dtype("<u4")
 # The left shifts that keep, of the first and of the second 8 bytes from a token's start, those of a token of n bytes.
 _SHIFT = np.array([64 - 8 * n for n in range(9)], dtype=np.uint64)
 _SHIFT_REST = np.array([64] * 8 + [64 - 8 * n for n in range(9)], dtype=np.uint64)
-_M1, _M2, _M3 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-_HALF = np.uint64(32)
+# Constants are arrays without a dimension: beside a short array, NumPy takes twice the time for a scalar.
+_M1, _M2, _M3 = (np.array(m, np.uint64) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_HALF = np.array(32, np.uint64)
 _FEW = 2000  # tokens
 _MAX_HASHED = 128  # bytes of a token; what is longer differs by its length only
-_HALF32 = np.uint32(16)
+_HALF32 = np.array(16, np.uint32)
 # Odd multipliers, one for each kind. They keep equal tokens of different kinds apart.
 _PAIR, _TRIGRAM, _GAP, _NEGATED, _CHAR = (
-    np.uint32(m) for m in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
+    np.array(m, np.uint32) for m in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
 )
-_FINAL = np.uint32(0x7FEB352D)
+_FINAL = np.array(0x7FEB352D, np.uint32)
 _SPANS = {"word": 0, "pair": 1, "trigram": 2, "gap": 2}  # tokens from the first to the last of a gram
 
 _NEGATORS = """
@@ -51,8 +53,7 @@ _NEGATORS = """
     wouldnt ain't aren't can't couldn't daren't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't
     needn't oughtn't shan't shouldn't wasn't weren't won't wouldn't
 """.split()  # noqa: SIM905 - a list of quoted words is harder to read
-_STOP_BITS = 14
-_STOP_SHIFT = np.uint32(32 - _STOP_BITS)
+_FEW_NEGATORS = 16
 _SCOPE = np.arange(1, NEGATED_WORDS + 1)
 
 
@@ -134,22 +135,24 @@ class Featuriser:
             Features of all n texts. What the table does not hold is dropped.
         """
         tokens, count = tokenize(texts), len(texts)
-        bounds, word = tokens.bounds, is_word(tokens)
+        bounds, word = tokens.bounds, tokens.is_word
         ids, found, negated, known = self._match(tokens, table)
-        known &= word
+        unknown = word > known
         if count == 1:
             rows = np.zeros(len(ids), dtype=np.int32)
-            counts = [[len(word)], [np.count_nonzero(known)], [np.count_nonzero(word)]]
-            sizes, known_words, words = np.array(counts, dtype=np.int32)
+            n_words = np.count_nonzero(word)
+            counts = np.array((len(word), n_words, n_words - np.count_nonzero(unknown)), dtype=np.int32)
+            sizes, words, known_words = counts[:1], counts[1:2], counts[2:]
         else:
-            stretches = [bounds[:-1] + start for start in self._starts(len(word))]
+            stretches = [bounds[:-1] + start for start in self._starts(len(word)).values()]
             stretches.append(negated.searchsorted(bounds) + len(word) * len(self._dense))
             grams = np.diff(found.searchsorted(np.concatenate(stretches)))
             rows = np.tile(np.arange(count, dtype=np.int32), len(stretches)).repeat(grams)
-            sizes, known_words = np.diff(bounds).astype(np.int32), _count(known, bounds)
+            sizes = np.diff(bounds).astype(np.int32)
             words = sizes - _count(~word, bounds)
+            known_words = words - _count(unknown, bounds)  # few are unknown: cheaper to count than the known ones
         if "char" in self.kinds:
-            more, first = _match_chars(tokens, word & ~known, table)
+            more, first = _match_chars(tokens, unknown, table)
             ids = np.concatenate([ids, more])
             rows = np.concatenate([rows, (bounds.searchsorted(first, side="right") - 1).astype(np.int32)])
         return Features(ids, rows, sizes, known_words, words)
@@ -175,15 +178,15 @@ class Featuriser:
         sizes = np.diff(np.append(bounds, len(found)))
         kinds = np.array([*self._dense, "negated"]).repeat(sizes)
         if "char" in self.kinds:
-            more, unknown = _match_chars(tokens, is_word(tokens) & ~known, table)
+            more, unknown = _match_chars(tokens, tokens.is_word & ~known, table)
             ids = np.concatenate([ids, more])
             first, last = np.concatenate([first, unknown]), np.concatenate([last, unknown])
             kinds = np.concatenate([kinds, np.full(len(more), "char")])
         return Grams(ids, first, last, kinds, len(known))
 
-    def _starts(self, tokens: int) -> list[int]:
+    def _starts(self, tokens: int) -> dict[str, int]:
         """Return where the grams of each dense kind begin among the grams looked up."""
-        return [tokens * number for number in range(len(self._dense))]
+        return {kind: tokens * number for number, kind in enumerate(self._dense)}
 
     def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_]]:
         """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
@@ -192,20 +195,22 @@ class Featuriser:
             [g] rows of those that the table holds, [g] their places among the grams looked up, the index of each
             negated word, and [t] whether the table holds each token.
         """
-        hashes, bounds = hash_tokens(tokens), tokens.bounds
-        count = len(hashes)
+        bounds, count = tokens.bounds, len(tokens.starts)
+        hashes = hash_tokens(tokens)
         negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
-        grams = np.zeros(count * len(self._dense) + len(negated), dtype=np.uint32)
+        grams = np.empty(count * len(self._dense) + len(negated), dtype=np.uint32)
+        grams[:count] = hashes
         starts = self._starts(count)
-        for kind, start in zip(self._dense, starts, strict=True):
-            _JOIN[kind](hashes, grams[start : start + max(count - _SPANS[kind], 0)])
+        _join(hashes, grams, starts)
         if len(negated):
-            _mix(np.multiply(hashes[negated], _NEGATED, out=grams[-len(negated) :]))
+            np.multiply(hashes.take(negated), _NEGATED, out=grams[-len(negated) :])
+        _mix(grams[count:])
         slots, held = table.match(grams)
-        for kind, start in zip(self._dense[1:], starts[1:], strict=True):
-            _leave_out_crossings(held[start : start + count], _SPANS[kind], bounds)
+        for kind, start in starts.items():
+            if kind != "word":
+                _leave_out_crossings(held[start : start + count], _SPANS[kind], bounds)
         found = held.nonzero()[0]
-        return table.rows(slots.take(found)), found, negated, held[:count]
+        return table.rows(slots.take(found, mode="clip")), found, negated, held[:count]
 
 
 def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> tuple[NDArray[np.int32], Ints]:
@@ -262,9 +267,9 @@ def combine(kind: str, hashes: Hashes, bounds: Ints) -> tuple[Hashes, Ints]:
     inside = np.ones(len(hashes), dtype=bool)
     _leave_out_crossings(inside, span, bounds)
     index = inside.nonzero()[0]
-    grams = np.zeros(len(hashes), dtype=np.uint32)
-    _JOIN[kind](hashes, grams[: max(len(hashes) - span, 0)])
-    return grams[index], index
+    grams = hashes.copy()
+    _join(hashes, grams, {kind: 0})
+    return _mix(grams[index]) if span else grams, index
 
 
 def _leave_out_crossings(held: NDArray[np.bool_], span: int, bounds: Ints) -> None:
@@ -286,28 +291,48 @@ def negated_tokens(hashes: Hashes, bounds: Ints) -> Ints:
         hashes: uint32 [t] hash of each token of n texts.
         bounds: [n + 1] index of each text's first token, then t.
     """
-    _, index, free = _scopes(hashes, bounds)
+    negators = _negators(hashes)
+    if len(bounds) == 2 and len(negators) <= _FEW_NEGATORS:
+        return np.array(_negated_by_each(hashes, negators), dtype=np.int64)
+    index, free = _scopes(hashes, bounds, negators)
     negated: Ints = index[free]
     return negated
 
 
 def negators_of(hashes: Hashes, bounds: Ints) -> Ints:
     """Return the index of the negator of each word that `negated_tokens` returns."""
-    negators, _, free = _scopes(hashes, bounds)
-    return negators.repeat(np.count_nonzero(free, axis=1))
+    negators = _negators(hashes)
+    return negators.repeat(np.count_nonzero(_scopes(hashes, bounds, negators)[1], axis=1))
 
 
-def _scopes(hashes: Hashes, bounds: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Return [m] the negators, [m, NEGATED_WORDS] the tokens after each, and which of these are negated."""
-    negators = (_NEGATOR_TABLE.take(hashes >> _STOP_SHIFT) == hashes).nonzero()[0]
+def _negators(hashes: Hashes) -> Ints:
+    """Return the indices of the negators among tokens, ascending."""
+    negators: Ints = (_NEGATOR_TABLE.take(hashes & _NEGATOR_MASK, mode="clip") == hashes).nonzero()[0]
+    return negators
+
+
+def _negated_by_each(hashes: Hashes, negators: Ints) -> list[int]:
+    """Return the words of one text under negation, one negator after the other: the fastest way for a few."""
+    negated = []
+    for negator in negators.tolist():
+        following = hashes[negator + 1 : negator + 1 + NEGATED_WORDS].tolist()
+        for index, token in enumerate(following, negator + 1):
+            if token in _STOPS:
+                break
+            negated.append(index)
+    return negated
+
+
+def _scopes(hashes: Hashes, bounds: Ints, negators: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    """Return [m, NEGATED_WORDS] the tokens after each of m negators, and which of these are negated."""
     index = negators[:, None] + _SCOPE
     if not len(negators):
-        return negators, index, index < 0
+        return index, index < 0
     following = hashes.take(index, mode="clip")
-    free = _STOP_TABLE.take(following >> _STOP_SHIFT) != following
+    free = _STOP_TABLE.take(following & _STOP_MASK, mode="clip") != following
     free &= index < bounds[bounds.searchsorted(negators, side="right")][:, None]
     np.logical_and.accumulate(free, axis=1, out=free)
-    return negators, index, free
+    return index, free
 
 
 def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
@@ -337,29 +362,35 @@ def char_grams(words: Sequence[bytes]) -> tuple[Hashes, Ints]:
 
 def _hash(data: bytes, starts: Ints, lengths: Ints) -> Hashes:
     """Hash the stretches of `data`, which ends with PADDING."""
-    words = np.ndarray(shape=(len(data) - 7,), dtype=_EIGHT_BYTES, buffer=data, strides=(1,))
-    hashes = words[starts]
+    # The 8 bytes from each byte on. A copy takes as long as a third of the unaligned reads that it saves.
+    words = np.ndarray(shape=(len(data) - 7,), dtype=_EIGHT_BYTES, buffer=data, strides=(1,)).copy()
+    hashes = words.take(starts)
     hashes <<= _SHIFT.take(lengths, mode="clip")
     hashes *= _M1
     hashes += lengths.view(np.uint64)
     # One token in eight has more than 8 bytes. Of few tokens it is faster to read all again; the others' rest is 0.
-    long = (lengths > 8).nonzero()[0] if len(lengths) > _FEW else slice(None)
-    rest = words[8:][starts[long]]
+    long: Ints | EllipsisType = (lengths > 8).nonzero()[0] if len(lengths) > _FEW else ...
+    rest = words[8:].take(starts[long])
     rest <<= _SHIFT_REST.take(lengths[long], mode="clip")
     rest ^= rest >> _HALF
     rest *= _M3
     hashes[long] += rest
-    far, offset = (lengths > 16).nonzero()[0], 16  # rare in English; eight letters of Cyrillic are 16 bytes
+    if len(lengths) and np.maximum.reduce(lengths) > 16:
+        _mix_rest(hashes, words, starts, lengths)
+    hashes ^= hashes >> _HALF
+    hashes *= _M2
+    return np.ascontiguousarray(hashes.view(_HALVES)[1::2])
+
+
+def _mix_rest(hashes: NDArray[np.uint64], words: NDArray[np.uint64], starts: Ints, lengths: Ints) -> None:
+    """Mix what follows the first 16 bytes into hashes: rare in English, but eight letters of Cyrillic are 16 bytes."""
+    far, offset = (lengths > 16).nonzero()[0], 16
     while len(far) and offset < _MAX_HASHED:
         chunk = words[offset:][starts[far]]
         chunk <<= _SHIFT.take(lengths[far] - offset, mode="clip")
         hashes[far] = (hashes[far] ^ (hashes[far] >> _HALF)) * _M3 + chunk
         offset += 8
         far = far[lengths[far] > offset]
-    hashes ^= hashes >> _HALF
-    hashes *= _M2
-    hashes >>= _HALF
-    return hashes.astype(np.uint32)
 
 
 def _mix(values: Hashes) -> Hashes:
@@ -369,45 +400,36 @@ def _mix(values: Hashes) -> Hashes:
     return values
 
 
-def _words(hashes: Hashes, out: Hashes) -> None:
-    out[:] = hashes
+def _join(hashes: Hashes, out: Hashes, starts: Mapping[str, int]) -> None:
+    """Write the grams [t] of some kinds, not mixed yet, to where each kind starts; at the last tokens are none."""
+    last = len(hashes) - 1
+    if last < 1:
+        return
+    if "pair" in starts or "trigram" in starts:
+        place = starts["pair"] if "pair" in starts else starts["trigram"]  # a trigram overwrites its pair
+        pairs = out[place : place + last]
+        np.multiply(hashes[:-1], _PAIR, out=pairs)
+        pairs += hashes[1:]
+    if "trigram" in starts:
+        trigrams = out[starts["trigram"] :][: last - 1]
+        np.multiply(pairs[:-1], _TRIGRAM, out=trigrams)
+        trigrams += hashes[2:]
+    if "gap" in starts:
+        gaps = out[starts["gap"] :][: last - 1]
+        np.multiply(hashes[:-2], _GAP, out=gaps)
+        gaps += hashes[2:]
 
 
-def _pairs(hashes: Hashes, out: Hashes) -> None:
-    np.multiply(hashes[:-1], _PAIR, out=out)
-    out += hashes[1:]
-    _mix(out)
-
-
-def _trigrams(hashes: Hashes, out: Hashes) -> None:
-    np.multiply(hashes[:-2], _PAIR, out=out)
-    out += hashes[1:-1]
-    out *= _TRIGRAM
-    out += hashes[2:]
-    _mix(out)
-
-
-def _gaps(hashes: Hashes, out: Hashes) -> None:
-    np.multiply(hashes[:-2], _GAP, out=out)
-    out += hashes[2:]
-    _mix(out)
-
-
-_JOIN: dict[str, Callable[[Hashes, Hashes], None]] = {
-    "word": _words,
-    "pair": _pairs,
-    "trigram": _trigrams,
-    "gap": _gaps,
-}
-
-
-def _table_of(words: Iterable[str]) -> Hashes:
-    """Return the hashes of words, each at the place that its top bits give."""
+def _table_of(words: Iterable[str]) -> tuple[Hashes, Hashes]:
+    """Return the smallest table with the hashes of words, each at the place that its low bits give, and their mask."""
     hashes = hash_words(words)
-    table = np.zeros(1 << _STOP_BITS, np.uint32)
-    table[hashes >> _STOP_SHIFT] = hashes
-    return table
+    size = next(1 << bits for bits in range(32) if len({*(hashes & ((1 << bits) - 1)).tolist()}) == len(hashes))
+    table, mask = np.zeros(size, np.uint32), np.array(size - 1, np.uint32)
+    table[hashes & mask] = hashes
+    return table, mask
 
 
-_NEGATOR_TABLE = _table_of(_NEGATORS)
-_STOP_TABLE = _table_of([*_NEGATORS, *(chr(mark) for mark in PUNCTUATION)])
+_STOP_WORDS = [*_NEGATORS, *(chr(mark) for mark in PUNCTUATION)]
+_NEGATOR_TABLE, _NEGATOR_MASK = _table_of(_NEGATORS)
+_STOP_TABLE, _STOP_MASK = _table_of(_STOP_WORDS)
+_STOPS = frozenset(hash_words(_STOP_WORDS).tolist())

@@ -81,7 +81,7 @@ def spans(text: str) -> list[Span]:
 
 def _clean_spans(text: str) -> tuple[Offsets, Offsets]:
     """Return begins [u] and ends [u] of the tokens in the clean text, in code points rather than bytes."""
-    data, starts, lengths, _ = tokenize([text])
+    data, starts, lengths, *_ = tokenize([text])
     codes = np.frombuffer(data, np.uint8)
     # The clean text begins after one separator, of one byte.
     characters = np.concatenate([[-1], np.cumsum((codes & 0xC0) != 0x80) - 1])

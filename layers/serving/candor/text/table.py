@@ -22,7 +22,7 @@ MAX_ROWS = 429_496
 _HEADER = Struct("<IIB")  # rows, multiplier, bucket bits
 _LOW_BITS = 16
 _HALVES = np.dtype("<u2")
-_LOWS = np.uint32((1 << _LOW_BITS) - 1)
+_LOWS = np.array((1 << _LOW_BITS) - 1, np.uint32)  # an array without a dimension: see candor.text.features
 _TRIES = 64  # multipliers for each number of buckets
 _STEP = 1024  # displacements tried at once
 
@@ -48,18 +48,18 @@ class Table:
     order: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64), repr=False)
     """[R] row r holds the hash that was at place order[r] when the table was built; empty if it was read from bytes"""
     _repeated: NDArray[np.uint16] = field(init=False, repr=False)
-    _shift: np.uint32 = field(init=False, repr=False)
-    _count: np.uint32 = field(init=False, repr=False)
-    _multiplier: np.uint32 = field(init=False, repr=False)
+    _shift: Hashes = field(init=False, repr=False)
+    _count: Hashes = field(init=False, repr=False)
+    _multiplier: Hashes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         rows, bits = len(self.fingerprints), len(self.displacements).bit_length() - 1
         # Displacement plus low bits may pass the last row: the fingerprints repeat, which costs less than a modulo.
         repeated = np.resize(self.fingerprints, rows + (1 << _LOW_BITS))
         object.__setattr__(self, "_repeated", repeated)
-        object.__setattr__(self, "_shift", np.uint32(32 - bits))
-        object.__setattr__(self, "_count", np.uint32(rows))
-        object.__setattr__(self, "_multiplier", np.uint32(self.multiplier))
+        object.__setattr__(self, "_shift", np.array(32 - bits, np.uint32))
+        object.__setattr__(self, "_count", np.array(rows, np.uint32))
+        object.__setattr__(self, "_multiplier", np.array(self.multiplier, np.uint32))
 
     @classmethod
     def of(cls, hashes: Hashes) -> "Table":

@@ -18,7 +18,7 @@ PADDING = b" " * 17
 
 _WORD_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789'" + bytes(range(0x80, 0x100))
 _SPACE = 0x20
-# In clean data a mark is its place in PUNCTUATION plus one, so that one comparison tells words from marks.
+# In clean data a mark is its place in PUNCTUATION plus one, so that comparisons tell words from marks.
 _MARKS = bytes(range(1, len(PUNCTUATION) + 1))
 
 
@@ -35,8 +35,9 @@ def _byte_classes() -> bytes:
 
 
 _BYTE_CLASSES = _byte_classes()
-_WORD, _MARK = 1, 2
-_KINDS = bytes(_WORD if byte > _SPACE else _MARK if 0 < byte < _SPACE else 0 for byte in range(256))
+# Bytes below the first mark wrap around to values above the last.
+_FIRST_MARK, _N_MARKS = np.array(_MARKS[0], np.uint8), np.array(len(_MARKS), np.uint8)
+_LAST_NO_WORD = np.array(_SPACE, np.uint8)
 _READABLE = bytes.maketrans(_MARKS, PUNCTUATION)
 
 
@@ -51,6 +52,8 @@ class Tokens(NamedTuple):
     """[t] bytes of each token"""
     bounds: Ints
     """[n + 1] index of each text's first token, then t"""
+    is_word: NDArray[np.bool_]
+    """[t] True for a word, False for a punctuation mark"""
 
 
 def tokenize(texts: Sequence[str]) -> Tokens:
@@ -69,18 +72,21 @@ def tokenize(texts: Sequence[str]) -> Tokens:
         [b"isn't", b'it', b'good', b'?', b'!']
     """
     data = join(texts, PADDING).translate(_BYTE_CLASSES)
-    kinds = np.frombuffer(data.translate(_KINDS), dtype=np.uint8)
-    in_word = kinds & _WORD
-    # A mark begins and ends at any neighbour, a word only where no word goes on: 2 > 0 or 1, and 1 > 0.
-    starts = (kinds[1:] > in_word[:-1]).nonzero()[0]
-    lengths = (kinds[:-1] > in_word[1:]).nonzero()[0]
+    codes = np.frombuffer(data, dtype=np.uint8)
+    in_word, mark = codes > _LAST_NO_WORD, codes - _FIRST_MARK < _N_MARKS
+    # A mark begins and ends anywhere, a word only where no word goes on.
+    begins = in_word[1:] > in_word[:-1]
+    begins |= mark[1:]
+    ends = in_word[:-1] > in_word[1:]
+    ends |= mark[:-1]
+    starts, lengths = begins.nonzero()[0], ends.nonzero()[0]
     lengths -= starts
     starts += 1
     bounds = np.zeros(len(texts) + 1, dtype=np.int64)
     bounds[-1] = len(starts)
     if len(texts) > 1:
-        bounds[1:-1] = starts.searchsorted((np.frombuffer(data, dtype=np.uint8) == 0).nonzero()[0][1:-1])
-    return Tokens(data, starts, lengths, bounds)
+        bounds[1:-1] = starts.searchsorted((codes == 0).nonzero()[0][1:-1])
+    return Tokens(data, starts, lengths, bounds, in_word.take(starts))
 
 
 def encode(text: str) -> bytes:
@@ -93,9 +99,3 @@ def words_of(tokens: Tokens) -> list[bytes]:
     data = tokens.data.translate(_READABLE)
     ends = tokens.starts + tokens.lengths
     return [data[start:end] for start, end in zip(tokens.starts.tolist(), ends.tolist(), strict=True)]
-
-
-def is_word(tokens: Tokens) -> NDArray[np.bool_]:
-    """Return [t]: True for a word, False for a punctuation mark."""
-    words: NDArray[np.bool_] = np.frombuffer(tokens.data, dtype=np.uint8).take(tokens.starts) > _SPACE
-    return words
