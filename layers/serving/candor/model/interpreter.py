@@ -42,23 +42,10 @@ class Signature:
                 num_threads=1,
                 experimental_op_resolver_type=library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             )
-            runner = self._interpreter.get_signature_runner(name)
+            self._run = self._interpreter.get_signature_runner(name)
         except (ValueError, RuntimeError) as error:
             raise InterpreterError(f"the TensorFlow Lite runtime refuses the model: {error}") from error
-        # What the runner does when it is called, less what it repeats: it resizes each input, also to the size it has.
-        self._graph, self._number = runner._interpreter_wrapper, runner._subgraph_index
-        self._inputs, self._outputs = runner._inputs, dict(runner._outputs)
-        self._shapes: dict[str, tuple[int, ...]] = {}
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """Run the signature on input arrays by name. Return output arrays by name, copied out of the interpreter."""
-        graph, number = self._graph, self._number
-        for name, values in inputs.items():
-            if self._shapes.get(name) != values.shape:
-                graph.ResizeInputTensor(self._inputs[name], np.array(values.shape, dtype=np.int32), False, number)
-                self._shapes[name] = values.shape
-        graph.AllocateTensors(number)
-        for name, values in inputs.items():
-            graph.SetTensor(self._inputs[name], values, number)
-        graph.Invoke(number)
-        return {name: graph.GetTensor(index, number) for name, index in self._outputs.items()}
+        return self._run(**inputs)  # type: ignore[no-any-return]
