@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from candor.text.features import Featuriser, hash_words
-from training import data, recipe
+from training import data, recipe, stack
 from training.corpus import Corpus, spellings
 from training.design import Design
 from training.recipe import (
@@ -265,3 +265,34 @@ def test_choose_stack_empty_texts_ships_plain():
     scores = {PLAIN: np.zeros((8, 1)), "other": np.zeros((8, 1))}
     assert list(choose_stack(scores, np.array([0, 1] * 4))) == [PLAIN]
     assert list(choose_stack({"a": np.zeros((4, 3))}, np.array([0, 1, 2, 0]))) == ["a"]
+
+
+def two_alike(n=2000):
+    """Return scores of three models of like worth whose errors differ, and the targets."""
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 3, n)
+    names = (PLAIN, "a", "b")
+    return {name: 1.5 * np.eye(3)[targets] + random.normal(size=(n, 3)) for name in names}, targets
+
+
+def test_choose_stack_keeps_all_unless_significant():
+    """A model that adds nothing stays in the stack where leaving it out gains no more than chance; if lean, it goes."""
+    scores, targets = two_alike()
+    scores["b"] = scores["a"] + 0.05 * np.random.default_rng(1).normal(size=scores["a"].shape)
+    losses = {
+        lean: stack.losses(
+            sum(a * scores[name] for name, a in choose_stack(scores, targets, lean=lean).items()), targets
+        )
+        for lean in (False, True)
+    }
+    assert list(choose_stack(scores, targets)) == [*scores]
+    assert list(choose_stack(scores, targets, lean=True)) == [PLAIN, "a"]
+    excess = losses[False] - losses[True]
+    assert 0 < excess.mean() < 1.645 * excess.std() / len(targets) ** 0.5
+
+
+def test_choose_stack_leaves_out_what_harms():
+    """A stack that is significantly better without one of its parts ships without it."""
+    scores, targets = two_alike()
+    scores["b"] = 3 * np.random.default_rng(1).normal(size=scores["a"].shape)
+    assert list(choose_stack(scores, targets)) == [PLAIN, "a"]
