@@ -349,14 +349,14 @@ def table_size(n_features: int, n_labels: int, size: float | None) -> tuple[int,
     """
     limit = DEFAULT_SIZE.get(n_labels, OTHER_SIZE) if size is None else size
     columns = 1 if n_labels == 2 else n_labels
-    room = limit * 1e6 - _OTHER_FILES - _CELL * n_labels**2
+    room = limit * 1e6 - _OTHER_FILES - _LABEL * n_labels
     rows = {bits: int(room / (columns * bits / 8 + 2 + _TABLE_ROW)) for bits in (16, 8)}
     bits = 16 if n_features <= rows[16] or n_labels == 2 else 8
     return max(1, min(rows[bits], MAX_ROWS)), bits
 
 
 _OTHER_FILES = 150_000  # bytes of the card, the metrics and the graph
-_CELL = 40  # bytes of metrics.json for each cell of its confusion matrices
+_LABEL = 5_000  # bytes of them for each label; measured: 3,600 with names of 25 letters
 _TABLE_ROW = 4.0  # bytes of features.bin for each feature; measured: 3 to 3.3, above 4 for small tables
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from candor.cli.main import main
+from candor.model import metrics
 from candor.model.bundle import Bundle
 from candor.model.classifier import Classifier
 from candor.model.install import InstallError, pin
@@ -314,3 +315,29 @@ def test_report_has_calibration_and_coverage(trained):
     assert found["after"]["ece"]["low"] <= found["after"]["ece"]["high"]
     assert found["coverage"][0]["coverage"] == 1.0
     assert {"reliability", "coverage"} <= {path.stem for path in (trained / "bundle-report").glob("*.png")}
+
+
+def test_compact_cells_are_the_whole_matrix():
+    """Of more than 20 labels the cells above 0 are kept, from which the matrix can be made again; of fewer, all."""
+    random = np.random.default_rng(0)
+    for n_labels, dense in ((20, True), (21, False)):
+        labels = tuple(f"label {index}" for index in range(n_labels))
+        targets, probabilities = random.integers(0, n_labels, 90), random.dirichlet(np.ones(n_labels), 90)
+        report = metrics.reports(probabilities, targets, labels, np.zeros(90, bool), seed=1, resamples=50)
+        found = bundle_files.compact({"validation": {"ours": report}})["validation"]["ours"]
+        matrix, whole = found["all"]["confusion_matrix"], report["all"]["confusion_matrix"]
+        assert (matrix == whole) is dense
+        assert ("without_copies" in found) is dense
+        if not dense:
+            for name in ("counts", "low", "high"):
+                again = np.zeros((n_labels, n_labels))
+                again[matrix["true"], matrix["predicted"]] = matrix[name]
+                assert np.array_equal(again, np.array(whole[name]) * (np.array(whole["counts"]) > 0))
+            assert len(json.dumps(matrix)) < len(json.dumps(whole)) / 2
+
+
+def test_compact_figures_without_copies_stay():
+    """Where a text is a copy, figures without copies are others, and stay."""
+    labels, targets = tuple(map(str, range(30))), np.arange(90) % 30
+    report = metrics.reports(np.eye(30)[targets], targets, labels, np.arange(90) < 3, seed=1, resamples=50)
+    assert bundle_files.compact(report)["without_copies"]["n"] == 87
