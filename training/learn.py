@@ -328,6 +328,12 @@ def few_labels(texts: Texts) -> bool:
     return len(texts.texts) < FEW_LABELS * texts.n_labels and encoder.installed()
 
 
+def lacks_encoder(texts: Texts) -> bool:
+    """Return True if an encoder's guesses are likely to help, but the encoder is not installed."""
+    few = len(texts.texts) < FEW_LABELS * texts.n_labels
+    return few and bool(texts.unlabelled) and not encoder.installed()
+
+
 def teacher(texts: Texts, seed: int) -> recipe.Guess:
     """Return the encoder's guesses about the texts without a label: logistic regression on its embeddings."""
     model = encoder.Encoder.load()

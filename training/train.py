@@ -88,8 +88,11 @@ def train(dataset: Dataset, options: Options) -> None:
         else (),
     )
     test_texts = redacted(dataset.test_texts)
+    if learn.lacks_encoder(texts):
+        print(f"hint: {summary.ENCODER_HINT}", flush=True)
     learnt = learn.learn(texts, options.seed, options.size, options.minutes)
-    print(f"\n{summary.tried_table([*learnt.tried, *([learnt.shipped] if learnt.shipped else [])])}", flush=True)
+    tried = [*learnt.tried, *([learnt.shipped] if learnt.shipped else [])]
+    print(f"\n{summary.tried_table(tried)}", flush=True)
     for warning in summary.few_rows(dataset.labels, dataset.targets.tolist()):
         print(f"warning: {warning}", flush=True)
     exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)

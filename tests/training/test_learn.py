@@ -218,6 +218,16 @@ def test_learn_student_ships_as_it_was_measured(without_encoder):
     assert learnt.words.tolist() == [5] * len(learnt.first)
 
 
+def test_lacks_encoder_only_where_it_would_help(monkeypatch, without_encoder):
+    """The encoder is missed with few labels and texts without one; not with many labels, without texts, or if there."""
+    few, many = data_set(30, unlabelled=20), data_set(2 * learn.FEW_LABELS, unlabelled=20)
+    assert learn.lacks_encoder(few)
+    assert not learn.lacks_encoder(many)
+    assert not learn.lacks_encoder(replace(few, unlabelled=()))
+    monkeypatch.setattr(encoder, "PACKAGE", "json")
+    assert not learn.lacks_encoder(few)
+
+
 def test_learn_guesses_of_encoder_are_tried(monkeypatch, tiny_encoder):
     """With few labels the encoder teaches the recipe, and one of the two ships."""
     monkeypatch.setattr(encoder, "PACKAGE", "json")
