@@ -112,7 +112,7 @@ def train(dataset: Dataset, options: Options) -> None:
         steps.update()
         found = find(dataset, learnt)
         measured["findings"] = {"confused": found["confused"], "suspect_labels": found["suspect_labels"]["rows"]}
-        measured["tried"] = [asdict(each) | {"seconds": None} for each in learnt.tried]
+        measured["tried"] = [asdict(each) | {"seconds": None} for each in tried]
         measured["membership"] = audit_membership(texts, learnt, splits[1] if test_texts else None, options.seed)
         steps.update()
         measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels)
@@ -121,7 +121,7 @@ def train(dataset: Dataset, options: Options) -> None:
         steps.update()
     digest = write_bundle(options, dataset, learnt, exported, measured)
     history = {"baseline": baseline.history} if baseline else {}
-    more = {"tried": [asdict(each) for each in learnt.tried], "history": history, **found}
+    more = {"tried": [asdict(each) for each in tried], "history": history, **found}
     cost = write_report(options.report, dataset, learnt, splits[-1], measured, more, digest, start)
     print_summary(options, splits[-1], measured, digest, cost)
 

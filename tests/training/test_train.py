@@ -136,7 +136,10 @@ def test_report_has_both_networks_and_pictures(trained):
         accuracy = report["metrics"]["validation"][network]["all"]["accuracy"]
         assert 0 <= accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
     assert report["history"].keys() == {"baseline"}
-    assert [each["name"] for each in report["tried"]] == [candidate.name for candidate in CANDIDATES]
+    measured = json.loads((trained / "bundle/metrics.json").read_text())
+    for tried in (report["tried"], measured["tried"]):
+        assert [each["name"] for each in tried] == [*(candidate.name for candidate in CANDIDATES), recipe.SHIPPED]
+    assert measured["tried"][-1]["scalar"] == 1
     assert report["cost"]["seconds"] > 0
     pictures = {path.stem for path in (trained / "bundle-report").glob("*.png")}
     assert pictures >= {"learning_curve", "roc", "precision_recall", "score_histogram", "confusion_matrix"}
