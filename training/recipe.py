@@ -53,7 +53,7 @@ FEW = 1000
 """Texts below which accuracies are compared by a test."""
 _SIGNIFICANT = 1.645
 """Standard errors of a difference that is not chance: one-sided 5 %."""
-_SCREENED = 20_000
+_SCREENED = 100_000
 """Texts times labels from which the first fold tells which candidates go on."""
 SHIPPED = "together, as weighted"
 """Name of the row of the table for the stack."""
