@@ -50,15 +50,9 @@ def log_softmax(logits: Floats) -> Floats:
     return normalised
 
 
-def losses(logits: Floats, targets: Ints) -> Floats:
-    """Return [n] the negative log-probability of each target, in nats."""
-    found: Floats = -log_softmax(logits)[np.arange(len(targets)), targets]
-    return found
-
-
 def log_loss(logits: Floats, targets: Ints) -> float:
     """Return the mean negative log-probability of the targets [n], in nats."""
-    return float(losses(logits, targets).mean())
+    return float(-log_softmax(logits)[np.arange(len(targets)), targets].mean())
 
 
 def fit_scalars(scores: Sequence[Floats], targets: Ints) -> Floats:
