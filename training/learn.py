@@ -159,7 +159,7 @@ class Plan:
         if n < FEW_ROWS * k:
             candidates = recipe.FEW_CANDIDATES
         elif large:
-            candidates = [each for each in candidates if not each.vectors]
+            candidates = [replace(each, penalties=each.penalties[:-1]) for each in candidates if not each.vectors]
         if k > MANY_LABELS:
             candidates = [each for each in candidates if not each.ratios]
         return cls(

@@ -163,6 +163,7 @@ def test_plan_follows_the_size_of_the_data(n, n_labels, names, folds, kinds):
     assert len(plan.folds) == folds
     assert len(plan.kinds) == kinds
     assert (plan.vectors is None) is (n > LARGE)
+    assert (plan.candidates[0].penalties == names[0].penalties) is (n <= LARGE)
     assert plan.deadline == math.inf
 
 
