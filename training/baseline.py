@@ -1,6 +1,8 @@
 """Train the baseline of each report: the usual introductory network (embedding, mean, two Dense layers).
 
 It has a vocabulary of 10,000 words, 256 words a text, an embedding of 16, their mean, Dense 16 ReLU and an output.
+Where 99 of 100 texts are shorter than 256 words, they are padded to the longest of these 99 only: the mean is taken
+over padding, too, and would say next to nothing of a text of ten words.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,8 @@ History = list[dict[str, float]]
 
 VOCABULARY, LENGTH, EMBEDDING_DIM, BATCH_SIZE = 10_000, 256, 16, 512
 MAX_EPOCHS, PATIENCE = 40, 3
+FITTING = 0.99
+"""Share of the training texts that are read to their end, unless they are longer than LENGTH."""
 
 Labelled = tuple[Sequence[str], NDArray[np.int64]]
 """n texts and their label indices [n]."""
@@ -30,8 +34,11 @@ class Baseline:
     """
 
     def __init__(self, texts: Sequence[str], n_labels: int) -> None:
-        self._vectorizer = keras.layers.TextVectorization(VOCABULARY, output_sequence_length=LENGTH)
-        self._vectorizer.adapt(_encodable(texts), batch_size=BATCH_SIZE)
+        encodable = _encodable(texts)
+        words = np.quantile([len(text.split()) for text in encodable], FITTING, method="higher")
+        length = max(1, min(int(words), LENGTH))
+        self._vectorizer = keras.layers.TextVectorization(VOCABULARY, output_sequence_length=length)
+        self._vectorizer.adapt(encodable, batch_size=BATCH_SIZE)
         self._network = keras.Sequential(
             [
                 keras.layers.Embedding(VOCABULARY, EMBEDDING_DIM),

@@ -32,6 +32,8 @@ MAX_DIFFERENCE = 0.2
 """Maximum difference between their probabilities."""
 GOLDEN_TOLERANCE = 1e-5
 """Maximum difference of a probability from its golden case, wherever the bundle runs."""
+MANY_LABELS = 20
+"""Labels above which metrics.json has the cells of confusion matrices, and figures without copies only if any are."""
 ODD_TEXTS = (
     "?!",
     "\0",
@@ -159,9 +161,38 @@ def make_files(trained: Trained, golden: Mapping[str, Any], version: str) -> dic
         **trained.files,
         "model.json": bundle.canonical(described),
         "golden.json": bundle.canonical(golden),
-        "metrics.json": bundle.canonical(trained.metrics),
+        "metrics.json": bundle.canonical(compact(trained.metrics)),
         "card.md": card(trained, described).encode(),
     }
+
+
+def compact(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics in a form that grows with the number of labels, not with its square, if there are many labels.
+
+    A confusion matrix keeps its cells above 0: the indices of their true and predicted labels, count, low and high.
+    `without_copies` is left out where there are no copies, as it equals `all`.
+
+    Example:
+        >>> counts = np.eye(21, dtype=int).tolist()
+        >>> matrix = {"labels": [str(k) for k in range(21)], "counts": counts, "low": counts, "high": counts}
+        >>> cells = compact({"confusion_matrix": matrix})["confusion_matrix"]
+        >>> cells["true"] == cells["predicted"] == [*range(21)], sum(cells["counts"])
+        (True, 21)
+    """
+    found = {key: compact(value) if isinstance(value, Mapping) else value for key, value in metrics.items()}
+    matrix = metrics.get("confusion_matrix")
+    if matrix and len(matrix["labels"]) > MANY_LABELS:
+        true, predicted = np.nonzero(matrix["counts"])
+        cells = {name: np.array(matrix[name])[true, predicted].tolist() for name in ("counts", "low", "high")}
+        found["confusion_matrix"] = {
+            "labels": matrix["labels"],
+            "true": true.tolist(),
+            "predicted": predicted.tolist(),
+            **cells,
+        }
+    if metrics.get("copies") == 0 and len(metrics["all"]["by_label"]) > MANY_LABELS:
+        del found["without_copies"]
+    return found
 
 
 def now() -> datetime:

@@ -159,7 +159,7 @@ class Plan:
         if n < FEW_ROWS * k:
             candidates = recipe.FEW_CANDIDATES
         elif large:
-            candidates = [each for each in candidates if not each.vectors]
+            candidates = [replace(each, penalties=each.penalties[:-1]) for each in candidates if not each.vectors]
         if k > MANY_LABELS:
             candidates = [each for each in candidates if not each.ratios]
         return cls(
@@ -328,6 +328,12 @@ def few_labels(texts: Texts) -> bool:
     return len(texts.texts) < FEW_LABELS * texts.n_labels and encoder.installed()
 
 
+def lacks_encoder(texts: Texts) -> bool:
+    """Return True if an encoder's guesses are likely to help, but the encoder is not installed."""
+    few = len(texts.texts) < FEW_LABELS * texts.n_labels
+    return few and bool(texts.unlabelled) and not encoder.installed()
+
+
 def teacher(texts: Texts, seed: int) -> recipe.Guess:
     """Return the encoder's guesses about the texts without a label: logistic regression on its embeddings."""
     model = encoder.Encoder.load()
@@ -349,14 +355,14 @@ def table_size(n_features: int, n_labels: int, size: float | None) -> tuple[int,
     """
     limit = DEFAULT_SIZE.get(n_labels, OTHER_SIZE) if size is None else size
     columns = 1 if n_labels == 2 else n_labels
-    room = limit * 1e6 - _OTHER_FILES - _CELL * n_labels**2
+    room = limit * 1e6 - _OTHER_FILES - _LABEL * n_labels
     rows = {bits: int(room / (columns * bits / 8 + 2 + _TABLE_ROW)) for bits in (16, 8)}
     bits = 16 if n_features <= rows[16] or n_labels == 2 else 8
     return max(1, min(rows[bits], MAX_ROWS)), bits
 
 
 _OTHER_FILES = 150_000  # bytes of the card, the metrics and the graph
-_CELL = 40  # bytes of metrics.json for each cell of its confusion matrices
+_LABEL = 5_000  # bytes of them for each label; measured: 3,600 with names of 25 letters
 _TABLE_ROW = 4.0  # bytes of features.bin for each feature; measured: 3 to 3.3, above 4 for small tables
 
 

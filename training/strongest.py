@@ -3,18 +3,15 @@
 Only features of at least 50 training texts are listed, so that no single writer's words are published.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from candor.text.features import combine, hash_words
-from candor.text.tokens import tokenize, words_of
 
+from .corpus import Corpus, spellings
 from .export import Additive
 from .stack import full_logits
 
@@ -55,18 +52,34 @@ def _pair_hashes(pairs: Sequence[tuple[str, str]]) -> NDArray[np.uint32]:
 
 def document_counts(texts: Sequence[str]) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
     """Count the texts that hold each word and each pair of neighbours; those in too few texts are left out."""
-    tokens = [_tokens(text) for text in tqdm(texts, "counting words", leave=False, disable=None)]
-    words = _frequent(Counter(word for each in tokens for word in set(each)))
-    pairs = Counter(pair for each in tokens for pair in set(pairwise(each)) if pair[0] in words and pair[1] in words)
-    return words, _frequent(pairs)
+    corpus, spelled = Corpus.of(texts), spellings(texts)
+    documents = np.repeat(np.arange(len(corpus), dtype=np.uint64), np.diff(corpus.bounds))
+    hashes, tokens = np.unique(corpus.hashes, return_inverse=True)
+    frequencies = _document_frequencies(tokens, documents)
+    names = [spelled[word].decode() for word in hashes.tolist()]
+    frequent = frequencies >= MIN_DF
+    neighbours = (documents[1:] == documents[:-1]) & frequent[tokens[1:]] & frequent[tokens[:-1]]
+    keys, pairs = np.unique(tokens[:-1][neighbours] * len(names) + tokens[1:][neighbours], return_inverse=True)
+    pair_frequencies = _document_frequencies(pairs, documents[1:][neighbours])
+    kept = np.flatnonzero(pair_frequencies >= MIN_DF)
+    firsts, seconds = np.divmod(keys[kept], max(len(names), 1))
+    return (
+        {names[word]: int(frequencies[word]) for word in np.flatnonzero(frequent).tolist()},
+        {
+            (names[first], names[second]): count
+            for first, second, count in zip(
+                firsts.tolist(), seconds.tolist(), pair_frequencies[kept].tolist(), strict=True
+            )
+        },
+    )
 
 
-def _frequent(counts: Counter[Any]) -> dict[Any, int]:
-    return {gram: count for gram, count in counts.items() if count >= MIN_DF}
-
-
-def _tokens(text: str) -> list[str]:
-    return [word.decode() for word in words_of(tokenize([text]))]
+def _document_frequencies(grams: NDArray[np.int64], documents: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the number of documents that hold each gram, from the gram and the document of each occurrence."""
+    keys = grams.astype(np.uint64) << np.uint64(32) | documents
+    keys.sort()  # far quicker than np.unique, which hashes
+    first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    return np.bincount((keys[first] >> np.uint64(32)).astype(np.int64))
 
 
 def _contrast(weights: NDArray[np.float64], label: int) -> NDArray[np.float64]:

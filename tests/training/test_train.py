@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from candor.cli.main import main
+from candor.model import metrics
 from candor.model.bundle import Bundle
 from candor.model.classifier import Classifier
 from candor.model.install import InstallError, pinned
@@ -153,7 +154,10 @@ def test_report_has_both_networks_and_pictures(trained):
         accuracy = report["metrics"]["validation"][network]["all"]["accuracy"]
         assert 0 <= accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
     assert report["history"].keys() == {"baseline"}
-    assert [each["name"] for each in report["tried"]] == [candidate.name for candidate in CANDIDATES]
+    measured = json.loads((trained / "bundle/metrics.json").read_text())
+    for tried in (report["tried"], measured["tried"]):
+        assert [each["name"] for each in tried] == [*(candidate.name for candidate in CANDIDATES), recipe.SHIPPED]
+    assert measured["tried"][-1]["scalar"] == 1
     assert report["cost"]["seconds"] > 0
     pictures = {path.stem for path in (trained / "report").glob("*.png")}
     assert pictures >= {"learning_curve", "roc", "precision_recall", "score_histogram", "confusion_matrix"}
@@ -235,6 +239,7 @@ def test_train_few_and_empty_labels_are_served(table, tmp_path, capsys, monkeypa
     assert train(data, tmp_path, *options) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "few: 30 texts; labels red (10), yellow (10), 青 (10); 20 texts without a label"
+    assert lines[1].startswith("hint: with so few labels a sentence encoder would guess those of the other texts: ")
     assert [line for line in lines if line.startswith("student of texts without a label")]
     assert [line.partition(": figures")[0] for line in lines if line.startswith("warning: label")] == [
         "warning: label red has 10 rows (and 2 other labels fewer than 20)"
@@ -410,3 +415,29 @@ def test_report_has_calibration_and_coverage(trained):
     assert found["after"]["ece"]["low"] <= found["after"]["ece"]["high"]
     assert found["coverage"][0]["coverage"] == 1.0
     assert {"reliability", "coverage"} <= {path.stem for path in (trained / "report").glob("*.png")}
+
+
+def test_compact_cells_are_the_whole_matrix():
+    """Of more than 20 labels the cells above 0 are kept, from which the matrix can be made again; of fewer, all."""
+    random = np.random.default_rng(0)
+    for n_labels, dense in ((20, True), (21, False)):
+        labels = tuple(f"label {index}" for index in range(n_labels))
+        targets, probabilities = random.integers(0, n_labels, 90), random.dirichlet(np.ones(n_labels), 90)
+        report = metrics.reports(probabilities, targets, labels, np.zeros(90, bool), seed=1, resamples=50)
+        found = bundle_files.compact({"validation": {"ours": report}})["validation"]["ours"]
+        matrix, whole = found["all"]["confusion_matrix"], report["all"]["confusion_matrix"]
+        assert (matrix == whole) is dense
+        assert ("without_copies" in found) is dense
+        if not dense:
+            for name in ("counts", "low", "high"):
+                again = np.zeros((n_labels, n_labels))
+                again[matrix["true"], matrix["predicted"]] = matrix[name]
+                assert np.array_equal(again, np.array(whole[name]) * (np.array(whole["counts"]) > 0))
+            assert len(json.dumps(matrix)) < len(json.dumps(whole)) / 2
+
+
+def test_compact_figures_without_copies_stay():
+    """Where a text is a copy, figures without copies are others, and stay."""
+    labels, targets = tuple(map(str, range(30))), np.arange(90) % 30
+    report = metrics.reports(np.eye(30)[targets], targets, labels, np.arange(90) < 3, seed=1, resamples=50)
+    assert bundle_files.compact(report)["without_copies"]["n"] == 87

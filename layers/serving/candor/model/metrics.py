@@ -88,11 +88,11 @@ def reports(
         `copies`, their number, and the results of `evaluate` as `all` and `without_copies`.
     """
     kept = ~np.asarray(copies, dtype=bool)
-    return {
-        "copies": int((~kept).sum()),
-        "all": evaluate(probabilities, targets, labels, seed=seed, resamples=resamples),
-        "without_copies": evaluate(probabilities[kept], targets[kept], labels, seed=seed, resamples=resamples),
-    }
+    every = evaluate(probabilities, targets, labels, seed=seed, resamples=resamples)
+    without = every
+    if not kept.all():
+        without = evaluate(probabilities[kept], targets[kept], labels, seed=seed, resamples=resamples)
+    return {"copies": int((~kept).sum()), "all": every, "without_copies": without}
 
 
 def accuracy_gain(
