@@ -60,6 +60,7 @@ NOT_RUN = {
     "candor train tickets.csv --text body --label queue --bundle models/tickets\n": "the tutorial trains one for real",
     "candor train tickets.csv --text body --label queue --golden": "likewise",
     "candor train tickets.csv --text body --label queue --unlabelled": "likewise",
+    "candor train tickets.csv more.csv": "likewise",
     "candor dashboard": "needs the log of a run; tests/candor/cli/test_dashboard.py writes one",
 }
 LOCAL = "curl http://127.0.0.1:8000"  # sent to the real handler
@@ -102,6 +103,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "held-out.csv").write_text("body,queue\nA wonderful film.,positive\nA dull mess.,negative\n")
     for name in ("tickets.csv", "new.csv"):
         (tmp_path / name).write_text("id,body\n1,A wonderful film.\n2,A dull mess.\n")
+    (tmp_path / "old.csv").write_bytes("text;n\nA wonderful café.;1\n".encode("cp1252"))
+    (tmp_path / "bare.csv").write_text("1,A wonderful film.\n2,A dull mess.\n")
     shutil.copytree(ROOT / "layers/model/bundle", tmp_path / "models/tickets")
     return tmp_path
 

@@ -20,6 +20,8 @@ from candor.errors import CandorError
 from candor.resources import BUNDLE, INSTALLED, ROOT
 
 if TYPE_CHECKING:
+    from candor.batch.rows import Reading
+
     from .data import Dataset
 
 LIBRARIES = {
@@ -36,9 +38,11 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
     short_help="Train a model on labelled texts.",
     epilog="\b\nExample:\n  candor train tickets.csv --text body --label queue --bundle models/tickets",
 )
-@click.argument("data", required=False, type=options.Named())
+@click.argument("data", nargs=-1, type=options.Named())
 @options.text_column
 @options.label_column
+@options.reading
+@options.skip_bad_rows
 @click.option("--name", metavar="NAME", show_default="the data's name", help="Name of the model.")
 @click.option(
     "--golden",
@@ -88,9 +92,11 @@ DEFAULT_BUNDLE = Path("bundle") if INSTALLED else BUNDLE
     help="Folder that figures and pictures go to.",
 )
 def train(
-    data: Path | None,
-    text_column: str,
-    label_column: str,
+    data: tuple[Path, ...],
+    text_column: str | None,
+    label_column: str | None,
+    reading: "Reading",
+    skip_bad_rows: bool,
     name: str | None,
     golden: Path | None,
     unlabelled: Path | None,
@@ -102,9 +108,9 @@ def train(
 ) -> None:
     """Train a model on DATA, and write its bundle.
 
-    DATA is a CSV file with a header or a file of JSON lines (.csv, .jsonl, also with .gz) with a text and a label in
-    each row; a row with an empty label is a text to learn from without one. Or it is IMDB's reviews, as a folder or an
-    archive. Without DATA the official IMDB archive is downloaded to .data (84 MB).
+    DATA are tables or JSON (.csv, .tsv, .jsonl, .json, also with .gz) with a text and a label in each row; a row with
+    an empty label is a text to learn from without one. Or a folder with a sub-folder of .txt files for each label; or
+    IMDB's reviews, as a folder or an archive. Without DATA the official IMDB archive is downloaded to .data (84 MB).
 
     Several models are compared on texts that they have not learnt from, and what does best is fitted on all texts.
     Until the new bundle has passed its checks, an old one in its place stays untouched.
@@ -114,7 +120,7 @@ def train(
         ours = bundle.resolve() == BUNDLE.resolve()
         report = ROOT / "training/report" if ours else bundle.with_name(f"{bundle.name}-report")
     try:
-        dataset, cases = _read(data, text_column, label_column, golden, unlabelled)
+        dataset, cases = _read(data, text_column, label_column, golden, unlabelled, reading, skip_bad_rows)
         _train(dataset, cases, name, seed=seed, bundle=bundle, report=report, size=size, minutes=minutes)
     except KeyboardInterrupt:
         left = f"{bundle} is as it was" if existed else "no bundle was written"
@@ -122,7 +128,13 @@ def train(
 
 
 def _read(
-    path: Path | None, text_column: str, label_column: str, golden: Path | None, unlabelled: Path | None
+    paths: tuple[Path, ...],
+    text_column: str | None,
+    label_column: str | None,
+    golden: Path | None,
+    unlabelled: Path | None,
+    reading: "Reading",
+    skip_bad_rows: bool,
 ) -> tuple["Dataset", list[tuple[str, str]]]:
     """Return the data set and the golden cases."""
     from . import data
@@ -131,7 +143,9 @@ def _read(
         if find_spec(module) is None:
             raise CommandError(f"training needs {library}, which is not installed", install("train"))
     try:
-        dataset = data.load(path, text_column, label_column, unlabelled)
+        dataset = data.load(
+            paths or None, text_column, label_column, unlabelled, reading=reading, skip_bad_rows=skip_bad_rows
+        )
         golden = golden or (data.IMDB_GOLDEN if dataset.test_texts else None)
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
@@ -145,6 +159,8 @@ def _train(dataset: "Dataset", cases: list[tuple[str, str]], name: str | None, *
     counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
     unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
     click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
+    for remark in dataset.remarks:
+        click.echo(f"  {remark}")
     with _quiet_stderr():
         from . import train as training
     name = name or ("imdb-sentiment" if dataset.test_texts else dataset.name)

@@ -48,7 +48,9 @@ def confused_pairs(probabilities: Floats, targets: Ints, labels: Sequence[str]) 
     ]
 
 
-def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Sequence[str]) -> dict[str, Any]:
+def suspect_labels(
+    probabilities: Floats, targets: Ints, lines: Ints, labels: Sequence[str], files: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the number of suspect rows, and the most suspect ones: `line`, `label`, `likely` and `probability`.
 
     Args:
@@ -56,6 +58,7 @@ def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Se
         targets: [n] label indices.
         lines: [n] line of the file where each text begins, from 1.
         labels: K names.
+        files: [n] file of each text, where there are several; then each row names its `file`, too.
     """
     n_labels, every = len(labels), np.arange(len(targets))
     own = probabilities[every, targets]
@@ -68,6 +71,7 @@ def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Se
         "rows": len(suspect),
         "most": [
             {
+                **({"file": files[index]} if files else {}),
                 "line": int(lines[index]),
                 "label": labels[targets[index]],
                 "likely": labels[likely[index]],

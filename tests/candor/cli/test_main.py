@@ -47,12 +47,13 @@ def files(tmp_path, monkeypatch):
             "score y.xlsx",
             2,
             "error: y.xlsx: unsupported format (.xlsx)\n"
-            "hint: export it as CSV; supported: .jsonl, .csv, .txt, each also with .gz\n",
+            "hint: save it as CSV UTF-8 in the spreadsheet\n",
         ),
         (
             "score empty",
             2,
-            "error: empty: no file of a supported format\nhint: supported: .jsonl, .csv, .txt, each also with .gz\n",
+            "error: empty: no file of a supported format\n"
+            "hint: supported: .csv, .tsv, .jsonl, .ndjson, .json, .txt, each also with .gz\n",
         ),
         ("score", 2, "error: missing argument 'INPUT'\n" + HELP.format("score")),
         ("score ok.csv --min-confidence 1.7", 2, "error: invalid value for '--min-confidence': '1.7' is not a number from 0 to 1\n" + HELP.format("score")),
@@ -305,9 +306,53 @@ def test_evaluate_unknown_label_exits_2(files, capsys):
     Path("ok.csv").write_text("text,label\nA wonderful film.,joyful\n")
     assert main(["evaluate", "ok.csv"]) == 2
     assert capsys.readouterr().err == (
-        "error: ok.csv: row 2 has a label that the model does not know: 'joyful'\n"
-        "hint: its labels: negative, positive; --label-column NAME names another column\n"
+        "error: labels that the model does not know: 'joyful' (1 row: line 2)\n"
+        "hint: its labels: negative, positive; --label-column NAME names another column, "
+        "--skip-bad-rows leaves the rows out\n"
     )
+
+
+def test_evaluate_reads_as_training_does(files, capsys):
+    """Columns are found, labels brought into one form, unknown ones left out on request, folders read."""
+    Path("shop.csv").write_bytes(
+        "Review Text;Sentiment\n“A wonderful film.”; positive\u00a0\nA mess.;so\n".encode("cp1252")
+    )
+    options = ["--encoding", "cp1252", "--skip-bad-rows", "--json"]
+    assert main(["evaluate", "shop.csv", *options]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["n"] == 1
+    assert said.err == (
+        "reading texts from 'Review Text', labels from 'Sentiment'\n"
+        "left out, since the model does not know their labels: 'so' (1 row: line 3)\n"
+    )
+    for label, text in (("positive", "A wonderful film."), ("negative", "A dull mess.")):
+        Path(f"set/{label}").mkdir(parents=True)
+        Path(f"set/{label}/1.txt").write_text(text)
+    assert main(["evaluate", "set", "ok.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 4
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "stderr"),
+    [
+        (
+            "--encoding",
+            "utf-7",
+            "error: --encoding: no encoding of that name can be read\n"
+            "hint: name one of Python's, such as utf-8, utf-16, cp1252, latin-1, gb18030 or shift_jis\n",
+        ),
+        (
+            "--delimiter",
+            "ab",
+            "error: invalid value for '--delimiter': no delimiter: expected one character such as ; or |, or comma, "
+            "semicolon, tab, pipe\nhint: candor {} --help lists arguments and options\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["score", "evaluate", "report"])
+def test_reading_option_that_is_none_exits_2(command, option, value, stderr, files, capsys):
+    assert main([command, "ok.csv", option, value]) == 2
+    assert capsys.readouterr().err == stderr.format(command)
 
 
 def test_use_installed_model_changes_nothing(capsys):

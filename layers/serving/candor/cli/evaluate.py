@@ -1,6 +1,8 @@
 """`candor evaluate`: how good a model is on labelled texts, with intervals."""
 
 import json
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ from candor.cli import options
 from candor.cli.errors import CommandError
 
 if TYPE_CHECKING:
+    from candor.batch.labelled import LabelledRow
+    from candor.batch.rows import Reading
     from candor.model.classifier import Classifier
 
 BLOCK = 4096  # texts redacted and predicted at a time
@@ -21,66 +25,91 @@ CONFUSIONS = 5  # pairs of labels that are listed
     epilog="\b\nExamples:\n  candor evaluate reviews.csv\n"
     "  candor evaluate tickets.csv --label queue --model models/tickets",
 )
-@click.argument("data", type=options.Named("file"))
+@click.argument("data", nargs=-1, required=True, type=options.Named())
 @options.model
 @options.text_column
 @options.label_column
+@options.reading
+@options.skip_bad_rows
 @options.as_json
 @click.option("--seed", type=options.Whole(0), default=1, show_default=True, metavar="N", help="Seed of the bootstrap.")
-def evaluate(data: Path, bundle: Path, text_column: str, label_column: str, as_json: bool, seed: int) -> None:
-    """Measure the model on DATA, a .csv or .jsonl file (also .gz) of texts and their labels.
+def evaluate(
+    data: tuple[Path, ...],
+    bundle: Path,
+    text_column: str | None,
+    label_column: str | None,
+    reading: "Reading",
+    skip_bad_rows: bool,
+    as_json: bool,
+    seed: int,
+) -> None:
+    """Measure the model on DATA, files of texts and their labels, or a folder with a sub-folder of .txt files a label.
 
     Intervals are 95% intervals: Wilson's for the accuracy that is printed, else of the bootstrap over rows.
     """
-    from candor.batch.rows import RowsError
+    from candor.batch.faults import RowsError
+    from candor.batch.labelled import read_all
 
     classifier = options.load(bundle)
+    for path in data:
+        if not path.exists():
+            raise CommandError(f"{path} does not exist")
+    say = partial(click.echo, err=True)
     try:
-        figures = measure(data, classifier, text_column, label_column, seed)
+        rows = list(read_all(data, text_column, label_column, reading, skip_bad_rows=skip_bad_rows, say=say))
     except RowsError as error:
         raise CommandError(str(error), error.hint) from None
+    figures = measure(rows, classifier, seed, skip_unknown=skip_bad_rows, say=say)
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False))
     else:
         _print(figures)
 
 
-def measure(data: Path, classifier: "Classifier", text_column: str, label_column: str, seed: int) -> dict[str, Any]:
-    """Predict every text of a labelled file, and compare with its label.
+def measure(
+    rows: Sequence["LabelledRow"],
+    classifier: "Classifier",
+    seed: int,
+    *,
+    skip_unknown: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """Predict every labelled text, and compare with its label.
 
     Args:
-        data: The file.
+        rows: Texts and their labels, as candor.batch.labelled reads them.
         classifier: The model.
-        text_column: Column of texts.
-        label_column: Column of labels.
         seed: Seed of the bootstrap.
+        skip_unknown: Leave out rows whose label the model does not know.
+        say: Called with a sentence on what was left out.
 
     Returns:
         The figures of candor.model.metrics.evaluate; `calibration`; and `decided`, the share of texts at or above the
         model's own confidence threshold and their accuracy (None where none is).
 
     Raises:
-        RowsError: The file cannot be read.
-        CommandError: The file has no rows, or a label that the model lacks.
+        CommandError: There are no rows, or some have a label that the model lacks.
     """
     import numpy as np
     from tqdm import tqdm
 
-    from candor.batch.rows import read_labelled, shown
+    from candor.batch.labelled import unknown_labels
+    from candor.batch.labels import normalised
     from candor.model import metrics
 
     labels = classifier.bundle.labels
-    with data.open("rb") as file:
-        rows = list(read_labelled(file, data.name, text_column, label_column))
-    if not rows:
-        raise CommandError(f"{data}: no rows", "it needs a text and a label a row")
-    for row in rows:
-        if row.label not in labels:
+    index = {normalised(label): number for number, label in enumerate(labels)}
+    if unknown := unknown_labels(rows, [*index]):
+        if not skip_unknown:
+            hint = "--label-column NAME names another column, --skip-bad-rows leaves the rows out"
             raise CommandError(
-                f"{data}: row {row.line} has a label that the model does not know: {shown(row.label)}",
-                f"its labels: {', '.join(labels)}; --label-column NAME names another column",
+                f"labels that the model does not know: {unknown}", f"its labels: {', '.join(labels)}; {hint}"
             )
-    targets = np.array([labels.index(row.label) for row in rows])
+        say(f"left out, since the model does not know their labels: {unknown}")
+        rows = [row for row in rows if row.label in index]
+    if not rows:
+        raise CommandError("no rows to measure", "each needs a text and a label that the model knows")
+    targets = np.array([index[row.label] for row in rows])
     predictions = []
     for start in tqdm(range(0, len(rows), BLOCK), "evaluating", leave=False, disable=None):
         predictions += classifier.predict([row.text for row in rows[start : start + BLOCK]])
