@@ -62,6 +62,7 @@ NOT_RUN = {
     "candor train tickets.csv --text body --label queue --unlabelled": "likewise",
     "candor train tickets.csv --text body --label queue --test": "likewise",
     "candor train tickets.csv --text body --label queue --text-noun": "likewise",
+    "candor train tickets.csv more.csv": "likewise",
     "candor dashboard": "needs the log of a run; tests/candor/cli/test_dashboard.py writes one",
 }
 LOCAL = "curl http://127.0.0.1:8000"  # sent to the real handler
@@ -106,6 +107,8 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).write_text("id,body\n1,A wonderful film.\n2,A dull mess.\n")
     for version in ("2026-11-27-1", "2026-11-27-2"):
         shutil.copytree(ROOT / "layers/model/bundle", tmp_path / "models/tickets" / version / "bundle")
+    (tmp_path / "old.csv").write_bytes("text;n\nA wonderful café.;1\n".encode("cp1252"))
+    (tmp_path / "bare.csv").write_text("1,A wonderful film.\n2,A dull mess.\n")
     return tmp_path
 
 

@@ -20,6 +20,8 @@ from candor.cli.errors import CommandError, install
 from candor.errors import CandorError
 
 if TYPE_CHECKING:
+    from candor.batch.rows import Reading
+
     from .data import Dataset
 
 LIBRARIES = {
@@ -62,9 +64,11 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
     short_help="Train a model on labelled texts.",
     epilog="\b\nExample:\n  candor train tickets.csv --text body --label queue --name tickets",
 )
-@click.argument("data", required=False, type=options.Named())
+@click.argument("data", nargs=-1, type=options.Named())
 @options.text_column
 @options.label_column
+@options.reading
+@options.skip_bad_rows
 @click.option("--name", type=Name(), metavar="NAME", show_default="the data's name", help="Name of the model.")
 @click.option(
     "--version",
@@ -136,9 +140,11 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
 @_about("owner", "Whose model it is.")
 @_about("licence", "Terms on which others may use it.")
 def train(
-    data: Path | None,
-    text_column: str,
-    label_column: str,
+    data: tuple[Path, ...],
+    text_column: str | None,
+    label_column: str | None,
+    reading: "Reading",
+    skip_bad_rows: bool,
     name: str | None,
     golden: Path | None,
     text_noun: str | None,
@@ -154,16 +160,16 @@ def train(
 ) -> None:
     """Train a model on DATA, and put it into the model store as a new version.
 
-    DATA is a CSV file with a header or a file of JSON lines (.csv, .jsonl, also with .gz) with a text and a label in
-    each row; a row with an empty label is a text to learn from without one. Or it is IMDB's reviews, as a folder or an
-    archive. Without DATA the official IMDB archive is downloaded to .data (84 MB).
+    DATA are tables or JSON (.csv, .tsv, .jsonl, .json, also with .gz) with a text and a label in each row; a row with
+    an empty label is a text to learn from without one. Or a folder with a sub-folder of .txt files for each label; or
+    IMDB's reviews, as a folder or an archive. Without DATA the official IMDB archive is downloaded to .data (84 MB).
 
     Several models are compared on texts that they have not learnt from, and what does best is fitted on all texts.
     No model or other file is written over; a training that is stopped leaves nothing.
     """
     place = options.place(click.get_current_context())
     try:
-        dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test)
+        dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test, reading, skip_bad_rows)
         shown = _shown(dataset, text_noun, samples, text_column)
         _train(
             dataset,
@@ -183,12 +189,14 @@ def train(
 
 
 def _read(
-    path: Path | None,
-    text_column: str,
-    label_column: str,
+    paths: tuple[Path, ...],
+    text_column: str | None,
+    label_column: str | None,
     golden: Path | None,
     unlabelled: Path | None,
     test: Path | None,
+    reading: "Reading",
+    skip_bad_rows: bool,
 ) -> tuple["Dataset", list[tuple[str, str]]]:
     """Return the data set and the golden cases."""
     from . import data
@@ -197,14 +205,16 @@ def _read(
         if find_spec(module) is None:
             raise CommandError(f"training needs {library}, which is not installed", install("train"))
     try:
-        dataset = data.load(path, text_column, label_column, unlabelled, test)
+        dataset = data.load(
+            paths or None, text_column, label_column, unlabelled, test, reading=reading, skip_bad_rows=skip_bad_rows
+        )
         golden = golden or (data.IMDB_GOLDEN if dataset.source == data.IMDB_HOME else None)
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
         raise CommandError(error.problem, error.hint or None) from None
 
 
-def _shown(dataset: "Dataset", noun: str | None, samples: Path | None, text_column: str) -> dict[str, Any]:
+def _shown(dataset: "Dataset", noun: str | None, samples: Path | None, text_column: str | None) -> dict[str, Any]:
     """Return what the model's page and card show: what a text is called, and the samples."""
     from . import data
     from .samples import IMDB_SAMPLES, load_samples
@@ -245,6 +255,8 @@ def _train(
         click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
         if dataset.test_texts:
             click.echo(summary.test_split(dataset))
+        for remark in dataset.remarks:
+            click.echo(f"  {remark}")
         with _quiet_stderr():
             from . import train as training
         training.train(

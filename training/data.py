@@ -11,7 +11,7 @@ import tarfile
 import urllib.request
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
@@ -23,7 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from candor.batch.rows import READERS, RowsError, named_labels, read, read_labelled, shown
+from candor.batch.faults import export_hint, named_labels
+from candor.batch.labelled import LabelledRow, copy_key, line_list, read_all, read_labelled, remarks
+from candor.batch.rows import READERS, Reading, RowsError, read, shown
+from candor.limits import MAX_SHOWN_LINES
 
 Ints = NDArray[np.int64]
 
@@ -46,10 +49,12 @@ _LABELLED_FOLDERS = [(part, folder) for part in ("train", "test") for folder in 
 _FOLDERS = [*_LABELLED_FOLDERS, ("train", "unsup")]
 _MEMBER = re.compile(r"(?:\./)?(?:aclImdb/)?(train|test)/(neg|pos|unsup)/([^/]+)")
 _REVIEW = re.compile(r"([0-9]+)_([0-9]+)\.txt")  # its number and its rating of 1 to 10 stars, 0 for unlabelled ones
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TIMEOUT = 30  # seconds without a byte from the server
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
-_SUPPORTED = "pass a .csv or .jsonl file (also with .gz), or IMDB as a folder, .tar.gz, .tgz or .tar"
+_SUPPORTED = (
+    "pass a .csv, .tsv, .jsonl or .json file (also with .gz), a folder with a sub-folder of .txt files for each label, "
+    "or IMDB as a folder, .tar.gz, .tgz or .tar"
+)
 
 
 class DataError(Exception):
@@ -95,47 +100,64 @@ class Dataset:
     unlabelled: list[str] = field(default_factory=list)
     lines: Ints
     """[n] line of the file where each text begins, from 1; of IMDB, its number among the texts"""
+    files: tuple[str, ...] = ()
+    """[n] file of each text, where there are several"""
     digest: str
     """SHA-256 (hex) of the content, whatever file or folder it came in."""
     source: str
     citation: str = ""
     licence: str = "the owner's own"
+    remarks: tuple[str, ...] = ()
+    """Sentences on what was found out, left out, or is worth a look; none shows a text."""
 
 
 def load(
-    data: Path | None,
-    text_column: str = "text",
-    label_column: str = "label",
+    data: Path | Sequence[Path] | None,
+    text_column: str | None = None,
+    label_column: str | None = None,
     unlabelled: Path | None = None,
     test: Path | None = None,
     cache: Path = Path(".data"),
+    *,
+    reading: Reading | None = None,
+    skip_bad_rows: bool = False,
 ) -> Dataset:
     """Read a data set. Rows whose label is empty are texts without a label.
 
     Args:
-        data: An archive (.tar.gz, .tgz, .tar) or a folder with IMDB's layout; or a .csv file with a header or a .jsonl
-            file, either also with .gz, that has a text and a label in each row. None: the official IMDB archive.
-        text_column: The column of texts, or key in JSON lines.
-        label_column: The column of labels, or key in JSON lines.
-        unlabelled: A file of more texts without a label: .csv, .jsonl or .txt, also with .gz.
-        test: A .csv or .jsonl file to test on, with the same columns. It takes the place of an official test split.
+        data: An archive (.tar.gz, .tgz, .tar) or a folder with IMDB's layout; or one or more files with a text and a
+            label in each row, or folders as candor.batch.labelled reads them. None: the official IMDB archive.
+        text_column: The column of texts, or field of JSON. None: `text`, or else what is clearly the texts.
+        label_column: The column of labels, likewise.
+        unlabelled: A file of more texts without a label, in any format that candor.batch.rows reads.
+        test: A file to test on, with the same columns. It takes the place of an official test split.
         cache: The folder to download IMDB to.
+        reading: What the user says about the files.
+        skip_bad_rows: Leave out rows that cannot be used, and labels with fewer than two different texts.
 
     Raises:
         DataError: The data cannot be read, or a classifier cannot be trained on it.
     """
-    path = download(cache) if data is None else data
-    if not path.exists():
-        raise DataError(f"{path} does not exist")
-    with _readable(path):
-        dataset = _read(path, text_column, label_column)
+    paths = [download(cache)] if data is None else [data] if isinstance(data, Path) else list(data)
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path} does not exist")
+    if len(paths) == 1 and _is_imdb(paths[0]):
+        with _readable(paths[0]):
+            dataset = _imdb(_reviews(paths[0]), paths[0])
+    else:
+        dataset = _own(paths, text_column, label_column, reading, skip_bad_rows=skip_bad_rows)
     if unlabelled is not None:
-        with _readable(unlabelled):
-            dataset = _with_unlabelled(dataset, unlabelled, text_column)
+        dataset = _with_unlabelled(dataset, unlabelled, text_column, reading)
     if test is not None:
-        with _readable(test):
-            dataset = _with_test(dataset, test, text_column, label_column)
+        dataset = _with_test(dataset, test, text_column, label_column, reading)
     return dataset
+
+
+def _is_imdb(path: Path) -> bool:
+    if path.is_dir():
+        return any((path / name).is_dir() for name in ("aclImdb", "train", "test"))
+    return path.name.lower().endswith(_ARCHIVES)
 
 
 @contextmanager
@@ -145,47 +167,55 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is truncated or damaged", "fetch or copy it again") from error
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _with_unlabelled(dataset: Dataset, path: Path, text_column: str) -> Dataset:
+def _with_unlabelled(dataset: Dataset, path: Path, text_column: str | None, reading: Reading | None) -> Dataset:
     """Add the texts of a file without labels. Rows that cannot be read or are blank are left out."""
     try:
-        with path.open("rb") as file:
-            texts = [row.text for row in read(file, path.name, text_column) if not row.error]
+        with _readable(path), path.open("rb") as file:
+            texts = [row.text for row in read(file, path.name, text_column, reading=reading) if not row.error]
     except RowsError as error:
         raise DataError(str(error), error.hint) from None
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
     if not texts:
         raise DataError(f"{path} has no text that can be read", "pass a .csv, .jsonl or .txt file of texts")
     digest = _digest([("", dataset.digest), *(("", text) for text in texts)])
     return replace(dataset, unlabelled=[*dataset.unlabelled, *texts], digest=digest)
 
 
-def _with_test(dataset: Dataset, path: Path, text_column: str, label_column: str) -> Dataset:
+def _with_test(
+    dataset: Dataset, path: Path, text_column: str | None, label_column: str | None, reading: Reading | None
+) -> Dataset:
     """Test on the texts of a file. At least one must not be among the texts to train on."""
-    rows = list(_read_rows(path, text_column, label_column, unlabelled=False))
+    said: list[str] = []
+    try:
+        with _readable(path):
+            rows = list(read_all([path], text_column, label_column, reading, say=said.append))
+    except RowsError as error:
+        raise DataError(str(error), error.hint) from None
     if not rows:
         raise DataError(f"{path} has no row to test on", "it needs a text and a label in each row")
     index = {label: number for number, label in enumerate(dataset.labels)}
-    if unknown := Counter(label for _, label, _ in rows if label not in index):
+    if unknown := Counter(row.label for row in rows if row.label not in index):
         raise DataError(
             f"{path}: {unknown.total():,} of {len(rows):,} rows have labels that the data to train on lacks: "
             f"{named_labels(unknown)}",
             "train on rows of these labels, too, or leave them out of the test",
         )
-    texts = [text for text, _, _ in rows]
+    texts = [row.text for row in rows]
     if find_copies(dataset.texts, texts).all():
         raise DataError(f"every text of {path} is also in the data to train on", "test on texts that are not")
     return replace(
         dataset,
         test_texts=texts,
-        test_targets=np.array([index[label] for _, label, _ in rows], np.int64),
-        test_lines=np.array([line for _, _, line in rows], np.int64),
+        test_targets=np.array([index[row.label] for row in rows], np.int64),
+        test_lines=np.array([row.line for row in rows], np.int64),
         test_name=f"test file {path.name}",
-        test_digest=_digest((text, label) for text, label, _ in rows),
+        remarks=(*dataset.remarks, *(f"{path.name}: {sentence}" for sentence in said)),
+        test_digest=_digest((row.text, row.label) for row in rows),
     )
 
 
@@ -202,13 +232,17 @@ def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
     Raises:
         DataError: The file cannot be read, or has another label.
     """
-    cases = []
-    for text, label, line in _read_rows(path, "text", "label", unlabelled=False):
-        if label not in labels:
+    try:
+        with _readable(path), path.open("rb") as file:
+            rows = list(read_labelled(file, path.name))
+    except RowsError as error:
+        raise DataError(str(error), error.hint) from None
+    for row in rows:
+        if row.label not in labels:
             known = ", ".join(map(shown, labels))
-            raise DataError(f"{path.name}: the data has no label {shown(label)}, as line {line} has", f"use {known}")
-        cases.append((text, label))
-    return cases
+            problem = f"{path.name}: the data has no label {shown(row.label)}, as line {row.line} has"
+            raise DataError(problem, f"use {known}")
+    return [(row.text, row.label) for row in rows]
 
 
 def folds(texts: Sequence[str], targets: Ints, n_folds: int, seed: int = 0) -> list[tuple[Ints, Ints]]:
@@ -247,25 +281,21 @@ def folds(texts: Sequence[str], targets: Ints, n_folds: int, seed: int = 0) -> l
 
 
 def find_copies(train_texts: Sequence[str], test_texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Return [m] which of m test texts equal a training text to the character, HTML line breaks (`<br />`) aside.
+    """Return [m] which of m test texts equal a training text, white space and HTML line breaks (`<br />`) aside.
 
     Example:
         >>> find_copies(["a<br />b"], ["ab", "a b"]).tolist()
         [True, False]
     """
-    known = {_without_breaks(text) for text in train_texts}
-    return np.array([_without_breaks(text) in known for text in test_texts], bool)
-
-
-def _without_breaks(text: str) -> str:
-    return _BREAK.sub("", text)
+    known = {copy_key(text) for text in train_texts}
+    return np.array([copy_key(text) in known for text in test_texts], bool)
 
 
 def _groups(texts: Sequence[str]) -> list[list[int]]:
     """Return the indices of each different text; copies share a group."""
     groups: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
-        groups.setdefault(_without_breaks(text), []).append(row)
+        groups.setdefault(copy_key(text), []).append(row)
     return list(groups.values())
 
 
@@ -349,15 +379,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _read(path: Path, text_column: str, label_column: str) -> Dataset:
-    name = path.name.lower()
-    if path.is_dir():
-        return _imdb(_reviews_of_folder(path), path)
-    if name.endswith(_ARCHIVES):
-        return _imdb(_reviews_of_archive(path), path)
-    if name.removesuffix(".gz").endswith(READERS):
-        return _own(_read_rows(path, text_column, label_column, unlabelled=True), path)
-    raise DataError(f"{path} is of an unknown kind", _SUPPORTED)
+def _reviews(path: Path) -> "Iterator[Review]":
+    return _reviews_of_folder(path) if path.is_dir() else _reviews_of_archive(path)
 
 
 def _decoded(content: bytes, name: str) -> str:
@@ -433,7 +456,8 @@ def _imdb(reviews: Iterator[Review], path: Path) -> Dataset:
     texts = {folder: [named[name] for name in sorted(named, key=_number)] for folder, named in files.items()}
     (train, targets), (test, test_targets) = _labelled(texts, "train"), _labelled(texts, "test")
     labels = tuple(IMDB_LABELS.values())
-    _check_labels(labels, train, targets, path)
+    rows = [LabelledRow(0, text, labels[target]) for text, target in zip(train, targets.tolist(), strict=True)]
+    _check_labels(labels, rows, str(path))
     return Dataset(
         name=IMDB,
         labels=labels,
@@ -465,57 +489,103 @@ def _labelled(texts: Mapping[tuple[str, str], list[str]], part: str) -> tuple[li
 # Files of one's own
 
 
-def _read_rows(path: Path, text_column: str, label_column: str, *, unlabelled: bool) -> Iterator[tuple[str, str, int]]:
-    """Yield the text, label and line of each row; the label is "" if there is none and that is allowed."""
+def _own(
+    paths: Sequence[Path],
+    text_column: str | None,
+    label_column: str | None,
+    reading: Reading | None,
+    *,
+    skip_bad_rows: bool,
+) -> Dataset:
+    said: list[str] = []
     try:
-        with path.open("rb") as file:
-            for row in read_labelled(file, path.name, text_column, label_column, unlabelled=unlabelled):
-                yield row.text, row.label, row.line
+        for path in paths:
+            if path.is_file() and not path.name.lower().removesuffix(".gz").endswith(READERS):
+                raise DataError(f"{path} is of an unknown kind", export_hint(path.name, _SUPPORTED))
+        with _readable(paths[0]):
+            rows = list(
+                read_all(
+                    paths,
+                    text_column,
+                    label_column,
+                    reading,
+                    unlabelled=True,
+                    skip_bad_rows=skip_bad_rows,
+                    say=said.append,
+                )
+            )
     except RowsError as error:
         raise DataError(str(error), error.hint) from None
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _own(rows: Iterable[tuple[str, str, int]], path: Path) -> Dataset:
-    read_rows = list(rows)
-    every = [(text, label) for text, label, _ in read_rows]
-    pairs = [(text, label) for text, label in every if label]
-    if not pairs:
-        problem = f"{path} has no row with a label" if every else f"{path} is empty"
+    named = ", ".join(str(path) for path in paths)
+    if skip_bad_rows:
+        rows = _without_lone_labels(rows, said.append)
+    labelled = [row for row in rows if row.label]
+    if not labelled:
+        problem = f"{named} has no row with a label" if rows else f"{named} is empty"
         raise DataError(problem, "it needs a text and a label in each row, and at least two labels")
-    labels = tuple(sorted({label for _, label in pairs}))
+    labels = tuple(sorted({row.label for row in labelled}))
     index = {label: number for number, label in enumerate(labels)}
-    texts, targets = [text for text, _ in pairs], np.array([index[label] for _, label in pairs], np.int64)
-    _check_labels(labels, texts, targets, path)
-    name = re.sub(r"\.(csv|jsonl)(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    texts, targets = [row.text for row in labelled], np.array([index[row.label] for row in labelled], np.int64)
+    _check_labels(labels, labelled, named)
     return Dataset(
-        name=name,
+        name=re.sub(
+            r"\.(csv|tsv|jsonl|ndjson|json)(\.gz)?$",
+            "",
+            (paths[0].name or paths[0].resolve().name),
+            flags=re.IGNORECASE,
+        ),
         labels=labels,
         texts=texts,
         targets=targets,
-        unlabelled=[text for text, label in every if not label],
-        lines=np.array([line for _, label, line in read_rows if label], np.int64),
-        digest=_digest(every),
-        source=path.name,
+        unlabelled=[row.text for row in rows if not row.label],
+        lines=np.array([row.line for row in labelled], np.int64),
+        files=tuple(row.file for row in labelled) if labelled[0].file else (),
+        digest=_digest((row.text, row.label) for row in rows),
+        source=", ".join(path.name or path.resolve().name for path in paths),
+        remarks=(*said, *remarks(rows)),
     )
 
 
-def _check_labels(labels: Sequence[str], texts: Sequence[str], targets: Ints, path: Path) -> None:
-    """Raise DataError unless each label has a text to train on and another to validate on, as `split` draws them."""
+def _without_lone_labels(rows: list[LabelledRow], say: Callable[[str], None]) -> list[LabelledRow]:
+    """Leave out the rows of labels that have fewer than two texts of their own."""
+    lone = _lone_labels([row for row in rows if row.label])
+    if lone:
+        say(f"{_listed_labels(lone)}: left out")
+    return [row for row in rows if row.label not in lone]
+
+
+def _lone_labels(rows: Sequence[LabelledRow]) -> dict[str, list[LabelledRow]]:
+    """Return the rows of each label that has no two texts which `folds` could hold apart."""
+    firsts: dict[str, LabelledRow] = {}
+    for row in rows:
+        firsts.setdefault(copy_key(row.text), row)
+    n_texts = Counter(row.label for row in firsts.values())
+    lone: dict[str, list[LabelledRow]] = {}
+    for row in rows:
+        if n_texts[row.label] < 2:
+            lone.setdefault(row.label, []).append(row)
+    return lone
+
+
+def _listed_labels(lone: Mapping[str, Sequence[LabelledRow]]) -> str:
+    listed = []
+    for label, rows in list(lone.items())[:MAX_SHOWN_LINES]:
+        has = "1 row" if len(rows) == 1 else f"{len(rows)} rows but no two texts of its own"
+        where = line_list([row.line for row in rows])
+        listed.append(f"label {shown(label)} has {has} ({rows[0].file + ' ' if rows[0].file else ''}{where})")
+    more = [f"{len(lone) - MAX_SHOWN_LINES} more such labels"] if len(lone) > MAX_SHOWN_LINES else []
+    return "; ".join([*listed, *more])
+
+
+def _check_labels(labels: Sequence[str], rows: Sequence[LabelledRow], named: str) -> None:
+    """Raise DataError unless each label has a text to train on and another to validate on, as `folds` draws them."""
     if len(labels) < 2:
-        raise DataError(f"{path} has one label only", "a classifier needs at least two")
-    n_texts = Counter(int(targets[group[0]]) for group in _groups(texts))
-    lacking = [index for index in range(len(labels)) if n_texts[index] < 2]
-    if lacking:
-        n_rows = int((targets == lacking[0]).sum())
-        has = "1 row" if n_rows == 1 else f"{n_rows} rows but no two texts of its own"
-        others = f" ({len(lacking)} such of {len(labels)} labels)" if len(lacking) > 1 else ""
+        raise DataError(f"{named} has one label only", "a classifier needs at least two")
+    if lone := _lone_labels(rows):
         raise DataError(
-            f"{path}: label {shown(labels[lacking[0]])} has {has}{others}",
-            "each label needs two different texts, so that one can be held out",
+            f"{named}: {_listed_labels(lone)}",
+            "each label needs two different texts, so that one can be held out; add some, or leave these labels out: "
+            "--skip-bad-rows",
         )
 
 

@@ -18,7 +18,9 @@ MAX_SUSPECTS = 100
 """Rows listed, at most."""
 
 
-def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Sequence[str]) -> dict[str, Any]:
+def suspect_labels(
+    probabilities: Floats, targets: Ints, lines: Ints, labels: Sequence[str], files: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the number of suspect rows, and the most suspect ones: `line`, `label`, `likely` and `probability`.
 
     Args:
@@ -26,6 +28,7 @@ def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Se
         targets: [n] label indices.
         lines: [n] line of the file where each text begins, from 1.
         labels: K names.
+        files: [n] file of each text, where there are several; then each row names its `file`, too.
 
     Example:
         >>> probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.05, 0.95]])
@@ -43,6 +46,7 @@ def suspect_labels(probabilities: Floats, targets: Ints, lines: Ints, labels: Se
         "rows": len(suspect),
         "most": [
             {
+                **({"file": files[index]} if files else {}),
                 "line": int(lines[index]),
                 "label": labels[targets[index]],
                 "likely": labels[likely[index]],

@@ -20,12 +20,12 @@ MAX_CHARACTERS = 2_000
 _NOT_WORD = re.compile(r"(<br\s*/?>|[\W_])+", re.IGNORECASE)
 
 
-def load_samples(path: Path, text_column: str, data_texts: Iterable[str]) -> list[str]:
+def load_samples(path: Path, text_column: str | None, data_texts: Iterable[str]) -> list[str]:
     """Read the samples of a model. Blank rows are left out.
 
     Args:
         path: A .txt file with a sample on each line, or a .csv or .jsonl file with a column of texts; also with .gz.
-        text_column: The column of texts, or key in JSON lines.
+        text_column: The column of texts, or field of JSON; None: `text`, or else what is clearly the texts.
         data_texts: The texts of the data, which no sample may repeat.
 
     Returns:
@@ -55,7 +55,7 @@ def load_samples(path: Path, text_column: str, data_texts: Iterable[str]) -> lis
     return [text for _, text in samples]
 
 
-def _read(path: Path, text_column: str) -> list[tuple[int, str]]:
+def _read(path: Path, text_column: str | None) -> list[tuple[int, str]]:
     """Return the line and the text of each sample."""
     try:
         with path.open("rb") as file:

@@ -292,7 +292,11 @@ def find(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
     return {
         "confused": evaluation.confused_pairs(probabilities, targets, dataset.labels),
         "suspect_labels": findings.suspect_labels(
-            probabilities, targets, dataset.lines[learnt.held_out], dataset.labels
+            probabilities,
+            targets,
+            dataset.lines[learnt.held_out],
+            dataset.labels,
+            [dataset.files[index] for index in learnt.held_out.tolist()] if dataset.files else (),
         ),
     }
 

@@ -26,7 +26,7 @@ CASES = {
         2,
         USAGE.format("invalid value for '--seed': 'one' is not a whole number from 0 to 4294967295"),
     ),
-    "empty path": ([""], 2, USAGE.format("invalid value for '[DATA]': the path is empty")),
+    "empty path": ([""], 2, USAGE.format("invalid value for '[DATA]...': the path is empty")),
     "empty store": (
         ["good.csv", "--store", ""],
         2,
@@ -62,7 +62,7 @@ CASES = {
         "error: good.csv: the sample on line 2 is a text of the data\n"
         "hint: write one yourself: every visitor sees the samples, and the data's texts are private\n",
     ),
-    "two files": (["good.csv", "b.csv"], 2, USAGE.format("got unexpected extra argument (b.csv)")),
+    "two files": (["good.csv", "b.csv"], 2, "error: b.csv does not exist\n"),
     "no such golden file": (["good.csv", "--golden", "none.jsonl"], 2, "error: none.jsonl does not exist\n"),
     "folder as golden file": (
         ["good.csv", "--golden", "good.jsonl"],
@@ -71,10 +71,18 @@ CASES = {
     ),
     "no such file": (["none.csv"], 2, "error: none.csv does not exist\n"),
     "unknown kind": (
+        ["good.md"],
+        2,
+        "error: good.md is of an unknown kind\n"
+        "hint: pass a .csv, .tsv, .jsonl or .json file (also with .gz), a folder with a sub-folder of .txt files for "
+        "each label, or IMDB as a folder, .tar.gz, .tgz or .tar\n",
+    ),
+    "parquet": (
         ["good.parquet"],
         2,
         "error: good.parquet is of an unknown kind\n"
-        "hint: pass a .csv or .jsonl file (also with .gz), or IMDB as a folder, .tar.gz, .tgz or .tar\n",
+        'hint: Parquet is not supported yet; export it: python -c "import pandas; '
+        "pandas.read_parquet('in.parquet').to_csv('out.csv', index=False)\"\n",
     ),
     "other columns": (
         ["good.csv", "--text", "body"],
@@ -181,6 +189,7 @@ def folder(entry_point, tmp_path, monkeypatch):
     for name, content in {
         "good.csv": GOOD,
         "good.parquet": GOOD,
+        "good.md": GOOD,
         "golden.csv": "text,label\na,z\n",
         "blank.txt": "\n \n",
     }.items():

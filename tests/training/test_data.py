@@ -182,7 +182,7 @@ def test_load_without_imdb_layout_is_refused(tmp_path):
     assert "test/pos" in refusal(archive(tmp_path / "a.tar.gz", lacking))
     assert "test/pos" in refusal(folder(tmp_path / "a", lacking))
     (tmp_path / "empty.csv").mkdir()
-    assert "train/neg, train/pos, test/neg, test/pos" in refusal(tmp_path / "empty.csv")
+    assert "neither a sub-folder of .txt files for each label, nor files" in refusal(tmp_path / "empty.csv")
     assert len(load(folder(tmp_path / "b", REVIEWS)).test_texts) == 4
 
 
@@ -213,8 +213,8 @@ NASTY = st.text(st.one_of(st.sampled_from("\u0085\u2028\x00\x0b\x1c\"'\\\n\r,; \
 LABELS = ["a", 'b "2", c', "\u00e9"]
 
 
-@given(st.lists(NASTY, min_size=6, max_size=12, unique_by=data._without_breaks))
-@example(["\ud800", "\u0085", '"', "\\", "\r\n", ""])
+@given(st.lists(NASTY, min_size=6, max_size=12, unique_by=data.copy_key))
+@example(["\ud800", "a\u0085", '"', "\\", "b\r\n", ""])
 def test_load_any_text_returns_it_unchanged(texts):
     """Any text comes through CSV and JSON lines unchanged."""
     expected = [(text, LABELS[place % len(LABELS)]) for place, text in enumerate(texts)]
@@ -246,15 +246,16 @@ def test_load_column_names_select_columns(tmp_path):
         tmp_path / "a.csv", b"id,stars,review\n" + b"".join(b"%d,%d,t%d\n" % (n, n % 2, n) for n in range(4))
     )
     assert rows(load(path, text_column="review", label_column="stars")) == [(f"t{n}", str(n % 2)) for n in range(4)]
-    message = refusal(path)
-    assert "'text'" in message
+    assert load(path).remarks[0] == "reading texts from 'review', labels from 'stars'"
+    message = refusal(path, text_column="body")
+    assert "'body'" in message
     assert "'id', 'stars', 'review'" in message
 
 
 def test_load_without_header_shows_no_text(tmp_path):
     """A missing column's message shows no text of a file without a header."""
     message = refusal(written(tmp_path / "a.csv", f'"{SECRET}",yes\n'.encode()))
-    assert f"one of {len(SECRET)} characters, 'yes'" in message
+    assert "there seems to be no header: line 1, of 2 cells, looks like a row" in message
     assert "'label'" in refusal(written(tmp_path / "a.jsonl", json.dumps({"text": SECRET, SECRET: 1}).encode()))
 
 
@@ -268,20 +269,27 @@ BAD_FILES = {
     "a header only": ("a.csv", "text,label\n", "is empty"),
     "blank lines": ("a.jsonl", "\n\n", "is empty"),
     "one label": ("a.csv", CSV.replace(",no", ",yes"), "one label only"),
-    "a label with one row": ("a.csv", CSV + "e,maybe\n", "label 'maybe' has 1 row;"),
+    "a label with one row": ("a.csv", CSV + "e,maybe\n", "label 'maybe' has 1 row (line 6);"),
     "a label with one text": (
         "a.csv",
         CSV + "e,maybe\ne,maybe\n",
-        "label 'maybe' has 2 rows but no two texts of its own;",
+        "label 'maybe' has 2 rows but no two texts of its own (lines 6, 7);",
     ),
     "a label with others' texts": (
         "a.csv",
         CSV + "b,maybe\nc,maybe\n",
-        "label 'maybe' has 2 rows but no two texts of its own;",
+        "label 'maybe' has 2 rows but no two texts of its own (lines 6, 7);",
     ),
-    "labels that are texts": ("a.csv", CSV + f"e,{SECRET}\nf,{SECRET}?\n", "(2 such of 4 labels)"),
-    "a label that cannot be printed": ("a.csv", CSV + "e,\x00\n", "label in line 6 cannot be printed"),
-    "too few cells": ("a.csv", CSV + f"\n{SECRET}\n", "line 7 has 1 cell, the header 2"),
+    "labels that are texts": (
+        "a.csv",
+        CSV + f"e,{SECRET}\nf,{SECRET}?\n",
+        "(line 6); label one of 50 characters has 1 row (line 7)",
+    ),
+    "a label that cannot be printed": (
+        "a.csv",
+        CSV + "e,\x00\n",
+        "with the control character U+0000",
+    ),
     "too many cells": ("a.csv", CSV + f"{SECRET},{SECRET},no\n", "line 6 has 3 cells, the header 2"),
     "two columns of a name": ("a.csv", f"text,label,text\n{SECRET},yes,b\n", "2 columns named 'text'"),
     "an open quote": ("a.csv", CSV + f'"{SECRET},no\n', "line 6 has a quote that is not closed"),
@@ -289,7 +297,7 @@ BAD_FILES = {
     "CSV that is not UTF-8": (
         "a.csv",
         CSV.encode() + f"{SECRET} \xe9,no\n".encode("latin-1"),
-        "line 6 is not valid Unicode",
+        "line 6 is not valid UTF-8; the bytes suggest cp1252",
     ),
     "UTF-16 without a mark": ("a.csv", CSV.encode("utf-16-le"), "neither UTF-8 nor UTF-16 with a byte order mark"),
     "plain lines": ("a.txt", CSV, "plain lines of text have no labels"),
@@ -301,13 +309,17 @@ BAD_FILES = {
     "JSON too deep": ("a.jsonl", JSONL + "[" * 200_000, "line 6 is not JSON"),
     "no object": ("a.jsonl", JSONL + f'["{SECRET}", "no"]\n', "line 6 is not a JSON object"),
     "a key twice": ("a.jsonl", JSONL + f'{{"text": "{SECRET}", "text": "e", "label": 1}}\n', "keys distinct"),
-    "no label": ("a.jsonl", JSONL + f'{{"text": "{SECRET}"}}\n', "line 6 has no column named 'label'"),
+    "no text": ("a.jsonl", JSONL + '{"label": "yes"}\n', "line 6 has no field 'text'; its fields are 'label'"),
     "a text that is a number": (
         "a.jsonl",
         JSONL + '{"text": 1, "label": "yes"}\n',
-        "the text in line 6 is not a string",
+        "line 6 has a text that is not a string",
     ),
-    "a label without UTF-8": ("a.jsonl", JSONL + '{"text": "e", "label": "\\ud800"}\n', "cannot be printed"),
+    "a label without UTF-8": (
+        "a.jsonl",
+        JSONL + '{"text": "e", "label": "\\ud800"}\n',
+        "with half a character",
+    ),
 }
 
 
@@ -344,9 +356,60 @@ def test_load_utf_16_gives_the_same_digest(tmp_path):
 def test_load_error_has_problem_and_hint(tmp_path):
     """The command prints the problem and the hint apart; the hint names the option."""
     with pytest.raises(DataError) as caught:
-        load(written(tmp_path / "a.csv", b"id,stars,review\n"))
-    assert caught.value.problem == "a.csv: no column named 'text'; its columns are 'id', 'stars', 'review'"
+        load(written(tmp_path / "a.csv", b"id,stars,ref\n"))
+    assert caught.value.problem == "a.csv: no column named 'text'; its columns are 'id', 'stars', 'ref'"
     assert caught.value.hint == "pass --text-column NAME (make: TEXT=NAME)"
+
+
+def test_load_several_files_are_one_data_set(tmp_path):
+    """However texts are spread over files and folders, they have one digest; rows name their file."""
+    whole = load(written(tmp_path / "whole.csv", encoded(ROWS)))
+    parts = [written(tmp_path / "a.csv", encoded(ROWS[:2])), written(tmp_path / "b.jsonl", encoded(ROWS[2:], "jsonl"))]
+    found = load(parts)
+    assert (found.digest, rows(found), found.labels) == (whole.digest, ROWS, whole.labels)
+    assert (found.name, found.source) == ("a", "a.csv, b.jsonl")
+    assert (found.files, found.lines.tolist()) == (("a.csv", "a.csv", "b.jsonl", "b.jsonl"), [2, 4, 1, 2])
+    assert whole.files == ()
+    assert load(parts[::-1]).digest != whole.digest
+    with pytest.raises(DataError, match=r"none\.csv does not exist"):
+        load([*parts, tmp_path / "none.csv"])
+
+
+def test_load_folder_a_label_is_read(tmp_path):
+    """A folder a label gives the texts of a file with the same rows, in the order of labels and numbers."""
+    texts = {"no/2.txt": "b", "no/10.txt": "d", "yes/1.txt": "a\nlong", "yes/3.txt": "c"}
+    found = load(folder(tmp_path / "mine", texts))
+    pairs = [("b", "no"), ("d", "no"), ("a\nlong", "yes"), ("c", "yes")]
+    assert (found.name, rows(found)) == ("mine", pairs)
+    assert found.digest == load(written(tmp_path / "a.csv", encoded(pairs))).digest
+    assert found.files[0] == "no/2.txt"
+
+
+def test_load_skip_bad_rows_leaves_out_what_it_says(tmp_path):
+    """With the option bad rows and labels of one text are left out and told; without it both are refused."""
+    table = CSV + "e,maybe\nf,x,y\n"
+    path = written(tmp_path / "a.csv", table.encode())
+    assert "line 7 has 3 cells, the header 2" in refusal(path)
+    found = load(path, skip_bad_rows=True)
+    assert found.labels == ("no", "yes")
+    assert found.remarks == (
+        "line 7 has 3 cells, the header 2: left out",
+        "label 'maybe' has 1 row (line 6): left out",
+    )
+    assert found.digest == load(written(tmp_path / "b.csv", CSV.encode())).digest
+
+
+def test_load_remarks_tell_copies_and_columns(tmp_path):
+    """Copies, contradictions and like labels are told, without a text."""
+    table = f"Review Text,Rating\n{SECRET},Yes\n{SECRET} ,no\nb,no\nb,no\ng,no\nc,yes\nd,yes\ne,Yes\nf,Yes\n"
+    found = load(written(tmp_path / "a.csv", table.encode()))
+    assert found.remarks == (
+        "reading texts from 'Review Text', labels from 'Rating'",
+        "2 rows are copies of another row",
+        "1 text has more than one label: lines 2, 3",
+        "labels 'Yes', 'yes' differ in case only, and count as different labels",
+    )
+    assert load(written(tmp_path / "a.csv", CSV.encode())).remarks == ()
 
 
 def test_golden_cases_come_with_their_labels(tmp_path):
@@ -425,10 +488,10 @@ def test_load_unusable_test_file_is_refused(tmp_path, rows, message):
     assert str(caught.value) == message.format(test)
 
 
-def test_find_copies_ignores_html_line_breaks_only(tmp_path):
-    """Copies are exact but for HTML line breaks."""
+def test_find_copies_ignores_breaks_and_blanks(tmp_path):
+    """Copies are exact but for HTML line breaks and white space."""
     found = load(archive(tmp_path / "a.tar.gz", REVIEWS))
-    assert find_copies(found.texts, found.test_texts).tolist() == [True, True, False, False]
+    assert find_copies(found.texts, found.test_texts).tolist() == [True, True, False, True]
     assert find_copies([], found.test_texts).dtype == np.bool_
 
 
@@ -439,7 +502,7 @@ def test_find_copies_ignores_html_line_breaks_only(tmp_path):
 )
 def test_folds_keep_copies_together(drawn, n_folds, seed):
     """Folds score each row once, copies together; each label is learnt from in every fold, if it has two texts."""
-    texts = [f"{label}<br />{number}" if row % 2 else f"{label}{number}" for row, (number, label) in enumerate(drawn)]
+    texts = [f"{label}<br />{number} " if row % 2 else f"{label}{number}" for row, (number, label) in enumerate(drawn)]
     targets = np.array([label for _, label in drawn], np.int64)
     every = folds(texts, targets, n_folds, seed)
     assert sorted(row for _, held_out in every for row in held_out.tolist()) == list(range(len(texts)))

@@ -33,6 +33,14 @@ def test_suspect_labels_finds_planted_ones():
         assert each["probability"] == round(float(probabilities[row].max()), 4) > 0.97
 
 
+def test_suspect_labels_name_their_file():
+    """Where texts come from several files, each row names its own."""
+    probabilities, targets, wrong = judged()
+    files = [f"{row % 7}.csv" for row in range(300)]
+    found = suspect_labels(probabilities, targets, np.arange(300), LABELS, files)
+    assert {(each["file"], each["line"]) for each in found["most"]} >= {(files[row], row) for row in wrong.tolist()}
+
+
 def test_suspect_labels_right_ones_are_none():
     """Right labels are not suspected, nor texts of which the models are less sure than is typical."""
     probabilities, targets, _ = judged(n_wrong=0)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,10 +21,11 @@ from candor.model.install import InstallError, pinned
 from tests.interrupt import heed
 from training import bundle_files, encoder, recipe
 from training.corpus import Corpus, spellings
+from training.data import Dataset
 from training.design import Design
 from training.recipe import CANDIDATES
 from training.strongest import strongest_ngrams
-from training.train import Exported
+from training.train import Exported, find
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "candor", "train"]
@@ -269,18 +272,19 @@ BAD = {
     "one label": ("body,colour\na,red\nb,red\n", "{} has one label only", "a classifier needs at least two"),
     "a label with one row": (
         "body,colour\na,red\nb,red\nc,blue\n",
-        "{}: label 'blue' has 1 row",
-        "each label needs two different texts, so that one can be held out",
+        "{}: label 'blue' has 1 row (line 4)",
+        "each label needs two different texts, so that one can be held out; add some, or leave these labels out: "
+        "--skip-bad-rows",
     ),
     "not UTF-8": (
         b"body,colour\n\xff,red\n",
-        "fruit.csv: line 2 is not valid Unicode in the file's encoding",
-        "save the file as UTF-8",
+        "fruit.csv: line 2 is not valid UTF-8; the bytes suggest cp1252",
+        "pass --encoding cp1252",
     ),
-    "a row cut short": (
-        "body,colour\na,red\nb\n",
-        "fruit.csv: line 3 has 1 cell, the header 2",
-        "quote cells that hold a comma or a line end",
+    "a row too long": (
+        "body,colour\na,red\nb,c,red\n",
+        "fruit.csv: line 3 has 3 cells, the header 2",
+        "quote cells that hold a delimiter or a line end; or leave them out: --skip-bad-rows",
     ),
 }
 
@@ -363,6 +367,27 @@ def test_train_ctrl_c_writes_nothing(table, environment, tmp_path):
             process.kill()
         assert (process.returncode, errors) == (130, "error: interrupted; nothing was written\n"), step
         assert not (tmp_path / "models").exists(), step
+
+
+def test_find_names_the_file_of_a_suspect():
+    """Where texts come from several files, a suspect row names its own."""
+    targets, n = np.tile([0, 1], 10), 20
+    logits = np.where(targets == 1, 4.0, -4.0)[:, None]
+    logits[5] *= -1
+    files = tuple(f"{row}.csv" for row in range(n))
+    dataset = Dataset(
+        name="a",
+        labels=("x", "y"),
+        texts=[""] * n,
+        targets=targets,
+        lines=np.arange(n),
+        files=files,
+        digest="",
+        source="",
+    )
+    held_out = np.arange(n)[::-1]
+    found = find(dataset, cast(Any, SimpleNamespace(logits=logits[::-1], held_out=held_out)))["suspect_labels"]
+    assert [(each["file"], each["line"]) for each in found["most"]] == [("5.csv", 5)]
 
 
 def test_export_checks_the_model():

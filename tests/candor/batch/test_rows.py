@@ -6,26 +6,26 @@ import io
 import json
 import pickle
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candor.batch import rows as module
+from candor.batch.labelled import read_labelled
 from candor.batch.rows import (
     ERRORS,
     FAULTS,
     Chunk,
     Format,
-    LabelledRow,
     Row,
     RowsError,
     plan,
     read,
     read_chunk,
-    read_labelled,
 )
-from candor.limits import MAX_LINE_BYTES, MAX_TEXT_BYTES
+from candor.limits import MAX_JSON_BYTES, MAX_LINE_BYTES
 
 NASTY = [
     "a\u0085b",
@@ -67,7 +67,8 @@ def test_read_any_text_returns_it_unchanged(given_texts):
 
 
 def test_read_txt_cuts_at_newlines_only():
-    assert [row.text for row in rows("a\u0085b\u2028c\r\nd\n\n e".encode(), "x.txt")] == ["a\u0085b\u2028c", "d", " e"]
+    found = rows("a\u0085b\u2028c\r\nd\n\n e".encode(), "x.txt")
+    assert [row.text for row in found] == ["a\u0085b\u2028c", "d", " e"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -106,9 +107,9 @@ def test_read_bad_json_row_has_error_in_place(line):
 
 def test_read_bad_csv_rows_have_errors_in_place():
     """A bad row does not cost the good ones around it."""
-    content = b"id,text\n1,good\n2\n3,\n4,\xff\n5," + b"a" * (MAX_LINE_BYTES + 1) + b"\n6,fine\n"
+    content = b"id,text\n1,good\n2\n3,\n3,a,b\n4,\xff\n5," + b"a" * (MAX_LINE_BYTES + 1) + b"\n6,fine\n"
     found = rows(content, "x.csv")
-    assert [row.error for row in found] == ["", "ragged", "blank", "invalid_encoding", "line_too_long", ""]
+    assert [row.error for row in found] == ["", "blank", "blank", "ragged", "invalid_encoding", "line_too_long", ""]
     assert found[-1].text == "fine"
 
 
@@ -120,7 +121,7 @@ def test_read_multiline_cell_reports_first_line():
     ("content", "name", "word"),
     [
         (b"text\na\n", "x.pdf", "jsonl"),
-        (b"body\na\n", "x.csv", "text"),
+        (b"ref\na\n", "x.csv", "text"),
         (b"text,text\na,b\n", "x.csv", "text"),
         (gzip.compress(b"text\na\n")[:-5], "x.csv.gz", "truncated"),
         (b"text\na\n", "x.csv.gz", "damaged"),
@@ -228,13 +229,17 @@ WHOLE = {
     "unexpected_gzip": ("x.txt", gzip.compress(b"good\n")),
     "gzip_bomb": ("x.txt.gz", gzip.compress(b"a" * (80 << 20))),
     "unknown_encoding": ("x.txt", "good".encode("utf-32")),
-    "no_text_column": ("x.csv", b"id,body\n1,good\n"),
+    "no_header": ("x.csv", b"7,good\n8,fine\n"),
+    "bad_json": ("x.json", b'{"data":\n[]}'),
+    "json_too_large": ("x.json", b"[" + b" " * MAX_JSON_BYTES),
+    "no_text_column": ("x.csv", b"id,ref\n1,good\n"),
     "two_id_columns": ("x.csv", b"id,id,text\n1,2,good\n"),
     "unknown_format": ("x.pdf", b"%PDF"),
 }
 
 MESSAGES = {  # those that are about this very file
-    "no_text_column": "no column named 'text'; its columns are 'id', 'body'",
+    "no_text_column": "no column named 'text'; its columns are 'id', 'ref'",
+    "no_header": "there seems to be no header: line 1, of 2 cells, looks like a row",
     "two_id_columns": "2 columns named 'id' among 'id', 'id', 'text'",
 }
 
@@ -313,17 +318,19 @@ def refusal(content, name, reader=read_labelled, **columns):
 
 def test_column_missing_lists_columns_and_option():
     """The message lists the columns that are there, and the hint names the option, with the likely column."""
-    assert refusal(b"id,Texts\n", "x.csv", read) == (
+    assert refusal(b"id,Texts\n", "x.csv", read, text_column="text") == (
         "no_text_column",
         "no column named 'text'; its columns are 'id', 'Texts'",
         "pass --text-column Texts (make: TEXT=Texts)",
     )
-    assert refusal(b"text,stars\n", "x.csv") == (
+    assert refusal(b"text,ref,n\n", "x.csv") == (
         "no_label_column",
-        "no column named 'label'; its columns are 'text', 'stars'",
+        "no column named 'label'; its columns are 'text', 'ref', 'n'",
         "pass --label-column NAME (make: LABEL=NAME)",
     )
-    assert refusal(b"my label,text\n", "x.csv")[2] == "pass --label-column 'my label' (make: LABEL='my label')"
+    assert refusal(b"my label,text\n", "x.csv", label_column="label")[2] == (
+        "pass --label-column 'my label' (make: LABEL='my label')"
+    )
     assert refusal(b" text,text \n", "x.csv")[:2] == (
         "no_text_column",
         "2 columns named 'text' among ' text', 'text '",
@@ -332,130 +339,22 @@ def test_column_missing_lists_columns_and_option():
 
 
 def test_column_missing_shows_no_text_of_the_file():
-    """Names of more than 30 characters may be texts in the wrong place, and many are not listed."""
+    """A first line that looks like a row is not listed, and many columns are not either."""
     assert refusal(b"I bought this for Xyzzy and he loves it,yes\n", "x.csv")[1] == (
-        "no column named 'text'; its columns are one of 39 characters, 'yes'"
+        "there seems to be no header: line 1, of 2 cells, looks like a row"
     )
-    many = ",".join(f"c{number}" for number in range(25)).encode()
-    assert refusal(many, "x.csv")[1].endswith("'c18', 'c19', 5 more")
+    assert refusal(b"Xyzzy,yes\nfine,yes\n", "x.csv")[0] == "no_header"  # a value comes again
+    assert refusal(b"text,label,I bought this for Xyzzy and he loves it\n", "x.csv", text_column="b")[1] == (
+        "no column named 'b'; its columns are 'text', 'label', one of 39 characters"
+    )
+    many = ",".join(f"c{'abcdefghijklmnopqrstuvwxy'[number]}" for number in range(25)).encode()
+    assert refusal(many, "x.csv")[1].endswith("'ct', 5 more")
 
 
 def test_header_unclosed_quote_is_refused():
     """A header whose quote is never closed is told from one without the column."""
     assert refusal(b'"text,label\na,b\n', "x.csv")[1] == (
         "the header cannot be read: A quote in the line is not closed within 1,000,000 bytes."
-    )
-
-
-def labelled(content, name, **columns):
-    return list(read_labelled(io.BytesIO(content), name, **columns))
-
-
-@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_labelled_any_encoding_reads_the_same(encoding, packed):
-    """Labels come with the texts that scoring reads, in every encoding, compressed or not."""
-    suffix = ".gz" if packed is gzip.compress else ""
-    table = packed('stars,text\n5,é好\n 1 ,"a\nb"\n'.encode(encoding))
-    lines = packed('{"stars": 5, "text": "é好"}\n{"stars": " 1 ", "text": "a\\nb"}\n'.encode(encoding))
-    expected = [("é好", "5"), ("a\nb", "1")]
-    assert [row[1:] for row in labelled(table, f"x.csv{suffix}", label_column="stars")] == expected
-    assert [row[1:] for row in labelled(lines, f"x.jsonl{suffix}", label_column="stars")] == expected
-    assert [row.text for row in rows(table, f"x.csv{suffix}")] == [text for text, _ in expected]
-
-
-def test_labelled_text_may_be_blank_or_long():
-    """Training takes texts that a request may not have, up to the limit of a line."""
-    texts = ["", " ", "x" * (MAX_TEXT_BYTES + 1), "x" * (MAX_LINE_BYTES - len(",no\n"))]
-    assert labelled(as_csv([("text", "label"), *((text, "no") for text in texts)]).replace(b"\r", b""), "x.csv") == [
-        LabelledRow(line, text, "no") for line, text in enumerate(texts, 2)
-    ]
-
-
-@pytest.mark.parametrize(("value", "label"), [(" b ", "b"), (1, "1"), (1.5, "1.5"), (True, "true"), ("é", "é")])
-def test_labelled_json_label_becomes_its_text(value, label):
-    """Numbers and truth values are labels by their JSON text; white space around does not count."""
-    assert labelled(json.dumps({"text": "a", "label": value}).encode(), "x.jsonl") == [LabelledRow(1, "a", label)]
-
-
-BAD_LABELLED = {
-    "ragged": (
-        b"text,label\n\nXyzzy\n",
-        "x.csv",
-        "line 3 has 1 cell, the header 2",
-        "quote cells that hold a comma or a line end",
-    ),
-    "unclosed quote": (
-        b'text,label\n"Xyzzy,no\n',
-        "x.csv",
-        "line 2 has a quote that is not closed",
-        "close it; a quote within quotes is written twice",
-    ),
-    "long line": (
-        b"text,label\n" + b"x" * MAX_LINE_BYTES + b",no\n",
-        "x.csv",
-        "line 2 has more than 1,000,000 bytes",
-        "shorten its text, or leave it out",
-    ),
-    "encoding": (
-        b"text,label\nXyzzy \xe9,no\n",
-        "x.csv",
-        "line 2 is not valid Unicode in the file's encoding",
-        "save the file as UTF-8",
-    ),
-    "empty label": (
-        b"text,label\nXyzzy, \n",
-        "x.csv",
-        "the label in line 2 is empty",
-        "give every row a label",
-    ),
-    "null label": (
-        b'{"text": "Xyzzy", "label": null}',
-        "x.jsonl",
-        "the label in line 1 is empty",
-        "give every row a label",
-    ),
-    "text is a number": (
-        b'{"text": 1, "label": 1}',
-        "x.jsonl",
-        "the text in line 1 is not a string",
-        "give every row a text",
-    ),
-    "no JSON": (
-        b'{"text": Xyzzy}',
-        "x.jsonl",
-        "line 1 is not JSON (character 10)",
-        'write one object a line, its keys distinct, such as {"text": "…", "label": "…"}',
-    ),
-    "key twice": (
-        b'{"text": "Xyzzy", "label": 1, "label": 2}',
-        "x.jsonl",
-        "line 1 is not JSON",
-        'write one object a line, its keys distinct, such as {"text": "…", "label": "…"}',
-    ),
-    "no object": (
-        b'["Xyzzy"]',
-        "x.jsonl",
-        "line 1 is not a JSON object",
-        'write one object a line, its keys distinct, such as {"text": "…", "label": "…"}',
-    ),
-}
-
-
-@pytest.mark.parametrize(("content", "name", "problem", "hint"), BAD_LABELLED.values(), ids=BAD_LABELLED)
-def test_labelled_bad_row_raises_line_and_hint(content, name, problem, hint):
-    """The first bad row is refused with its line, what is wrong and what helps, and without its text."""
-    assert refusal(content, name) == ("bad_row", problem, hint)
-
-
-def test_labelled_plain_lines_are_refused():
-    assert refusal(b"good\n", "x.txt")[0] == "no_labels"
-
-
-def test_labelled_json_without_label_lists_keys():
-    assert refusal(b'{"text": "Xyzzy", "stars": 1}', "x.jsonl")[:2] == (
-        "no_label_column",
-        "line 1 has no column named 'label'; its columns are 'text', 'stars'",
     )
 
 
@@ -469,8 +368,20 @@ def test_error_crosses_processes_whole():
 def test_format_dict_round_trips_with_stable_keys():
     """A job that an older version planned can be scored by a newer one."""
     planned_format, _ = plan([b"id,text\n1,a\n"], Format.of("x.csv"), 1, 1)
-    assert planned_format.to_dict().keys() == {"kind", "packed", "encoding", "text", "id", "columns"}
+    assert planned_format.to_dict().keys() == {
+        "kind",
+        "packed",
+        "encoding",
+        "text",
+        "id",
+        "columns",
+        "delimiter",
+        "rules",
+    }
     assert Format.from_dict(json.loads(json.dumps(planned_format.to_dict()))) == planned_format
+    earlier = {**planned_format.to_dict()}
+    del earlier["delimiter"], earlier["rules"]
+    assert Format.from_dict(earlier) == replace(planned_format, rules=1)
 
 
 def test_examples_in_docstrings_run():

@@ -3,7 +3,7 @@
 import gzip
 import json
 import random
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -210,7 +210,7 @@ REJECTED = {
     "not_gzip": ("a.txt.gz", b"text\n"),
     "damaged_gzip": ("a.txt.gz", gzip.compress(random.Random(1).randbytes(5000))[:-100]),
     "unexpected_gzip": ("a.csv", gzip.compress(b"text\nx\n")),
-    "no_text_column": ("a.csv", b"id,body\n1,x\n"),
+    "no_text_column": ("a.csv", b"id,ref\n1,x\n"),
     "unknown_format": ("a.pdf", b"x"),
     "unknown_encoding": ("a.txt", "x".encode("utf-32")),
 }
@@ -409,7 +409,7 @@ def test_settings_add_attributions_and_threshold(real):
     assert line["decision"] == "uncertain"
     assert len(line["attributions"]) == 4  # three words and a full stop
     (manifest,) = manifests(real)
-    assert manifest["settings"] == asdict(jobs.Options(explain=True, min_confidence=1.0, rows=torture.ROWS))
+    assert manifest["settings"] == jobs.Options(explain=True, min_confidence=1.0, rows=torture.ROWS).to_dict()
 
 
 def test_redrive_of_caught_failure_fails(world):

@@ -48,12 +48,13 @@ def files(tmp_path, monkeypatch):
             "score y.xlsx",
             2,
             "error: y.xlsx: unsupported format (.xlsx)\n"
-            "hint: export it as CSV; supported: .jsonl, .csv, .txt, each also with .gz\n",
+            "hint: save it as CSV UTF-8 in the spreadsheet\n",
         ),
         (
             "score empty",
             2,
-            "error: empty: no file of a supported format\nhint: supported: .jsonl, .csv, .txt, each also with .gz\n",
+            "error: empty: no file of a supported format\n"
+            "hint: supported: .csv, .tsv, .jsonl, .ndjson, .json, .txt, each also with .gz\n",
         ),
         ("score", 2, "error: missing argument 'INPUT'\n" + HELP.format("score")),
         ("score ok.csv --min-confidence 1.7", 2, "error: invalid value for '--min-confidence': '1.7' is not a number from 0 to 1\n" + HELP.format("score")),
@@ -290,6 +291,29 @@ def test_redact_masks_and_locates(capsys, monkeypatch):
     monkeypatch.setenv("REDACTION_KEY", "secret")
     assert main(["redact", "--mode", "hash", text]) == 0
     assert "jane" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "stderr"),
+    [
+        (
+            "--encoding",
+            "utf-7",
+            "error: --encoding: no encoding of that name can be read\n"
+            "hint: name one of Python's, such as utf-8, utf-16, cp1252, latin-1, gb18030 or shift_jis\n",
+        ),
+        (
+            "--delimiter",
+            "ab",
+            "error: invalid value for '--delimiter': no delimiter: expected one character such as ; or |, or comma, "
+            "semicolon, tab, pipe\nhint: candor {} --help lists arguments and options\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["score", "evaluate", "report"])
+def test_reading_option_that_is_none_exits_2(command, option, value, stderr, files, capsys):
+    assert main([command, "ok.csv", option, value]) == 2
+    assert capsys.readouterr().err == stderr.format(command)
 
 
 def test_use_installed_model_changes_nothing(capsys):

@@ -15,10 +15,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from candor.batch import jobs
 from candor.cli import score
 from candor.cli.main import main
 from candor.model.classifier import Classifier
 from candor.settings import Settings
+from candor.storage import Folder, Source
 from tests import bundles
 from tests.interrupt import heed
 
@@ -319,13 +321,13 @@ def session_of(leader):
 
 def test_score_unreadable_file_stops_no_other(tmp_path, capsys):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.csv").write_text("id,body\n1,good\n")
+    (tmp_path / "in/a.csv").write_text("id,ref\n1,good\n")
     (tmp_path / "in/b.csv").write_text("id,text\n1,good\n")
     for _ in range(2):
         assert main(["score", str(tmp_path / "in"), str(tmp_path / "out"), "--processes", "1"]) == 2
         said = capsys.readouterr()
         assert said.err == (
-            "error: a.csv: no column named 'text'; its columns are 'id', 'body'\n"
+            "error: a.csv: no column named 'text'; its columns are 'id', 'ref'\n"
             "hint: pass --text-column NAME (make: TEXT=NAME)\n"
         )
         assert "1 of 1 rows scored" in said.out
@@ -333,3 +335,110 @@ def test_score_unreadable_file_stops_no_other(tmp_path, capsys):
         path.parent.name[:5]: json.loads(path.read_text())["status"] for path in tmp_path.glob("out/*/manifest.json")
     }
     assert statuses == {"a.csv": "rejected", "b.csv": "done"}
+
+
+NOTHING = {  # name, content, options, what is said
+    "wrong field": (
+        "a.jsonl",
+        b'{"reviewText":"Xyzzy film","overall":5}\n',
+        ["--text", "body"],
+        "all 1 rows have an error; its fields are 'reviewText', 'overall'",
+    ),
+    "all ragged": ("a.csv", b"id,text\n1,Xyzzy,b\n", [], "all 1 rows have an error; its columns are 'id', 'text'"),
+    "all invalid": ("a.jsonl", b"Xyzzy\n{Xyzzy\n", [], "all 2 rows have an error"),
+    "all blank": ("a.txt", b" \n\xc2\xa0\n", [], "all 1 rows have an error"),
+    "empty": ("a.csv", b"", [], "it has no rows"),
+    "a header only": ("a.csv", b"id,text\n", [], "it has no rows; its columns are 'id', 'text'"),
+    "an empty array": ("a.json", b"[]", [], "it has no rows"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "options", "reason"), NOTHING.values(), ids=NOTHING)
+def test_score_nothing_scored_exits_2(name, content, options, reason, tmp_path, capsys):
+    """Where no text was scored the status is not 0, now and when it is asked again; columns are named, texts not."""
+    (tmp_path / name).write_bytes(content)
+    command = ["score", str(tmp_path / name), str(tmp_path / "out"), "--processes", "1", *options]
+    for _ in range(2):
+        assert main(command) == 2
+        said = capsys.readouterr()
+        assert f"error: {tmp_path / name}: nothing was scored: {reason}\nhint: " in said.err
+        assert "Xyzzy" not in said.out + said.err
+    (tmp_path / name).write_bytes(b'[{"text":"good","body":"good"}]' if ".json" in name else b"text,body\ngood,good\n")
+    assert main(command) == 0
+
+
+def test_score_says_which_column_it_found(tmp_path, capsys, monkeypatch):
+    """A column that is found and not named is told, stands in the manifest, and is verified."""
+    (tmp_path / "a.csv").write_text("Review Text;Rating\nA wonderful film.;5\n")
+    folder, _, manifest = run(tmp_path / "a.csv", tmp_path / "out")
+    assert "  reading texts from 'Review Text'\n" in capsys.readouterr().out
+    assert manifest["columns"] == {"text": "Review Text"}
+    with monkeypatch.context() as patched:  # verified by what was found then, whatever would be found now
+        patched.setattr("candor.batch.columns._TEXT_NAMES", ())
+        assert main(["verify", str(folder)]) == 0
+        assert main(["score", str(tmp_path / "a.csv"), str(tmp_path / "other")]) == 2
+    named, _, manifest = run(tmp_path / "a.csv", tmp_path / "named", "--text", "Review Text")
+    assert "columns" not in manifest
+    assert (named / "part-00000.jsonl").read_bytes() == (folder / "part-00000.jsonl").read_bytes()
+
+
+def test_score_named_encoding_is_read_and_verified(tmp_path, capsys):
+    """Rows that are no UTF-8 are counted with the encoding they suggest; named, it is read and part of the job."""
+    (tmp_path / "a.csv").write_bytes("v|text\n1|A wonderful café.\n2|A dull mess.\n".encode("cp1252"))
+    plain, _, manifest = run(tmp_path / "a.csv", tmp_path / "out")
+    assert manifest["counts"]["scored"] == 1
+    assert "1 rows are not valid in the file's encoding; the bytes suggest cp1252" in capsys.readouterr().err
+    folder, results, manifest = run(tmp_path / "a.csv", tmp_path / "named", "--encoding", "windows-1252")
+    assert [each["label"] for each in results] == ["positive", "negative"]
+    assert manifest["settings"]["reading"] == {"encoding": "cp1252"}
+    assert main(["verify", str(folder)]) == main(["verify", str(plain)]) == 0
+
+
+def test_score_no_header_numbers_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("7,A wonderful film.\n8,A dull mess.\n")
+    _, results, _ = run(tmp_path / "a.csv", tmp_path / "out", "--no-header", "--text", "2", "--id", "1")
+    assert [(each["line"], each["id"], each["label"]) for each in results] == [
+        (1, "7", "positive"),
+        (2, "8", "negative"),
+    ]
+
+
+def test_score_table_has_a_mark_on_request(source, tmp_path):
+    """Excel takes a table for UTF-8 only if a byte order mark says so."""
+    folder, _, _ = run(source, tmp_path / "plain", "--csv")
+    plain = (folder / "results.csv").read_bytes()
+    assert not plain.startswith(b"\xef\xbb\xbf")
+    folder, _, _ = run(source, tmp_path / "marked", "--csv-bom")
+    assert (folder / "results.csv").read_bytes() == b"\xef\xbb\xbf" + plain
+
+
+def test_report_nothing_scored_writes_no_page(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text('text\n" "\n')
+    assert main(["report", str(tmp_path / "a.csv"), str(tmp_path / "a.html")]) == 2
+    assert "a.csv: nothing was scored: 1 × blank" in capsys.readouterr().err
+    assert not (tmp_path / "a.html").exists()
+    (tmp_path / "a.csv").write_text("Comment,n\nA wonderful film.,1\n")
+    assert main(["report", str(tmp_path / "a.csv"), str(tmp_path / "a.html")]) == 0
+    assert "reading texts from 'Comment'" in capsys.readouterr().out
+
+
+def test_verify_manifest_of_version_1_holds(tmp_path):
+    """Results of the first version are verified by its own rules, under its own job id."""
+    (tmp_path / "a.csv").write_bytes(b"id,text\r\n1,A wonderful film\r\n2\r\n,\r\n4,a boring\rmess\r\n")
+    inbox, results = Folder(tmp_path), Folder(tmp_path / "out")
+    classifier = Classifier.load(Settings.from_environ().bundle)
+    source, model = inbox.source("a.csv"), classifier.bundle.identity
+    job, chunks = jobs.plan(inbox, source, model, jobs.Options(), "a/", version=1)
+    for number, chunk in enumerate(chunks):
+        jobs.score(job, number, chunk, inbox, results, classifier)
+    manifest = jobs.finish(job, chunks, results, path=str(tmp_path / "a.csv"))
+    assert manifest["code_version"] == 1
+    assert manifest["counts"]["errors"] == {"ragged": 1, "blank": 1}
+    assert (
+        manifest["work"] == jobs.job_id(source, model, jobs.Options(), 1) != jobs.job_id(source, model, jobs.Options())
+    )
+    assert main(["verify", str(tmp_path / "out/a/manifest.json")]) == 0
+    known = jobs.job_id(Source("inbox", "a.csv", "v1", "", 0), {"sha256": "0" * 64}, jobs.Options(), 1)
+    assert known == "2ed22094cc9c80db9d94f5f7763d464a", "the id that the first version gave this job"
+    (tmp_path / "out/a/manifest.json").write_text(json.dumps(manifest | {"code_version": 2}))
+    assert main(["verify", str(tmp_path / "out/a/manifest.json")]) == 1

@@ -10,14 +10,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
 from candor.batch import rows
-from candor.batch.rows import ERRORS, FAULTS, Chunk, Format, Row, RowsError
+from candor.batch.formats import DEFAULT_TEXT, RULES
+from candor.batch.rows import ERRORS, FAULTS, Chunk, Format, Reading, Row, RowsError
 from candor.errors import ConflictError, MissingError, ModelChangedError, OutOfTimeError
 from candor.limits import CHUNK_BYTES, CHUNK_ROWS
 from candor.model.bundle import canonical
@@ -26,7 +27,7 @@ from candor.model.explain import Explainer
 from candor.redact import redact
 from candor.storage import Source, Store, sha256
 
-VERSION = 1  # of the results' content; a change makes every job a new one
+VERSION = RULES  # of the results' content; a change makes every job a new one
 COMPRESSED_CHUNK_FACTOR = 16  # gzip and UTF-16 are not seekable: fewer, larger chunks
 _BLOCK = 1024  # rows scored in one pass
 _IN_MEMORY = 32 << 20  # bytes of a part that are held in memory; a larger part goes to a temporary file
@@ -41,7 +42,8 @@ Outcome = tuple[bytes, bytes, bytes]
 class Options:
     """The settings that change results. Their names and values are part of the job id and of the manifest."""
 
-    text_column: str = "text"
+    text_column: str | None = None
+    """None: the column `text`, or else what is clearly the texts."""
     id_column: str = "id"
     min_confidence: float | None = None
     """Probability below which a decision is "uncertain"; None: the model's own threshold."""
@@ -55,6 +57,25 @@ class Options:
     """Maximum rows per part."""
     bytes: int = CHUNK_BYTES
     """Bytes of input after which a part ends."""
+    reading: Reading = field(default_factory=Reading)
+    """What the user says about the file."""
+
+    def to_dict(self) -> JsonObject:
+        """Return the options as JSON: what is said about the file only where something is."""
+        said = {name: value for name, value in asdict(self.reading).items() if value != getattr(Reading(), name)}
+        values = {**asdict(self), "text_column": self.text_column or DEFAULT_TEXT}
+        del values["reading"]
+        return {**values, "reading": said} if said else values
+
+    @classmethod
+    def from_dict(cls, value: JsonObject) -> "Options":
+        """Return the options that to_dict() was called on.
+
+        A job that names the column `text` and one that names none have the same results, since both read that column if
+        there is one.
+        """
+        text = None if value["text_column"] == DEFAULT_TEXT else value["text_column"]
+        return cls(**{**value, "text_column": text, "reading": Reading(**value.get("reading", {}))})
 
 
 @dataclass(frozen=True)
@@ -77,12 +98,12 @@ class Job:
 
     def to_dict(self) -> JsonObject:
         """Return the job as JSON values, for the state machine to hand on."""
-        return {**asdict(self), "format": self.format.to_dict()}
+        return {**asdict(self), "options": self.options.to_dict(), "format": self.format.to_dict()}
 
     @classmethod
     def from_dict(cls, value: JsonObject) -> "Job":
         """Return the job that to_dict() was called on."""
-        fields = {"source": Source(**value["source"]), "options": Options(**value["options"])}
+        fields = {"source": Source(**value["source"]), "options": Options.from_dict(value["options"])}
         return cls(**{**value, **fields, "format": Format.from_dict(value["format"])})
 
     def part(self, number: int) -> str:
@@ -90,18 +111,18 @@ class Job:
         return f"{self.folder}part-{number:05}.jsonl"
 
 
-def job_id(source: Source, model: JsonObject, options: Options) -> str:
-    """Hash everything that results depend on: the source, the model, the options and VERSION.
+def job_id(source: Source, model: JsonObject, options: Options, version: int = VERSION) -> str:
+    """Hash everything that results depend on: the source, the model, the options and the version.
 
     Returns:
         32 hex digits. The source counts by bucket, key and version, or by ETag and size if it has no version.
 
     Example:
         >>> job_id(Source("inbox", "a.csv", "v1", "", 0), {"sha256": "0" * 64}, Options())
-        '2ed22094cc9c80db9d94f5f7763d464a'
+        '1ed899b8a79967c7ac639e7e69a06454'
     """
-    version = source.version or [source.etag, source.bytes]
-    inputs = [VERSION, [source.bucket, source.key, version], model["sha256"], asdict(options)]
+    state = source.version or [source.etag, source.bytes]
+    inputs = [version, [source.bucket, source.key, state], model["sha256"], options.to_dict()]
     return hashlib.sha256(canonical(inputs)).hexdigest()[:32]
 
 
@@ -115,6 +136,7 @@ def plan(
     options: Options,
     folder: str,
     on_chunk: Callable[[Job, Chunk], None] = lambda job, chunk: None,
+    version: int = VERSION,
 ) -> tuple[Job, list[Chunk]]:
     """Read a file once and cut it into chunks.
 
@@ -126,19 +148,22 @@ def plan(
         folder: Prefix of the results' keys, with a slash at its end.
         on_chunk: Called with each chunk as soon as it is cut, and with a job that lacks the input's digest and the
             number of chunks. That is enough to score the chunk.
+        version: Of the rules by which bytes become rows.
 
     Raises:
         RowsError: The file cannot be read, and trying again will not help.
         StorageError: The store fails.
     """
-    shape = Format.of(source.key, options.text_column, options.id_column)
+    shape = Format.of(source.key, options.text_column, options.id_column, options.reading)
+    if version == 1:  # it knew one column and one delimiter
+        shape = replace(shape, rules=1, text_column=options.text_column or DEFAULT_TEXT, delimiter=",")
     digest = hashlib.sha256()
     factor = 1 if shape.seekable else COMPRESSED_CHUNK_FACTOR
     chunks: list[Chunk] = []
     try:
         blocks = _update(digest, inbox.blocks(source))
         shape, planned = rows.plan(blocks, shape, options.bytes * factor, options.rows * factor)
-        job = Job(job_id(source, model, options), folder, source, "", model, options, shape, 0)
+        job = Job(job_id(source, model, options, version), folder, source, "", model, options, shape, 0)
         for chunk in planned:
             chunks.append(chunk)
             on_chunk(job, chunk)
@@ -294,7 +319,10 @@ def finish(
     facts = {"status": "done", **tally(results, [job.part(number) for number in range(job.chunks)], map_fn)}
     if [part["rows"] for part in facts["parts"]] != [chunk.rows for chunk in chunks]:
         raise ConflictError("the parts differ from the plan in rows; delete the job's results and start it again")
+    if not job.options.text_column and job.format.text_column != DEFAULT_TEXT:
+        facts["columns"] = {"text": job.format.text_column}
     facts = _describe(job.key, job.source, job.sha256, job.model, job.options) | facts
+    facts["code_version"] = job.format.rules
     return _write_manifest(results, job.folder, facts, started, extra)
 
 
@@ -314,7 +342,7 @@ def _describe(key: str, source: Source, sha256: str, model: JsonObject, options:
         "work": key,
         "input": {**source.to_dict(), "sha256": sha256},
         "model": model,
-        "settings": asdict(options),
+        "settings": options.to_dict(),
         "code_version": VERSION,
     }
 
@@ -433,8 +461,8 @@ def verify(
         StorageError: A store fails.
         ConflictError: A part holds a line that is not a result.
     """
-    options, source = Options(**manifest["settings"]), _source(manifest["input"])
-    if manifest["work"] != job_id(source, manifest["model"], options):
+    options, source = Options.from_dict(manifest["settings"]), _source(manifest["input"])
+    if manifest["work"] != job_id(source, manifest["model"], options, manifest["code_version"]):
         return "the manifest's job id does not match its input, model and settings"
     for part in manifest["parts"]:
         if results.digest(folder + part["name"]) != part["sha256"]:
@@ -460,7 +488,9 @@ def _verify_from_input(
         return f"{name} is not the file that was scored"
     if manifest["model"] != classifier.bundle.identity:
         return "the model is not the one that scored the file"
-    job, chunks = plan(inbox, source, manifest["model"], options, "")
+    if "columns" in manifest:  # what was found then is not looked for again
+        options = replace(options, text_column=manifest["columns"]["text"])
+    job, chunks = plan(inbox, source, manifest["model"], options, "", version=manifest["code_version"])
     if job.sha256 != manifest["input"]["sha256"]:
         return f"{name} is not the file that was scored"
     if len(chunks) != len(manifest["parts"]):

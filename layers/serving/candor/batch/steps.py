@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from candor.batch import jobs
+from candor.batch.formats import DEFAULT_TEXT
 from candor.batch.jobs import Job, JsonObject, Options
 from candor.batch.rows import Chunk, RowsError
 from candor.errors import EventError, OutOfTimeError
@@ -139,7 +140,7 @@ class Batch:
         """The settings that change results."""
         settings = self.settings
         return Options(
-            settings.text_column,
+            None if settings.text_column == DEFAULT_TEXT else settings.text_column,
             settings.id_column,
             settings.min_confidence,
             settings.explain,

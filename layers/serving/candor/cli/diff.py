@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from candor.batch.rows import Reading
     from candor.model.classifier import Classifier
 
 BLOCK = 4096  # texts predicted at a time
@@ -44,9 +45,16 @@ TITLES = {"f1": "macro F1", "log_loss": "log loss", "ece": "calibration error"}
     show_default="FILE is read without labels",
     help="Column or field that holds the label.",
 )
+@options.reading
 @options.as_json
 def diff(
-    first: Path, second: Path, data: Path | None, text_column: str, label_column: str | None, as_json: bool
+    first: Path,
+    second: Path,
+    data: Path | None,
+    text_column: str | None,
+    label_column: str | None,
+    reading: "Reading",
+    as_json: bool,
 ) -> None:
     """Compare the models A and B: their figures, and the words whose weights moved.
 
@@ -58,7 +66,7 @@ def diff(
     found: dict[str, Any] = {"models": [_facts(model) for model in models]}
     texts: list[str] = []
     if data:
-        texts, lines, labels = _texts(data, text_column, label_column)
+        texts, lines, labels = _texts(data, text_column, label_column, reading)
         found |= _changes(models, texts, lines, labels)
     found["words"] = moved(models, _words(models, texts))
     if as_json:
@@ -75,18 +83,22 @@ def _facts(model: "Classifier") -> dict[str, Any]:
     )
 
 
-def _texts(path: Path, text_column: str, label_column: str | None) -> tuple[list[str], list[int], list[str] | None]:
+def _texts(
+    path: Path, text_column: str | None, label_column: str | None, reading: "Reading"
+) -> tuple[list[str], list[int], list[str] | None]:
     """Return texts, the line that each is in, and their labels if these are read."""
-    from candor.batch.rows import RowsError, read, read_labelled
+    from candor.batch.labelled import read_labelled
+    from candor.batch.rows import RowsError, read
 
     try:
         with path.open("rb") as file:
             if label_column:
-                labelled = list(read_labelled(file, path.name, text_column, label_column))
+                labelled = list(read_labelled(file, path.name, text_column, label_column, reading))
                 rows: Sequence[Any] = labelled
                 labels = [row.label for row in labelled]
             else:
-                rows, labels = [row for row in read(file, path.name, text_column) if not row.error], None
+                every = read(file, path.name, text_column, reading=reading)
+                rows, labels = [row for row in every if not row.error], None
     except RowsError as error:
         raise CommandError(str(error), error.hint) from None
     if not rows:

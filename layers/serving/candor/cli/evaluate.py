@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from candor.cli import options
 from candor.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from candor.batch.rows import LabelledRow
+    from candor.batch.labelled import LabelledRow
+    from candor.batch.rows import Reading
     from candor.model.classifier import Classifier
     from candor.model.evaluation import Answers
 
@@ -30,10 +32,12 @@ MAX_NAME = 30  # columns of a label on the terminal
     "  candor evaluate tickets.csv --label queue --model tickets --report evaluation\n\n"
     "Exit status 1: the model is worse on DATA than its own figures say.",
 )
-@click.argument("data", type=options.Named("file"))
+@click.argument("data", nargs=-1, required=True, type=options.Named())
 @options.model
 @options.text_column
 @options.label_column
+@options.reading
+@options.skip_bad_rows
 @click.option(
     "--report",
     "folder",
@@ -52,69 +56,75 @@ MAX_NAME = 30  # columns of a label on the terminal
 @options.as_json
 @click.option("--seed", type=options.Whole(0), default=1, show_default=True, metavar="N", help="Seed of the bootstrap.")
 def evaluate(
-    data: Path,
+    data: tuple[Path, ...],
     bundle: Path,
-    text_column: str,
-    label_column: str,
+    text_column: str | None,
+    label_column: str | None,
+    reading: "Reading",
+    skip_bad_rows: bool,
     folder: Path | None,
     no_texts: bool,
     skip_unknown_labels: bool,
     as_json: bool,
     seed: int,
 ) -> int:
-    """Measure the model on DATA, a .csv or .jsonl file (also .gz) of texts and their labels.
+    """Measure the model on DATA, files of texts and their labels, or a folder with a sub-folder of .txt files a label.
 
     The last line says whether the accuracy is in line with the model's own figures. It is worse, or better, where the
     95% interval of the difference leaves out zero. Intervals in brackets are 95% intervals, too.
     """
-    from candor.batch.rows import RowsError
+    from candor.batch.faults import RowsError
+    from candor.batch.labelled import read_all
 
     classifier = options.load(bundle)
+    for path in data:
+        if not path.exists():
+            raise CommandError(f"{path} does not exist")
+    say = partial(click.echo, err=True)
     try:
-        rows, skipped = read(data, classifier, text_column, label_column, skip=skip_unknown_labels)
+        every = list(read_all(data, text_column, label_column, reading, skip_bad_rows=skip_bad_rows, say=say))
     except RowsError as error:
         raise CommandError(str(error), error.hint) from None
+    named = ", ".join(path.name or path.resolve().name for path in data)
+    rows, skipped = known_rows(every, named, classifier, skip=skip_unknown_labels)
     report = measure(rows, skipped, classifier, seed)
-    report = {"data": data.name, "model": classifier.bundle.identity, **report}
+    report = {"data": named, "model": classifier.bundle.identity, **report}
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False))
     else:
         _print(report)
     if folder:
-        texts = {} if no_texts else {row.line: row.text for row in rows}
+        texts = {} if no_texts else {(row.file, row.line): row.text for row in rows}
         write_report(folder, report, texts)
         if not as_json:
             click.echo(f"wrote {folder / 'report.html'}, report.json and a picture of each chart")
     return 1 if report["comparison"]["verdict"] == "worse" else 0
 
 
-def read(
-    data: Path, classifier: "Classifier", text_column: str, label_column: str, *, skip: bool
+def known_rows(
+    every: Sequence["LabelledRow"], named: str, classifier: "Classifier", *, skip: bool
 ) -> tuple[list["LabelledRow"], Counter[str]]:
-    """Read a labelled file.
+    """Return the rows whose label the model knows.
 
     Args:
-        data: The file.
+        every: Texts and their labels, as candor.batch.labelled reads them.
         classifier: The model.
-        text_column: Column of texts.
-        label_column: Column of labels.
+        named: What the rows are called in an error.
         skip: Leave out rows whose label the model does not know.
 
     Returns:
         The rows, and how many were left out, by their label.
 
     Raises:
-        RowsError: The file cannot be read.
-        CommandError: The file has no row with a label of the model's, or has other labels, too, and `skip` is False.
+        CommandError: No row has a label of the model's, or some have others and `skip` is False.
     """
-    from candor.batch.rows import named_labels, read_labelled, shown
+    from candor.batch.faults import named_labels, shown
+    from candor.batch.labels import normalised
 
     labels = classifier.bundle.labels
-    known = set(labels)
-    with data.open("rb") as file:
-        every = list(read_labelled(file, data.name, text_column, label_column))
+    known = {normalised(label) for label in labels}
     if not every:
-        raise CommandError(f"{data}: no rows", "it needs a text and a label a row")
+        raise CommandError(f"{named}: no rows", "it needs a text and a label a row")
     rows = [row for row in every if row.label in known]
     unknown = Counter(row.label for row in every if row.label not in known)
     if unknown and not (skip and rows):
@@ -125,7 +135,7 @@ def read(
             f"{shown(each)} is not {shown(folded[each.casefold()])}; " for each in unknown if each.casefold() in folded
         ]
         raise CommandError(
-            f"{data}: {unknown.total():,} of {len(every):,} rows have labels that the model does not know: "
+            f"{named}: {unknown.total():,} of {len(every):,} rows have labels that the model does not know: "
             f"{named_labels(unknown)}",
             f"{''.join(alike[:1])}its labels: {names}; --label-column NAME names another column{leave_out}",
         )
@@ -163,10 +173,11 @@ def _answers(rows: Sequence["LabelledRow"], classifier: "Classifier") -> "Answer
     import numpy as np
     from tqdm import tqdm
 
+    from candor.batch.labels import normalised
     from candor.model.evaluation import Answers
 
     labels = classifier.bundle.labels
-    index = {label: number for number, label in enumerate(labels)}
+    index = {normalised(label): number for number, label in enumerate(labels)}
     probabilities = np.empty((len(rows), len(labels)))
     warnings: list[tuple[str, ...]] = []
     for start in tqdm(range(0, len(rows), BLOCK), "evaluating", leave=False, disable=None):
@@ -175,11 +186,12 @@ def _answers(rows: Sequence["LabelledRow"], classifier: "Classifier") -> "Answer
         warnings += [each.warnings for each in predictions]
     targets = np.array([index[row.label] for row in rows])
     lines = np.array([row.line for row in rows])
-    return Answers(labels, probabilities, targets, lines, classifier.min_confidence, warnings)
+    files = tuple(row.file for row in rows) if any(row.file for row in rows) else ()
+    return Answers(labels, probabilities, targets, lines, classifier.min_confidence, warnings, files)
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
-    from candor.batch.rows import named_labels
+    from candor.batch.faults import named_labels
 
     notes = []
     if skipped := report["skipped"]:
@@ -202,13 +214,13 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def write_report(folder: Path, report: Mapping[str, Any], texts: Mapping[int, str]) -> None:
+def write_report(folder: Path, report: Mapping[str, Any], texts: Mapping[tuple[str, int], str]) -> None:
     """Write report.json, report.html and a picture of each chart into a folder, which is made if there is none.
 
     Args:
         folder: The folder. Files of these names are overwritten.
         report: The result of `measure`, with `data` and `model`.
-        texts: Texts by line, which are redacted before they are written.
+        texts: Texts by file, as rows name it, and line, which are redacted before they are written.
 
     Raises:
         CommandError: The folder or a file cannot be written.
@@ -217,7 +229,7 @@ def write_report(folder: Path, report: Mapping[str, Any], texts: Mapping[int, st
     from candor.cli.score import write
 
     errors = [
-        each | ({"text": _excerpt(texts[each["line"]])} if each["line"] in texts else {})
+        each | ({"text": _excerpt(texts[place])} if (place := (each.get("file", ""), each["line"])) in texts else {})
         for each in report["worst_errors"]
     ]
     report = {**report, "worst_errors": errors}

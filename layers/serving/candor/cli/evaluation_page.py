@@ -116,8 +116,9 @@ def _errors(errors: list[Mapping[str, Any]]) -> Iterable[str]:
     for each in errors:
         text = f"<p dir=auto>{escape(each['text'])}</p>" if "text" in each else ""
         left = "" if each["decided"] else ", left uncertain"
+        where = escape(f"{each['file']}, " if "file" in each else "")
         yield (
-            f"<blockquote>{text}<small>line {each['line']:,}: {_bdi(each['label'])} taken for "
+            f"<blockquote>{text}<small>{where}line {each['line']:,}: {_bdi(each['label'])} taken for "
             f"{_bdi(each['predicted'])}, {each['probability']:.1%}{left}</small></blockquote>"
         )
 

@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and the types that check their values."""
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -180,20 +181,67 @@ def model_or_environment(command: F) -> F:
     return click.option("--model", "bundle", envvar="BUNDLE_PATH", **_MODEL)(store(command))
 
 
-def _column(role: str, holds: str) -> Callable[[F], F]:
-    """Return the option `--ROLE-column NAME`, in short `--ROLE`."""
+def _column(role: str, holds: str, found: bool = True) -> Callable[[F], F]:
+    """Return the option `--ROLE-column NAME`, in short `--ROLE`; `found`: without it the column is looked for."""
     return click.option(
         f"--{role}-column",
         f"--{role}",
         f"{role}_column",
-        default=role,
-        show_default=True,
+        default=None if found else role,
+        show_default=f"{role}, or else what is clearly the {role}s" if found else True,
         metavar="NAME",
         help=f"Column or field that holds the {holds}.",
     )
 
 
-text_column, label_column, id_column = _column("text", "text"), _column("label", "label"), _column("id", "row's id")
+text_column, label_column = _column("text", "text"), _column("label", "label")
+id_column = _column("id", "row's id", found=False)
+
+
+def reading(command: F) -> F:
+    """Add `--delimiter`, `--encoding` and `--no-header`; the command gets them as one `reading`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, delimiter: str, encoding: str, no_header: bool, **options: Any) -> Any:
+        from candor.batch.faults import RowsError
+        from candor.batch.formats import Reading
+
+        try:
+            chosen = Reading(delimiter, encoding, not no_header)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.", param_hint="'--delimiter'") from None
+        except RowsError as error:
+            raise CommandError(f"--encoding: {error.problem}", error.hint) from None
+        return command(*args, reading=chosen, **options)
+
+    for option in (
+        click.option(
+            "--no-header",
+            is_flag=True,
+            help="The first line of a table is a row; columns are named by their numbers, from 1.",
+        ),
+        click.option(
+            "--encoding",
+            default="",
+            show_default="UTF-8, or what a byte order mark says",
+            metavar="NAME",
+            help="Encoding of the file, such as cp1252.",
+        ),
+        click.option(
+            "--delimiter",
+            default="",
+            show_default="found in the file",
+            metavar="CHARACTER",
+            help="Between the cells of a table: , ; | or another character, or tab.",
+        ),
+    ):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]  # click's options return what they are given
+
+
+skip_bad_rows = click.option(
+    "--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be used, instead of naming them and stopping."
+)
 
 
 def min_confidence(command: F) -> F:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from candor.batch.rows import Row, RowsError, blocks, read
+from candor.batch.rows import Format, Reading, Row, RowsError, blocks, chosen, read
 from candor.cli import options
 from candor.cli.errors import CommandError
 from candor.cli.histogram import bin_of, histogram
@@ -39,14 +39,21 @@ th{white-space:nowrap}summary{cursor:pointer;font-weight:700;padding:.25rem 0}
 @click.argument("output", type=options.Named(dir_okay=False), default="report.html")
 @options.model
 @options.text_column
-def report(source: Path, output: Path, bundle: Path, text_column: str) -> None:
+@options.reading
+def report(source: Path, output: Path, bundle: Path, text_column: str | None, reading: Reading) -> None:
     """Write a report on INPUT, a file of texts, to OUTPUT, one HTML page. The page holds a few texts as examples."""
     if output.suffix.lower() not in (".html", ".htm"):
         raise CommandError(f"{output} would not be a web page", "name an OUTPUT that ends in .html")
     classifier = options.load(bundle)
+
+    def say(file_format: Format) -> None:
+        if text_column is None and file_format.text_column != "text":
+            click.echo(chosen(file_format))
+
     try:
         with source.open("rb") as file:
-            content = page(source.name, read(file, source.name, text_column), classifier)
+            rows = read(file, source.name, text_column, reading=reading, on_format=say)
+            content = page(source.name, rows, classifier)
     except RowsError as error:
         raise CommandError(str(error), error.hint) from None
     write(output, [content])
@@ -70,6 +77,9 @@ def page(name: str, rows: Iterator[Row], classifier: Classifier) -> str:
             kept.append((confidence, text, prediction))
             kept.sort(key=lambda each: -each[0] if decision != "uncertain" else each[0])
             del kept[EXAMPLES:]
+    if not decisions:
+        why = ", ".join(f"{count:,} × {code}" for code, count in errors.most_common()) or "it has no rows"
+        raise CommandError(f"{name}: nothing was scored: {why}", "candor score names the columns that are there")
     explainer, model = Explainer(classifier), classifier.bundle.model
     body = [
         f"<h1>{html.escape(name)}</h1>",

@@ -29,8 +29,10 @@ import click
 from tqdm import tqdm
 
 from candor.batch import jobs
+from candor.batch.columns import listed
+from candor.batch.faults import export_hint
 from candor.batch.jobs import Job, Options
-from candor.batch.rows import READERS, Chunk, RowsError
+from candor.batch.rows import READERS, Chunk, Reading, RowsError, likely_encoding, shown, table_of
 from candor.cli import options
 from candor.cli.errors import CommandError, report, silence_stdout
 from candor.cli.histogram import bin_of, histogram
@@ -41,6 +43,7 @@ from candor.model.classifier import Classifier
 from candor.storage import Folder
 
 SUFFIXES = tuple(kind + compressed for kind in READERS for compressed in ("", ".gz"))
+_MANIFEST = b'"code_version"'  # stands first in the manifest of a job
 SUPPORTED = f"supported: {', '.join(READERS)}, each also with .gz"
 
 
@@ -50,18 +53,22 @@ class Extras:
 
     table: bool
     picture: bool
+    mark: bool = False
+    """The table begins with a byte order mark."""
 
 
 @click.command(
     short_help="Score files of texts.",
     epilog="\b\nExamples:\n  candor score texts.csv results/\n"
-    "  candor score inbox/ results/ --text-column body --csv\n  zcat texts.gz | candor score - --stdin txt",
+    "  candor score inbox/ results/ --text-column body --csv\n"
+    "  candor score old.csv results/ --delimiter ';' --encoding cp1252\n  zcat texts.gz | candor score - --stdin txt",
 )
 @click.argument("named", metavar="INPUT")
 @click.argument("output", type=options.Named(file_okay=False), default="results")
 @options.model
 @options.text_column
 @options.id_column
+@options.reading
 @options.min_confidence
 @click.option("--explain", is_flag=True, help="Add what each token adds to the logit.")
 @options.no_redact
@@ -73,6 +80,9 @@ class Extras:
     help="Repeat the text in the results, with personal data masked in this mode.",
 )
 @click.option("--csv", "table", is_flag=True, help="Write results.csv, too: a table for spreadsheets.")
+@click.option(
+    "--csv-bom", "mark", is_flag=True, help="Write results.csv with a byte order mark, which Excel needs to see UTF-8."
+)
 @click.option("--picture", is_flag=True, help="Write histogram.svg, too: texts by confidence.")
 @click.option(
     "--rows",
@@ -101,24 +111,28 @@ def score(
     named: str,
     output: Path,
     bundle: Path,
-    text_column: str,
+    text_column: str | None,
     id_column: str,
+    reading: Reading,
     min_confidence: float | None,
     explain: bool,
     no_redact: bool,
     with_text: str | None,
     table: bool,
+    mark: bool,
     picture: bool,
     rows: int,
     stdin: str,
     processes: int,
 ) -> int:
-    """Score INPUT, a file, folder or pattern of texts (.csv, .jsonl, .txt, each also .gz), into the folder OUTPUT.
+    """Score INPUT, a file, folder or pattern of texts (.csv, .tsv, .jsonl, .json, .txt …), into the folder OUTPUT.
 
     `-` reads standard input. Each file gets a folder with JSON lines in the order of its rows, and a manifest. Run the
     same command again after an interruption: it goes on from there.
     """
-    settings = Options(text_column, id_column, min_confidence, explain, not no_redact, with_text or "", rows)
+    settings = Options(
+        text_column, id_column, min_confidence, explain, not no_redact, with_text or "", rows, reading=reading
+    )
     status = 0
     for number in (signal.SIGTERM, signal.SIGHUP):  # end as Ctrl-C does: no worker and no text stays behind
         signal.signal(number, signal.default_int_handler)
@@ -132,7 +146,8 @@ def score(
         try:
             for path in files:
                 status = max(
-                    status, _score_or_say_why(path, output, model, settings, processes, Extras(table, picture))
+                    status,
+                    _score_or_say_why(path, output, model, settings, processes, Extras(table or mark, picture, mark)),
                 )
         except KeyboardInterrupt:
             report("stopped; finished parts are kept", "run the same command again to go on from there")
@@ -148,7 +163,8 @@ def _score_or_say_why(
         manifest = score_file(path, output, model, settings, processes)
         folder = Path(manifest["folder"])
         if extras.table:
-            write(folder / "results.csv", table_of(lines(folder, manifest), model.labels))
+            mark = ["\ufeff"] if extras.mark else []
+            write(folder / "results.csv", chain(mark, spreadsheet(lines(folder, manifest), model.labels)))
         if extras.picture:
             write(folder / "histogram.svg", [picture_of(lines(folder, manifest))])
     except RowsError as error:
@@ -165,7 +181,29 @@ def _score_or_say_why(
         summarise(manifest)
     except BrokenPipeError:  # the other files are scored all the same
         silence_stdout()
-    return 0
+    return judge(path, manifest, settings)
+
+
+def judge(path: Path, manifest: dict[str, Any], settings: Options) -> int:
+    """Return 0 if a text was scored; else say why none was, and return 2."""
+    counts = manifest["counts"]
+    if counts["errors"].get("invalid_encoding"):
+        with path.open("rb") as file:
+            likely = likely_encoding(file, path.name, settings.reading)
+        said = f"; the bytes suggest {likely}" if likely else ""
+        rows = f"{counts['errors']['invalid_encoding']:,} rows are not valid in the file's encoding"
+        report(f"{printable(path)}: {rows}{said}", f"pass --encoding {likely or 'NAME, such as cp1252'}")
+    if counts["scored"]:
+        return 0
+    with path.open("rb") as file:
+        table = table_of(file, path.name, settings.reading)
+    rows = f"all {counts['read']:,} rows have an error" if counts["read"] else "it has no rows"
+    kind, hint = ("", "check that it is the file you mean")
+    if table and table.names:
+        kind = f"; its {'fields' if table.is_json else 'columns'} are {listed(table.names)}"
+        hint = "name the one with texts: --text-column NAME"
+    report(f"{printable(path)}: nothing was scored: {rows}{kind}", hint)
+    return 2
 
 
 def printable(path: Path) -> str:
@@ -196,9 +234,7 @@ def inputs(named: str, stack: ExitStack, stdin: str = "jsonl", unreadable: list[
     ]
     if not readable:
         if path.is_file():
-            raise CommandError(
-                f"{named}: unsupported format ({path.suffix or 'no suffix'})", f"export it as CSV; {SUPPORTED}"
-            )
+            raise CommandError(f"{named}: unsupported format ({path.suffix or 'no suffix'})", export_hint(path.name))
         raise CommandError(f"{named}: no file of a supported format", SUPPORTED)
     return readable
 
@@ -213,8 +249,11 @@ def _walked(folder: Path, unreadable: list[OSError]) -> list[Path]:
 
 
 def is_result(file: Path) -> bool:
-    """Return whether a file is one of our results: it lies beside a manifest and parts."""
+    """Return whether a file is one of our results: a manifest, or beside a manifest and parts."""
     folder = file.parent
+    if file.name == "manifest.json":
+        with file.open("rb") as content:
+            return _MANIFEST in content.read(100)
     return (folder / "manifest.json").exists() and (folder / "part-00000.jsonl").exists()
 
 
@@ -359,6 +398,8 @@ def summarise(manifest: dict[str, Any]) -> None:
     click.echo(
         f"{manifest['folder']}: {counts['scored']:,} of {counts['read']:,} rows scored, by {manifest['model']['name']}"
     )
+    if "columns" in manifest:
+        click.echo(f"  reading texts from {shown(manifest['columns']['text'])}")
     for kind in ("labels", "decisions", "errors"):
         for name, count in sorted(counts[kind].items()):
             click.echo(f"  {kind[:-1]:9} {name:16} {count:,}")
@@ -386,7 +427,7 @@ def write(path: Path, content: Iterable[str]) -> None:
         raise CommandError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def table_of(results: Iterable[dict[str, Any]], labels: Sequence[str]) -> Iterator[str]:
+def spreadsheet(results: Iterable[dict[str, Any]], labels: Sequence[str]) -> Iterator[str]:
     """Yield rows of CSV (RFC 4180) for spreadsheets; no cell of them is a formula (OWASP, CSV injection)."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)

@@ -45,6 +45,8 @@ class Answers:
     """Confidence from which on the model decides."""
     warnings: Sequence[Sequence[str]] | None = None
     """n tuples of the codes that warn of a text; None if nobody looked."""
+    files: Sequence[str] = ()
+    """n names of the files that the texts are in, where there are several."""
 
     @property
     def confidence(self) -> Floats:
@@ -194,6 +196,7 @@ def confused_pairs(probabilities: Floats, targets: Ints, labels: Sequence[str]) 
 def worst_errors(answers: Answers) -> list[dict[str, Any]]:
     """Return the wrong answers of the highest confidence: `line`, `label`, `predicted`, `probability`, `decided`.
 
+    Where there are several files, each has its `file`, too.
     Those that the model decided come before those that it left uncertain.
     """
     wrong = np.flatnonzero(answers.predicted != answers.targets)
@@ -201,6 +204,7 @@ def worst_errors(answers: Answers) -> list[dict[str, Any]]:
     order = wrong[np.lexsort((answers.lines[wrong], -confidence[wrong], ~decided[wrong]))]
     return [
         {
+            **({"file": answers.files[row]} if answers.files else {}),
             "line": int(answers.lines[row]),
             "label": answers.labels[answers.targets[row]],
             "predicted": answers.labels[predicted[row]],

@@ -1,0 +1,245 @@
+"""Files as people have them: what other products were reported to get wrong, each with its right rows."""
+
+import gzip
+import io
+
+import pytest
+
+from candor.batch.formats import Format
+from candor.batch.labelled import read_labelled
+from candor.batch.rows import Reading, RowsError, plan, read, read_chunk
+
+MAC = 'text,label\r"The café was great, we loved it",pos\r"Don’t buy",neg\rLovely,pos\r'
+GOOGLE_PLAY = (
+    "Package Name,App Version Code,Review Language,Device,Review Submit Date and Time,Star Rating,Review Title,"
+    "Review Text,Developer Reply Text\n"
+    'com.e.app,0,en,dev,2024-01-01T10:00:00Z,1,,"Bad app, crashes",\n'
+    "com.e.app,1,en,dev,2024-01-02T10:00:00Z,5,,Très bien – merci,\n"
+    "com.e.app,2,en,dev,2024-01-03T10:00:00Z,1,,won’t open,\n"
+)
+SMS = (
+    "v1,v2,,,\r\n"
+    'ham,"Go until jurong point, crazy.. Available only",,,\r\n'
+    "spam,Free entry in 2 a wkly comp £100,,,\r\n"
+    "ham,It's ok – see u later,,,\r\n"
+    'ham,"Hmm, my ""roommate"" said", and more, here",\r\n'
+)
+NO_HEADER = (
+    '"0","1467810369","Mon Apr 06 22:19:45 PDT 2009","NO_QUERY","_user_","@switch - Awww, a bummer. &lt;3"\n'
+    '"4","1467810672","Mon Apr 06 22:19:49 PDT 2009","NO_QUERY","u2","is happy http://twitpic.com/2y1zl"\n'
+)
+CASES = {  # name of the file, its bytes, its texts, their labels
+    "names of a shop": ("a.csv", b"Review Text,Rating\r\nfine,5\r\nso so,3\r\n", ["fine", "so so"], ["5", "3"]),
+    "no-break space": (
+        "a.csv",
+        "text,label\ngood,very\u00a0 good\nbad,bad\nfine,very good\n".encode(),
+        ["good", "bad", "fine"],
+        ["very good", "bad", "very good"],
+    ),
+    "Persian": ("a.csv", "text,label\na,می\u200cخواهم\n".encode(), ["a"], ["می\u200cخواهم"]),
+    "family": ("a.csv", "text,label\na,👨‍👩‍👧\n".encode(), ["a"], ["👨‍👩‍👧"]),
+    "flag": ("a.csv", "text,label\na,🏴󠁧󠁢󠁥󠁮󠁧󠁿\n".encode(), ["a"], ["🏴󠁧󠁢󠁥󠁮󠁧󠁿"]),
+    "Mac": (
+        "a.csv",
+        MAC.encode(),
+        ["The café was great, we loved it", "Don’t buy", "Lovely"],
+        ["pos", "neg", "pos"],
+    ),
+    "Mac without a last end": ("a.csv", MAC.encode()[:-1], None, ["pos", "neg", "pos"]),
+    "Mac in JSON lines": ("a.jsonl", b'{"text":"a","label":"x"}\r{"text":"b","label":"y"}\r', ["a", "b"], ["x", "y"]),
+    "mixed ends": ("a.csv", b"text,label\r\na,x\rb,y\r\nc,x\n", ["a", "b", "c"], ["x", "y", "x"]),
+    "mixed ends in JSON lines": (
+        "a.jsonl",
+        b'{"text":"a","label":"x"}\r\n{"text":"b","label":"y"}\r{"text":"c","label":"x"}\n',
+        ["a", "b", "c"],
+        ["x", "y", "x"],
+    ),
+    "fields of a shop": ("a.jsonl", b'{"reviewText":"good film","overall":5}\n', ["good film"], ["5"]),
+    "extra comma": ("a.csv", b'text,label\r\n"good film",pos,\r\nbad,neg,,\r\n', ["good film", "bad"], ["pos", "neg"]),
+    "short rows": (
+        "a.csv",
+        b'text,label,notes\r\n"good film",pos\r\nbad,neg,\r\nfine,pos,ok\r\n',
+        ["good film", "bad", "fine"],
+        ["pos", "neg", "pos"],
+    ),
+    "semicolons": ("a.csv", b"text;label\nso, so;x\nb;y\n", ["so, so", "b"], ["x", "y"]),
+    "a line that names the delimiter": ("a.csv", b"sep=;\r\ntext;label\r\nso, so;x\r\n", ["so, so"], ["x"]),
+    "tabs in CSV": ("a.csv", b"text\tlabel\nso, so\tx\n", ["so, so"], ["x"]),
+    "bars": ("a.csv", b"id|text|label\n1|so, so|x\n2|b|y\n", ["so, so", "b"], ["x", "y"]),
+    "TSV": ("a.tsv", b'label\ttext\nx\tsay "so"\n', ['say "so"'], ["x"]),
+    "NDJSON": ("a.ndjson", b'{"text":"a","label":"x"}\n', ["a"], ["x"]),
+    "array": (
+        "a.json",
+        b'\n[ {"text": "a,\\n[b]",\n"label": "x"}\n, {"text":"\xc3\xa9","label":"y"}]\n',
+        ["a,\n[b]", "é"],
+        ["x", "y"],
+    ),
+    "array under another name": ("a.jsonl", b'[{"text":"a","label":"x"}]', ["a"], ["x"]),
+    "lines named .json": ("a.json", b'{"text":"a","label":"x"}\n{"text":"b","label":"y"}\n', ["a", "b"], ["x", "y"]),
+    "UTF-16": (
+        "a.csv",
+        GOOGLE_PLAY.encode("utf-16"),
+        ["Bad app, crashes", "Très bien – merci", "won’t open"],
+        ["1", "5", "1"],
+    ),
+    "UTF-16, big-endian": ("a.csv", b"\xfe\xff" + GOOGLE_PLAY.encode("utf-16-be"), None, ["1", "5", "1"]),
+    "blank lines first": ("a.csv", b"\r\n\r\ntext;label\r\na;x\r\n", ["a"], ["x"]),
+    "a list of labels by its usual name": ("a.jsonl", b'{"text":"a","labels":["x"]}\n', ["a"], ["x"]),
+    "blank rows": (
+        "a.csv",
+        "\ufefftext,label\r\n=good value,pos\r\n-bad,neg\r\n,\r\n , \r\n".encode(),
+        ["=good value", "-bad"],
+        ["pos", "neg"],
+    ),
+    "blank rows with semicolons": ("a.csv", b"text;label\r\na;x\r\n;\r\n;;\r\n", ["a"], ["x"]),
+    "a list of one label": ("a.jsonl", b'{"id":1,"text":"good","label":["pos"]}\n', ["good"], ["pos"]),
+    "one number": (
+        "a.jsonl",
+        b'{"text":"a","label":5}\n{"text":"b","label":5.0}\n{"text":"c","label":"5"}\n{"text":"d","label":"5.00"}\n',
+        ["a", "b", "c", "d"],
+        ["5", "5", "5", "5"],
+    ),
+    "a bar in a label": ("a.csv", b"text,label\na,x|y\n", ["a"], ["x|y"]),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize(("name", "content", "texts", "labels"), CASES.values(), ids=CASES)
+def test_case_reads_the_same_in_every_reader(name, content, texts, labels, packed):
+    """Training, scoring and chunks of one record give the same texts in the same lines."""
+    name, content = (f"{name}.gz", gzip.compress(content)) if packed else (name, content)
+    labelled = list(read_labelled(io.BytesIO(content), name))
+    assert [row.label for row in labelled] == labels
+    assert texts is None or [row.text for row in labelled] == texts
+    scored = list(read(io.BytesIO(content), name))
+    assert [(row.line, row.text, row.error) for row in scored] == [(row.line, row.text, "") for row in labelled]
+    file_format, chunks = plan([content], Format.of(name), 1, 1)
+    chunks = list(chunks)
+    assert sum(chunk.rows for chunk in chunks) == len(labels)
+    assert all(chunk.rows < 2 for chunk in chunks)
+    parts = [content[chunk.begin : chunk.end] if file_format.seekable else content for chunk in chunks]
+    cut = [row for chunk, part in zip(chunks, parts, strict=True) for row in read_chunk([part], file_format, chunk)]
+    assert cut == scored
+
+
+def test_case_encoding_that_is_named():
+    """Bytes that are no UTF-8 are refused with the encoding that they suggest, and read once it is named."""
+    content = SMS.encode("cp1252")
+    with pytest.raises(RowsError) as raised:
+        list(read_labelled(io.BytesIO(content), "a.csv"))
+    assert raised.value.problem == "lines 3, 4 are not valid UTF-8; the bytes suggest cp1252"
+    assert raised.value.hint == "pass --encoding cp1252"
+    assert {row.error for row in read(io.BytesIO(content), "a.csv")} == {"", "invalid_encoding"}
+    said: list[str] = []
+    named = Reading(encoding="windows-1252")
+    rows = list(read_labelled(io.BytesIO(content), "a.csv", reading=named, say=said.append))
+    assert [row.label for row in rows] == ["ham", "spam", "ham", "ham"]
+    assert rows[1].text.endswith("£100")
+    assert rows[3].text == 'Hmm, my "roommate" said'
+    assert said == ["reading texts from 'v2', labels from 'v1'"]
+    assert [row.text for row in read(io.BytesIO(content), "a.csv", reading=named)] == [row.text for row in rows]
+
+
+def test_case_header_in_another_encoding():
+    """A header that is no UTF-8 is said to be so, unless the columns that are read are there."""
+    content = "texte,catégorie\ncafé,x\n".encode("cp1252")
+    with pytest.raises(RowsError) as raised:
+        list(read_labelled(io.BytesIO(content), "a.csv"))
+    assert raised.value.problem == "the header is not valid UTF-8; the bytes suggest cp1252"
+    (row,) = read_labelled(io.BytesIO(content), "a.csv", "texte", "catégorie", Reading(encoding="cp1252"))
+    assert (row.text, row.label) == ("café", "x")
+    content = "text,label,catégorie\na,x,y\n".encode("cp1252")
+    assert [row.text for row in read(io.BytesIO(content), "a.csv")] == ["a"]
+
+
+def test_case_other_delimiter_in_tsv_is_named():
+    with pytest.raises(RowsError) as raised:
+        list(read(io.BytesIO(b"body;label\na;x\n"), "a.tsv"))
+    assert raised.value.hint.endswith("pass --delimiter semicolon")
+    (row,) = read(io.BytesIO(b"body;label\na;x\n"), "a.tsv", reading=Reading(delimiter="semicolon"))
+    assert row.text == "a"
+
+
+def test_case_without_header_needs_the_option():
+    """The message shows no text and says how to go on; the option reads the first line as a row."""
+    with pytest.raises(RowsError) as raised:
+        list(read(io.BytesIO(NO_HEADER.encode()), "a.csv"))
+    said = f"{raised.value} {raised.value.hint}"
+    assert "there seems to be no header" in said
+    assert "--no-header" in said
+    assert "--text-column 6" in said
+    assert not [word for word in ("switch", "Awww", "14678", "user", "QUERY") if word in said]
+    content, named = io.BytesIO(NO_HEADER.encode()), Reading(header=False)
+    rows = list(read_labelled(content, "a.csv", "6", "1", named))
+    assert [(row.line, row.label) for row in rows] == [(1, "0"), (2, "4")]
+    assert rows[1].text.startswith("is happy")
+    content.seek(0)
+    assert [row.id for row in read(content, "a.csv", "6", "2", named)] == ["1467810369", "1467810672"]
+    with pytest.raises(RowsError) as raised:  # short ones that cannot be told from a header
+        list(read(io.BytesIO(b"good film,pos\nbad film,neg\n"), "a.csv"))
+    assert "good" not in f"{raised.value} {raised.value.hint}"
+    assert "--no-header" in raised.value.hint
+    with pytest.raises(RowsError, match="no column 7: the file has 6"):
+        list(read(io.BytesIO(NO_HEADER.encode()), "a.csv", "7", reading=named))
+
+
+def test_case_plain_lines_of_a_mac():
+    assert [row.text for row in read(io.BytesIO(b"good film\rbad film\rfine"), "a.txt")] == [
+        "good film",
+        "bad film",
+        "fine",
+    ]
+
+
+def test_case_more_text_than_cells_is_ragged():
+    """A row with more text than cells is an error; one with fewer cells has none."""
+    content = b"id,text\n1,a,b\n2\n3,c,\n"
+    assert [row.error for row in read(io.BytesIO(content), "a.csv")] == ["ragged", "blank", ""]
+    with pytest.raises(RowsError, match="line 2 has 3 cells, the header 2"):
+        list(read_labelled(io.BytesIO(b"text,label\na,b,c\n"), "a.csv"))
+    assert list(read_labelled(io.BytesIO(b"text,label\na,b,\n"), "a.csv"))
+
+
+def test_case_several_labels_are_refused():
+    """A list of several labels is refused in one sentence; a list of none is a text without a label."""
+    many = b'{"text":"a","label":["x","y"]}\n{"text":"b","label":[]}\n{"text":"c","label":["x"]}\n'
+    with pytest.raises(RowsError) as raised:
+        list(read_labelled(io.BytesIO(many), "a.jsonl", unlabelled=True))
+    assert (raised.value.code, raised.value.problem) == (
+        "multi_label",
+        "line 1 has 2 labels: Candor learns one label a text",
+    )
+    rows = list(read_labelled(io.BytesIO(many), "a.jsonl", unlabelled=True, skip_bad_rows=True))
+    assert [(row.text, row.label) for row in rows] == [("b", ""), ("c", "x")]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"data":\n[{"text":"Xyzzy"}]}', "it is neither a JSON array of objects nor one JSON object a line"),
+        (b'[{"text":"a"},\n{"text":"Xyzzy"', "the array is damaged or cut off: what begins in line 2 is not JSON"),
+        (b'[{"text":"a"},\n', "the array is cut off in line 2"),
+    ],
+)
+def test_json_damaged_is_refused(content, problem):
+    with pytest.raises(RowsError) as raised:
+        list(read(io.BytesIO(content), "a.json"))
+    assert raised.value.problem == problem
+    assert [row.text for row in read(io.BytesIO(b'[{"text":"a"},\n{"text":"b"}]'), "a.json")] == ["a", "b"]
+    assert list(read(io.BytesIO(b"[]"), "a.json")) == []
+
+
+@pytest.mark.parametrize("delimiter", [";", "semicolon", "^", r"\t", "tab"])
+def test_delimiter_given_is_used(delimiter):
+    """A delimiter that is given counts, also one that is not looked for."""
+    character = {"semicolon": ";", "tab": "\t", r"\t": "\t"}.get(delimiter, delimiter)
+    content = f"text{character}label\na, b|c{character}x\n".encode()
+    (row,) = read_labelled(io.BytesIO(content), "a.csv", reading=Reading(delimiter=delimiter))
+    assert (row.text, row.label) == ("a, b|c", "x")
+
+
+@pytest.mark.parametrize("delimiter", ["ab", "a", '"', "\n", " ", "é"])
+def test_delimiter_that_is_none_is_refused(delimiter):
+    with pytest.raises(ValueError, match="no delimiter"):
+        Reading(delimiter=delimiter)
+    assert Reading(delimiter="|").delimiter == "|"

@@ -1,0 +1,75 @@
+import io
+
+import pytest
+
+from candor.batch.decode import likely_encoding
+from candor.batch.rows import Reading, RowsError, read
+
+ENCODINGS = {  # what is written in them
+    "cp1252": "It’s a café – “good” for £5",
+    "latin-1": "caf\xe9 na\xefve \x81",
+    "cp1251": "Очень хороший фильм, рекомендую",
+    "gb18030": "这部电影非常好看，我很喜欢，推荐给大家",
+    "big5": "這部電影非常好看，我很喜歡，推薦給大家",
+    "shift_jis": "この映画はとても面白かったです。おすすめします",
+    "euc_jp": "この映画はとても面白かったです。おすすめします",
+    "euc_kr": "이 영화는 정말 재미있었습니다 추천합니다",
+    "mac_roman": "un café très léger, für Köln, père et mère",
+    "cp850": "un café très léger, für Köln, Bäume, schöner",
+    "utf-16-le": "plain text",
+    "utf-16-be": "plain text",
+    "utf-32-le": "plain text",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_likely_encoding_is_that_of_the_bytes(encoding):
+    assert likely_encoding(ENCODINGS[encoding].encode(encoding)) == encoding
+
+
+def test_likely_encoding_without_evidence_is_empty():
+    assert likely_encoding(b"plain") == ""
+    assert likely_encoding(bytes(range(0x80, 0x100)) * 3) == ""
+
+
+@pytest.mark.parametrize("encoding", [*ENCODINGS, "utf-16", "utf-32", "utf-8-sig", "mac-roman"])
+def test_read_named_encoding_gives_the_text(encoding):
+    """Every encoding that contains ASCII is read where it is named."""
+    text = ENCODINGS.get(encoding, "café, so so")
+    content = f'id,text\n1,"{text}"\n'.encode(encoding)
+    assert [row.text for row in read(io.BytesIO(content), "a.csv", reading=Reading(encoding=encoding))] == [text]
+
+
+def test_read_named_encoding_keeps_errors_in_place():
+    """Bytes that are no text in the encoding cost their own row only."""
+    content = "text\nfine\n".encode("gb18030") + b"\xff\xff\n" + "好\n".encode("gb18030")
+    rows = list(read(io.BytesIO(content), "a.csv", reading=Reading(encoding="gb18030")))
+    assert [(row.text, row.error) for row in rows] == [("fine", ""), ("", "invalid_encoding"), ("好", "")]
+    cut = list(read(io.BytesIO(b"good\n\xba"), "a.txt", reading=Reading(encoding="gb18030")))
+    assert [row.error for row in cut] == ["", "invalid_encoding"]
+
+
+def test_read_byte_order_mark_counts_more():
+    """A mark says which encoding it is, whatever is named."""
+    for encoding in ("utf-8-sig", "utf-16"):
+        content = "é好\n".encode(encoding)
+        assert [row.text for row in read(io.BytesIO(content), "a.txt", reading=Reading(encoding="cp1252"))] == ["é好"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "cp037", "punycode", "unicode_escape", "base64", "rot13", "none", "é"])
+def test_encoding_without_ascii_is_refused(encoding):
+    with pytest.raises(RowsError, match="no encoding of that name can be read"):
+        Reading(encoding=encoding)
+    assert Reading(encoding="Latin1").encoding == "iso8859-1"
+
+
+def test_read_utf_16_without_mark_names_it():
+    with pytest.raises(RowsError) as raised:
+        list(read(io.BytesIO("text,label\n".encode("utf-16-be")), "a.csv"))
+    assert (raised.value.code, raised.value.hint) == ("unknown_encoding", "pass --encoding utf-16-be")
+
+
+def test_read_other_file_named_csv_is_refused():
+    """A spreadsheet is none of our files, whatever its name."""
+    with pytest.raises(RowsError, match="it is a ZIP archive or a spreadsheet, whatever its name says"):
+        list(read(io.BytesIO(b"PK\x03\x04\x14\0\x06\0"), "a.csv"))
