@@ -217,11 +217,12 @@ def find_copies(train_texts: Sequence[str], test_texts: Sequence[str]) -> NDArra
         >>> find_copies(["a<br />b"], ["ab", "a b"]).tolist()
         [True, False]
     """
-    known = {_without_breaks(text) for text in train_texts}
-    return np.array([_without_breaks(text) in known for text in test_texts], bool)
+    known = {without_breaks(text) for text in train_texts}
+    return np.array([without_breaks(text) in known for text in test_texts], bool)
 
 
-def _without_breaks(text: str) -> str:
+def without_breaks(text: str) -> str:
+    """Return a text without HTML line breaks (`<br />`), which some copies of IMDB lack."""
     return _BREAK.sub("", text)
 
 
@@ -229,7 +230,7 @@ def _groups(texts: Sequence[str]) -> list[list[int]]:
     """Return the indices of each different text; copies share a group."""
     groups: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
-        groups.setdefault(_without_breaks(text), []).append(row)
+        groups.setdefault(without_breaks(text), []).append(row)
     return list(groups.values())
 
 
