@@ -25,7 +25,7 @@ from candor.resources import BUNDLE, INSTALLED, TEMPLATE
 from candor.text.features import Featuriser
 from candor.text.table import Table
 
-from . import bundle_files, findings, learn, summary
+from . import bundle_files, findings, guesses, learn, summary
 from .baseline import Baseline, History
 from .data import IMDB_HOME, Dataset, find_copies
 from .lessons import negations
@@ -86,6 +86,7 @@ def train(dataset: Dataset, options: Options) -> None:
         [(text, dataset.labels.index("positive" if praise else "negative")) for text, praise in negations()]
         if reviews
         else (),
+        guesses.find(dataset.texts, dataset.unlabelled) if reviews else None,
     )
     test_texts = redacted(dataset.test_texts)
     learnt = learn.learn(texts, options.seed, options.size, options.minutes)
