@@ -61,7 +61,7 @@ class StudentConfig:
     """Pseudo-count of the log-count ratio."""
     least_ratio: float = 0.3
     """Least log-count ratio, in absolute value, so that lessons can turn what says little in other texts."""
-    floor: float = 400.0
+    floor: float = 450.0
     """Grams below which a text is scaled as if it had so many."""
     teacher_l2: float = 1e-6
     """Penalty on squared factors, beside the mean loss of a text; so are the next two."""
