@@ -122,11 +122,12 @@ def test_wheel_holds_every_module(wheel):
             assert f"{package}/{path.relative_to(ROOT / folder).as_posix()}" in names
 
 
-def test_wheel_holds_the_word_vectors(wheel):
-    """Training from the wheel needs them, and their README holds the licence."""
+@pytest.mark.parametrize("folder", ["guesses", "vectors"])
+def test_wheel_holds_what_an_encoder_taught(wheel, folder):
+    """Training from the wheel needs it, and its README holds the licence."""
     with zipfile.ZipFile(wheel) as archive:
-        for name in ("vectors.npz.xz", "README.md"):
-            assert archive.read(f"candor_training/vectors/{name}") == (ROOT / "training/vectors" / name).read_bytes()
+        for name in (f"{folder}.npz.xz", "README.md"):
+            assert archive.read(f"candor_training/{folder}/{name}") == (ROOT / "training" / folder / name).read_bytes()
 
 
 def test_installed_version_is_the_packages(installed, tmp_path):

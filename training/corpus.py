@@ -88,8 +88,7 @@ class Corpus:
             (4, [0])
         """
         ends = self._sentence_ends()
-        first = np.searchsorted(ends, self.bounds[:-1], side="right")
-        sentences = np.searchsorted(ends, self.bounds[1:], side="right") - first
+        first, sentences = self._sentences(ends)
         length = random.choice(np.asarray(sizes, np.int64), len(self))
         offset = (random.random(len(self)) * (sentences - length + 1)).astype(np.int64)
         index = np.flatnonzero(length < sentences)
@@ -97,6 +96,31 @@ class Corpus:
         starts, stops = np.append(ends, 0)[begin - 1], ends[begin + length[index] - 1]
         long = stops - starts >= MIN_WINDOW_TOKENS
         return self._cut(starts[long], stops[long]), index[long]
+
+    def sentences(self) -> Ints:
+        """Return the number of sentences [n] of each text."""
+        return self._sentences(self._sentence_ends())[1]
+
+    def slices(self, size: int) -> tuple["Corpus", Ints]:
+        """Cut all texts into windows of `size` sentences, end to end; the last one of a text can be shorter.
+
+        Returns:
+            The m windows, in order, and [m] the text that each is from.
+
+        Example:
+            >>> windows, index = Corpus.of(["One. Two. Three.", "", "Four!"]).slices(2)
+            >>> np.diff(windows.bounds).tolist(), index.tolist()
+            ([4, 2, 2], [0, 0, 2])
+        """
+        ends = self._sentence_ends()
+        first, sentences = self._sentences(ends)
+        n_windows = -(-sentences // size)
+        index = np.repeat(np.arange(len(self)), n_windows)
+        offset = size * (np.arange(len(index)) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows))
+        begin = first[index] + offset
+        last = begin + np.minimum(size, sentences[index] - offset) - 1
+        starts = np.where(offset == 0, self.bounds[index], np.append(ends, 0)[begin - 1])
+        return self._cut(starts, ends[last]), index
 
     def grams(self, kind: str) -> tuple[Hashes, NDArray[np.int32]]:
         """Return the hash of each gram of a kind (see candor.text.features.combine), and its text, ascending."""
@@ -148,6 +172,11 @@ class Corpus:
         mark = np.isin(self.hashes, _ENDS)
         mark[:-1] &= ~mark[1:]
         return np.union1d(np.flatnonzero(mark) + 1, self.bounds[1:][np.diff(self.bounds) > 0])
+
+    def _sentences(self, ends: Ints) -> tuple[Ints, Ints]:
+        """Return the index in `ends` of each text's first sentence, [n], and its number of sentences, [n]."""
+        first = np.searchsorted(ends, self.bounds[:-1], side="right")
+        return first, np.searchsorted(ends, self.bounds[1:], side="right") - first
 
     def _counts_above(self, kind: str, min_df: int) -> tuple[Hashes, csr_matrix]:
         """Return the features of a kind in at least `min_df` texts, ascending, and their counts [n, F]."""

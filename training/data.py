@@ -45,6 +45,7 @@ IMDB_LABELS = {"neg": "negative", "pos": "positive"}
 IMDB_GOLDEN = Path(__file__).parent / "golden/imdb.jsonl"
 """Golden cases of models of IMDB."""
 
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _LABELLED_FOLDERS = [(part, folder) for part in ("train", "test") for folder in IMDB_LABELS]
 _FOLDERS = [*_LABELLED_FOLDERS, ("train", "unsup")]
 _MEMBER = re.compile(r"(?:\./)?(?:aclImdb/)?(train|test)/(neg|pos|unsup)/([^/]+)")
@@ -289,6 +290,11 @@ def find_copies(train_texts: Sequence[str], test_texts: Sequence[str]) -> NDArra
     """
     known = {copy_key(text) for text in train_texts}
     return np.array([copy_key(text) in known for text in test_texts], bool)
+
+
+def without_breaks(text: str) -> str:
+    """Return a text without HTML line breaks (`<br />`), which some copies of IMDB lack."""
+    return _BREAK.sub("", text)
 
 
 def _groups(texts: Sequence[str]) -> list[list[int]]:

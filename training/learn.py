@@ -14,16 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from candor.model.classifier import softmax
 from candor.text.evidence import Evidence
 from candor.text.features import hash_words
 from candor.text.tokens import PUNCTUATION
 
 from . import data, encoder, recipe, stack, vectors
-from .corpus import Corpus, spellings
+from . import guesses as guesses_of_reviews
+from .corpus import MIN_WINDOW_TOKENS, Corpus, spellings
 from .design import Design
 from .export import Additive
+from .guesses import Guesses
 from .stack import Tried
-from .student import Lessons, StudentConfig, teach_student
+from .student import Guessed, Lessons, StudentConfig, teach_student
+from .student import Guesses as SoftLabels
 from .student import Vectors as WordVectors
 
 Floats = NDArray[np.float64]
@@ -61,6 +65,8 @@ class Texts:
     unlabelled: Sequence[str]
     lessons: Sequence[tuple[str, int]] = ()
     """Sentences of ours and their label indices, for a student only."""
+    guesses: Guesses | None = None
+    """What a tuned encoder guesses about `unlabelled`, where label 1 of 2 is praise; for a student only."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +255,8 @@ class _Student:
     member_logits: Floats
     temperature: float
     seconds: float
+    guesses: str
+    """SHA-256 (hex) of the file of guesses that it learnt from, or ""."""
 
     @classmethod
     def of(cls, texts: Texts, plan: Plan, seed: int, size: float | None) -> "_Student":
@@ -257,7 +265,10 @@ class _Student:
         (learning, first), vectors_of = plan.folds[0], vectors.load()
         max_rows, _ = table_size(0, texts.n_labels, size)
         config = StudentConfig(max_rows=max_rows)
-        corpus = Corpus.of(texts.texts)
+        corpus, unlabelled = Corpus.of(texts.texts), Corpus.of(texts.unlabelled)
+        guesses = None
+        if texts.guesses is not None and texts.guesses.held_out[first].all():  # or validation would flatter
+            guesses = soft_labels(texts.guesses, unlabelled)
         lessons = None
         if texts.lessons:
             sentences, targets = zip(*texts.lessons, strict=True)
@@ -265,20 +276,30 @@ class _Student:
         taught = teach_student(
             corpus.take(learning),
             texts.targets[learning],
-            Corpus.of(texts.unlabelled),
+            unlabelled,
             texts.n_labels,
             config,
             seed,
             WordVectors(hash_words(vectors_of.words), vectors_of.vectors),
             lessons,
+            guesses,
         )
         scores = [taught.logits(corpus.take(rows), config.kinds) for rows in (first, learning)]
         if texts.n_labels == 2:
             scores = [each[:, 1:] - each[:, :1] for each in scores]
         scalar = float(stack.fit_scalars(scores[:1], texts.targets[first])[0])
-        additive = Additive(taught.hashes, scalar * taught.weights, taught.q, scalar * taught.bias, taught.floor)
+        scores, bias = [scalar * each for each in scores], scalar * taught.bias
+        if texts.guesses is not None and guesses:  # short texts tell best which way a model leans
+            held_out, sides = corpus.take(first), [(scores[0], texts.targets[first])]
+            for size in texts.guesses.windows:
+                windows, index = held_out.slices(size)
+                sides.append((scalar * taught.logits(windows, config.kinds)[:, 1:], texts.targets[first][index]))
+            bias = bias + stack.fit_intercept(*zip(*sides, strict=True))
+            scores = [each + bias for each in scores]
+        additive = Additive(taught.hashes, scalar * taught.weights, taught.q, bias, taught.floor)
         seconds = time.process_time() - start
-        return cls(texts, plan, config, additive, scalar * scores[0], scalar * scores[1], 1 / scalar, seconds)
+        used = guesses_of_reviews.SHA256 if guesses else ""
+        return cls(texts, plan, config, additive, scores[0], scores[1], 1 / scalar, seconds, used)
 
     @property
     def log_loss(self) -> float:
@@ -292,7 +313,7 @@ class _Student:
 
     def tried(self, ships: bool) -> list[Tried]:
         """Return the rows of the table of what was tried."""
-        name = "student of texts without a label"
+        name = "student of an encoder's guesses" if self.guesses else "student of texts without a label"
         return [Tried(name, float(self.correct.mean()), self.log_loss, 1 / self.temperature * ships, self.seconds)]
 
     def learnt(self, size: float | None) -> Learnt:
@@ -319,8 +340,37 @@ class _Student:
             self.temperature,
             [],
             None,
-            asdict(self.config) | {"kinds": list(self.config.kinds), "sentences": list(self.config.sentences)},
+            asdict(self.config)
+            | {"kinds": list(self.config.kinds), "sentences": list(self.config.sentences), "guesses": self.guesses},
         )
+
+
+def soft_labels(guesses: Guesses, unlabelled: Corpus) -> SoftLabels:
+    """Return guesses as probabilities of two labels, with what they are about.
+
+    Args:
+        guesses: Logits of the second label.
+        unlabelled: The u texts that they are about. Where redaction has changed a text's number of sentences, its
+            windows are left out.
+    """
+    known = unlabelled.sentences() == guesses.sentences
+    windows, logits = Corpus.of([]), [np.empty(0)]
+    for size, each in guesses.windows.items():
+        cut, _ = unlabelled.take(np.flatnonzero(known)).slices(size)
+        long = np.diff(cut.bounds) >= MIN_WINDOW_TOKENS
+        windows += cut.take(np.flatnonzero(long))
+        logits.append(each[np.repeat(known, -(-guesses.sentences // size))][long])
+    words = [frame.format(word=word) for frame in guesses.words for word in vectors.load().words]
+    return SoftLabels(
+        _even(guesses.reviews),
+        Guessed(windows, _even(np.concatenate(logits))),
+        Guessed(Corpus.of(words), _even(np.concatenate(list(guesses.words.values())))),
+    )
+
+
+def _even(logits: Floats) -> Floats:
+    probabilities: Floats = softmax(stack.full_logits(logits[:, None]))
+    return probabilities
 
 
 def few_labels(texts: Texts) -> bool:

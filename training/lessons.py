@@ -33,6 +33,13 @@ NEGATED = _split(
 PLAIN = _split(
     "{subject} is {word} .|{subject} was really {word} .|i found {subject} {word} .|how {word} {subject} is !|{word} ."
 )
+PRAISING_NOUNS = _split("masterpiece|gem|classic|triumph|delight|joy|treat|pleasure|success|winner|must see")
+BLAMING_NOUNS = _split("mess|disaster|waste|bore|failure|joke|disappointment|flop|letdown|mistake|waste of money")
+NEGATED_NOUNS = _split(
+    "{subject} is not a {word} .|{subject} was hardly a {word} .|hardly a {word} .|{subject} isn't a {word} .|"
+    "not a {word} .|{subject} is no {word} .|{subject} is far from a {word} .|{subject} has never been a {word} ."
+)
+PLAIN_NOUNS = _split("{subject} is a {word} .|what a {word} !|{subject} was a real {word} .")
 NEGATED_VERBS = _split(
     "i do not {word} it .|i didn't {word} this one .|i would never {word} it .|nobody will {word} it .|"
     "we don't {word} that film .|i could not {word} this movie ."
@@ -53,6 +60,10 @@ def negations() -> list[tuple[str, bool]]:
         (NEGATED, True, BLAME),
         (PLAIN, True, PRAISE),
         (PLAIN, False, BLAME),
+        (NEGATED_NOUNS, False, PRAISING_NOUNS),
+        (NEGATED_NOUNS, True, BLAMING_NOUNS),
+        (PLAIN_NOUNS, True, PRAISING_NOUNS),
+        (PLAIN_NOUNS, False, BLAMING_NOUNS),
         (NEGATED_VERBS, False, PRAISING),
         (NEGATED_VERBS, True, BLAMING),
     ):

@@ -80,3 +80,21 @@ def fit_scalars(scores: Sequence[Floats], targets: Ints) -> Floats:
     start = np.full(len(scores), -np.log(len(scores)))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_BOUNDS] * len(scores)).x
     return np.exp(np.asarray(found, np.float64))
+
+
+def fit_intercept(logits: Sequence[Floats], targets: Sequence[Ints]) -> float:
+    """Return what to add to the second label's logit of two, for the lowest log loss.
+
+    Args:
+        logits: m arrays [n, 1] of logits for texts that the model has not learnt from. All arrays count alike.
+        targets: m arrays [n] of their label indices.
+
+    Example:
+        >>> round(fit_intercept([np.zeros((5, 1))], [np.array([0, 0, 1, 1, 1])]), 3)  # log(3 / 2)
+        0.405
+    """
+
+    def loss(shift: Floats) -> float:
+        return sum(log_loss(each + shift, truth) for each, truth in zip(logits, targets, strict=True))
+
+    return float(minimize(loss, np.zeros(1), method="L-BFGS-B", bounds=[(-1, 1)]).x[0])

@@ -21,7 +21,7 @@ Shapes: n texts, F features, R rows of the student's table, K labels, K' = 1 col
 the second; the first has logit 0), else K; V static vectors of D dimensions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class StudentConfig:
     """Pseudo-count of the log-count ratio."""
     least_ratio: float = 0.3
     """Least log-count ratio, in absolute value, so that lessons can turn what says little in other texts."""
-    floor: float = 220.0
+    floor: float = 450.0
     """Grams below which a text is scaled as if it had so many."""
     teacher_l2: float = 1e-6
     """Penalty on squared factors, beside the mean loss of a text; so are the next two."""
@@ -77,9 +77,11 @@ class StudentConfig:
     window_weight: float = 0.25
     """Loss weight of a window of an unlabelled text."""
     windows: int = 6
-    """Windows of each unlabelled text."""
+    """Windows of each unlabelled text, if they are not guessed."""
     sentences: tuple[int, ...] = (1, 1, 1, 2, 2, 3, 5, 8)
     """Lengths of windows in sentences, equally likely."""
+    word_share: float = 0.05
+    """Share of guessed words in the loss weight of all texts."""
     flip: float = 2.5
     """A word under negation starts with minus so much of the word's own weight."""
     lesson_share: float = 0.03
@@ -105,6 +107,25 @@ class Lessons(NamedTuple):
     corpus: Corpus
     targets: Ints
     """[n] label indices"""
+
+
+class Guessed(NamedTuple):
+    """Texts and a probability of each label."""
+
+    corpus: Corpus
+    targets: Floats
+    """[n, K]"""
+
+
+class Guesses(NamedTuple):
+    """What a better teacher than ours guesses. It reads windows, so they need not inherit what the text says."""
+
+    texts: Floats
+    """[u, K] probability of each label for each unlabelled text"""
+    windows: Guessed
+    """Windows of these texts"""
+    words: Guessed
+    """Words in short frames"""
 
 
 class Student(NamedTuple):
@@ -136,6 +157,7 @@ def teach_student(
     seed: int,
     vectors: Vectors | None = None,
     lessons: Lessons | None = None,
+    guesses: Guesses | None = None,
 ) -> Student:
     """Teach a student.
 
@@ -148,6 +170,7 @@ def teach_student(
         seed: Seed of the windows.
         vectors: Static vectors of words.
         lessons: Texts for the student only.
+        guesses: Guesses of a better teacher, which then replace ours.
 
     Returns:
         The student.
@@ -162,22 +185,20 @@ def teach_student(
     truth = np.eye(n_labels)[targets]
     ours, theirs = counts[: len(labelled)], counts[len(labelled) :]
     del counts
-    teacher = _Problem(ours, truth, np.ones(len(labelled)), config, known)
-    weights = teacher.weights(teacher.solve(config.teacher_l2))
-    guesses = softmax(
-        config.sharpness * _logits(theirs, weights, _inverse_norms(theirs, np.ones(len(hashes)), config.floor))
-    )
-    del teacher
-    parts, soft = [ours, theirs], [truth, guesses]
+    guessed = guesses.texts if guesses else _teach(ours, theirs, truth, config, known)
+    parts, soft = [ours, theirs], [truth, guessed]
     shares = [np.full(len(labelled), config.label_weight), np.full(len(unlabelled), config.guess_weight)]
-    random = np.random.default_rng(seed)
-    for _ in range(config.windows):
-        windows, index = unlabelled.windows(random, config.sentences)
+    for windows, targets_of in [guesses.windows] if guesses else _windows(unlabelled, guessed, config, seed):
         parts.append(windows.counts(config.kinds, hashes)[1])
-        soft.append(guesses[index])
-        shares.append(np.full(len(index), config.window_weight))
+        soft.append(targets_of)
+        shares.append(np.full(len(windows), config.window_weight))
+    total = sum(float(share.sum()) for share in shares)
+    if guesses is not None and len(guesses.words.corpus):
+        words_of, targets_of = guesses.words
+        parts.append(words_of.counts(config.kinds, hashes)[1])
+        soft.append(targets_of)
+        shares.append(np.full(len(words_of), config.word_share * total / len(words_of)))
     if lessons is not None and len(lessons.corpus):
-        total = sum(float(share.sum()) for share in shares)
         parts.append(lessons.corpus.counts(config.kinds, hashes)[1])
         soft.append(np.eye(n_labels)[lessons.targets])
         shares.append(np.full(len(lessons.corpus), config.lesson_share * total / len(lessons.corpus)))
@@ -196,6 +217,23 @@ def teach_student(
         weights = problem.weights(solution)
     hashes, weights = _with_unseen(hashes, weights, words, vectors, problem.projection(solution), config)
     return Student(hashes, weights, np.ones(len(hashes)), np.zeros(weights.shape[1]), config.floor)
+
+
+def _teach(ours: csr_matrix, theirs: csr_matrix, truth: Floats, config: StudentConfig, known: "_Known") -> Floats:
+    """Learn from labelled texts, and return a probability of each label for the unlabelled ones, [u, K]."""
+    teacher = _Problem(ours, truth, np.ones(len(truth)), config, known)
+    weights = teacher.weights(teacher.solve(config.teacher_l2))
+    logits = _logits(theirs, weights, _inverse_norms(theirs, np.ones(len(weights)), config.floor))
+    probabilities: Floats = softmax(config.sharpness * logits)
+    return probabilities
+
+
+def _windows(unlabelled: Corpus, guessed: Floats, config: StudentConfig, seed: int) -> Iterator[Guessed]:
+    """Cut windows out of the unlabelled texts. Each has the guess about its text."""
+    random = np.random.default_rng(seed)
+    for _ in range(config.windows):
+        windows, index = unlabelled.windows(random, config.sentences)
+        yield Guessed(windows, guessed[index])
 
 
 class _Known(NamedTuple):

@@ -29,7 +29,7 @@ from candor.redact.sieve import redact_texts
 from candor.text.features import Featuriser
 from candor.text.table import Table
 
-from . import bundle_files, findings, learn, summary
+from . import bundle_files, findings, guesses, learn, summary
 from .baseline import Baseline, History
 from .bundle_files import Rights
 from .data import IMDB_HOME, Dataset, find_copies
@@ -103,6 +103,7 @@ def train(dataset: Dataset, options: Options) -> None:
         [(text, dataset.labels.index("positive" if praise else "negative")) for text, praise in negations()]
         if reviews
         else (),
+        guesses.find(dataset.texts, dataset.unlabelled) if reviews else None,
     )
     test_texts = redacted(dataset.test_texts)
     if learn.lacks_encoder(texts):

@@ -99,3 +99,16 @@ def test_nothing_has_no_windows_and_no_counts() -> None:
     assert len(hashes) == 0
     assert counts.shape == (0, 0)
     assert Corpus.of(["a b"]).counts(KINDS, np.empty(0, np.uint32))[1].shape == (1, 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 9])
+def test_slices_hold_every_token_once(size: int) -> None:
+    texts = ["One. Two! Three?", "", "No end", "A... b?! c. d", "."]
+    corpus = Corpus.of(texts)
+    windows, index = corpus.slices(size)
+    assert windows.hashes.tolist() == corpus.hashes.tolist()
+    assert corpus.sentences().tolist() == [3, 0, 1, 4, 1]
+    assert np.bincount(index, minlength=5).tolist() == (-(-corpus.sentences() // size)).tolist()
+    for one, text in zip(range(len(windows)), index, strict=True):
+        assert corpus.bounds[text] <= windows.bounds[one] < windows.bounds[one + 1] <= corpus.bounds[text + 1]
+    assert windows.sentences()[:-1].max(initial=0) <= size

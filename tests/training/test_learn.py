@@ -13,8 +13,10 @@ from sklearn.pipeline import make_pipeline
 
 from candor.model.classifier import softmax
 from candor.text.features import Featuriser
-from training import data, encoder, learn, recipe
+from training import data, encoder, learn, recipe, vectors
+from training.corpus import Corpus
 from training.export import Additive
+from training.guesses import Guesses
 from training.learn import (
     FEW_ROWS,
     LARGE,
@@ -296,3 +298,58 @@ def test_reference_is_plain_regression():
     assert logits.shape == (3, 2)
     assert (logits[:, 1] > logits[:, 0]).tolist()[:2] == [False, True]
     assert abs(logits[2, 1] - logits[2, 0]) < 0.5
+
+
+def guesses_about(texts, held_out):
+    """Return guesses that know the label of each unlabelled text, and say nothing of words."""
+    known = 8.0 * written(len(texts.unlabelled), 1)[1] - 4
+    sentences = Corpus.of(texts.unlabelled).sentences()
+    return Guesses(
+        known,
+        sentences,
+        {1: np.repeat(known, sentences)},
+        {"{word}": np.zeros(len(vectors.load().words))},
+        np.isin(np.arange(len(texts.texts)), held_out),
+    )
+
+
+def test_learn_student_takes_guesses_of_encoder():
+    """Guesses help where labels are wrong, unless the encoder has learnt from the texts to validate on."""
+    texts = data_set(60, unlabelled=60, targets=np.arange(60) // 2 % 2)  # labels that say nothing
+    plan = Plan.of(texts, 1)
+    first = plan.folds[0][1]
+    word, truth = [f"{kind}." for kinds in WORDS.values() for kind in kinds], np.array([1] * 4 + [0] * 4)
+
+    def right(student):
+        logits = student.additive
+        found = Corpus.of(word).counts(student.config.kinds, logits.hashes)[1] @ logits.weights
+        return float(((found[:, 0] > 0) != truth).mean())
+
+    honest = learn._Student.of(replace(texts, guesses=guesses_about(texts, first)), plan, 1, 0.3)
+    learnt_from = learn._Student.of(replace(texts, guesses=guesses_about(texts, first[1:])), plan, 1, 0.3)
+    without = learn._Student.of(texts, plan, 1, 0.3)
+    assert honest.guesses
+    assert right(honest) == 1
+    assert not learnt_from.guesses
+    assert not without.guesses
+    assert learnt_from.additive.weights.tobytes() == without.additive.weights.tobytes()
+    assert without.additive.bias.tolist() == [0]
+    assert honest.tried(True)[0].name != without.tried(True)[0].name
+
+
+def test_soft_labels_leave_out_changed_texts():
+    """Windows of a text whose number of sentences redaction has changed have no guess that is theirs."""
+    unlabelled = Corpus.of(["one two three. four five six.", "seven eight nine.", "ten eleven twelve. a. b c d."])
+    words = {"{word}": np.zeros(len(vectors.load().words))}
+    guesses = Guesses(np.array([1.0, 2, 3]), np.array([2, 1, 3]), {1: np.arange(6.0)}, words, np.ones(1, bool))
+    found = learn.soft_labels(guesses, unlabelled)
+    assert np.log(found.texts[:, 1] / found.texts[:, 0]) == pytest.approx([1, 2, 3])
+    logits = np.log(found.windows.targets[:, 1] / found.windows.targets[:, 0])
+    assert logits == pytest.approx([0, 1, 2, 3, 5])  # "a." is too short
+    assert len(found.windows.corpus) == 5
+    changed = learn.soft_labels(
+        guesses._replace(sentences=np.array([1, 1, 3]), windows={1: np.arange(5.0)}), unlabelled
+    )
+    logits = np.log(changed.windows.targets[:, 1] / changed.windows.targets[:, 0])
+    assert logits == pytest.approx([1, 2, 4])
+    assert len(changed.words.corpus) == len(vectors.load().words)

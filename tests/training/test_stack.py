@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.stack import _BOUNDS, fit_scalars, full_logits, log_loss, log_softmax
+from training.stack import _BOUNDS, fit_intercept, fit_scalars, full_logits, log_loss, log_softmax
 
 
 def drawn(n, n_labels, temperature, seed=1):
@@ -72,3 +72,16 @@ def test_log_loss_of_one_column_is_that_of_two():
     expected = np.log1p(np.exp([-2.0, -1.0])).mean()
     assert log_loss(logits, np.array([1, 0])) == pytest.approx(expected)
     assert log_loss(full_logits(logits), np.array([1, 0])) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shift", [-0.4, 0.0, 0.4])
+def test_fit_intercept_finds_what_was_taken(shift):
+    """Arrays count alike, whatever their length: here a short one and a long one lean to opposite sides."""
+    scores, targets = drawn(20_000, 2, 1.0)
+    assert fit_intercept([scores - shift], [targets]) == pytest.approx(shift, abs=0.05)
+    sides = [scores - shift, np.repeat(scores + shift, 3, axis=0)]
+    assert fit_intercept(sides, [targets, np.repeat(targets, 3)]) == pytest.approx(0, abs=0.05)
+
+
+def test_fit_intercept_has_a_bound():
+    assert fit_intercept([np.zeros((3, 1))], [np.ones(3, int)]) == pytest.approx(1)

@@ -7,7 +7,7 @@ import pytest
 
 from candor.text.features import hash_words
 from training.corpus import Corpus
-from training.student import Lessons, Student, StudentConfig, Vectors, minimise, teach_student
+from training.student import Guessed, Guesses, Lessons, Student, StudentConfig, Vectors, minimise, teach_student
 
 CONFIG = StudentConfig(kinds=("word", "pair", "negated"), floor=4.0, windows=1, student_l2=1e-4, teacher_l2=1e-4)
 WORDS = (("dire", "poor", "dull"), ("good", "fine", "great"), ("red", "blue", "green"))
@@ -123,3 +123,34 @@ def test_minimum_of_a_stretched_bowl() -> None:
 
     np.testing.assert_allclose(minimise(bowl, np.zeros(20), 200, 1e-12), 1, atol=1e-4)
     assert minimise(bowl, np.ones(20), 200, 1e-12).tolist() == [1.0] * 20
+
+
+def soft(sentences: list[str], praise: list[float]) -> Guessed:
+    return Guessed(Corpus.of(sentences), np.stack([1 - np.array(praise), praise], axis=1))
+
+
+def test_guesses_replace_those_of_the_teacher() -> None:
+    """Guesses that turn the labels around turn the student, and windows and words teach it more."""
+    _, targets = texts(60, 2, 2)
+    nothing = soft([], [])
+    good, dire = (Corpus.of([word]) for word in ("good", "dire"))
+    plain = taught(config=replace(CONFIG, label_weight=0.0))
+    turned = taught(config=replace(CONFIG, label_weight=0.0), guesses=Guesses(np.eye(2)[1 - targets], nothing, nothing))
+    for word, label in ((good, 1), (dire, 0)):
+        assert plain.logits(word, CONFIG.kinds).argmax(axis=1).tolist() == [label]
+        assert turned.logits(word, CONFIG.kinds).argmax(axis=1).tolist() == [1 - label]
+
+
+def test_guesses_about_windows_and_words_teach() -> None:
+    """A sentence need not inherit what its text says."""
+    even = np.full((60, 2), 0.5)
+    none, windows, words = soft([], []), soft(["good the one."] * 9, [1.0] * 9), soft(["dire"] * 9, [0.0] * 9)
+    config = replace(CONFIG, label_weight=0.0, word_share=0.5)
+    for guesses, word, sign in (
+        (Guesses(even, none, none), "good", 0),
+        (Guesses(even, windows, none), "good", 1),
+        (Guesses(even, none, none), "dire", 0),
+        (Guesses(even, none, words), "dire", -1),
+    ):
+        logit = taught(config=config, guesses=guesses).logits(Corpus.of([word]), config.kinds)[0, 1]
+        assert abs(logit) < 0.01 if sign == 0 else sign * logit > 0.05
