@@ -19,6 +19,7 @@ from candor.cli import score
 from candor.cli.main import main
 from candor.model.classifier import Classifier
 from candor.settings import Settings
+from tests.commands import ENVIRONMENT
 from tests.interrupt import heed
 
 ROOT = Path(__file__).parents[3]
@@ -127,7 +128,7 @@ def test_score_sigint_keeps_finished_parts(tmp_path):
     with subprocess.Popen(
         command,
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"},
+        env=ENVIRONMENT,
         preexec_fn=heed,
         **pipes,
     ) as process:
@@ -160,11 +161,10 @@ def test_score_sigkill_leaves_only_valid_parts(moment, tmp_path):
         "2",
         str(tmp_path / "many.jsonl"),
     ]
-    environment = {**os.environ, "PYTHONPATH": "layers/serving"}
     with subprocess.Popen(
         [*command, str(tmp_path / "out")],
         cwd=ROOT,
-        env=environment,
+        env=ENVIRONMENT,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -172,7 +172,7 @@ def test_score_sigkill_leaves_only_valid_parts(moment, tmp_path):
         time.sleep(moment)
         os.killpg(process.pid, signal.SIGKILL)
     for output in ("out", "whole"):
-        done = subprocess.run([*command, str(tmp_path / output)], cwd=ROOT, env=environment, capture_output=True)
+        done = subprocess.run([*command, str(tmp_path / output)], cwd=ROOT, env=ENVIRONMENT, capture_output=True)
         assert done.returncode == 0, done.stderr
     made, whole = (
         {part.name: part.read_bytes() for part in tmp_path.glob(f"{name}/*/part-*")} for name in ("out", "whole")
@@ -225,8 +225,7 @@ def test_score_table_holds_no_formula(tmp_path):
 @pytest.mark.parametrize(("kind", "content"), [("txt", b"A wonderful film.\n"), ("csv", b"text\nA wonderful film.\n")])
 def test_score_reads_standard_input(kind, content, tmp_path):
     command = [sys.executable, "-m", "candor", "score", "-", tmp_path / "out", "--stdin", kind]
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, input=content, capture_output=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, input=content, capture_output=True, check=True)
     assert b"1 of 1 rows scored" in done.stdout
     (part,) = (tmp_path / "out").glob(f"stdin.{kind}-*/part-00000.jsonl")
     assert json.loads(part.read_text())["label"] == "positive"
@@ -256,8 +255,7 @@ def test_score_reader_gone_scores_all_files(tmp_path):
     for number in range(5):
         (tmp_path / f"in/{number}.txt").write_text("good\n")
     command = f"{quote(sys.executable)} -m candor score in out --processes 1 | head -n 1"
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, timeout=60)
     assert done.stderr == b""
     assert len(list(tmp_path.glob("out/*/manifest.json"))) == 5
 
@@ -266,9 +264,8 @@ def test_score_reader_gone_scores_all_files(tmp_path):
 def test_score_ended_from_outside_leaves_no_worker(how, tmp_path):
     (tmp_path / "many.txt").write_text("A wonderful film, and a long one, with a story to tell.\n" * 400_000)
     command = [sys.executable, "-m", "candor", "score", "many.txt", "out", "--processes", "2"]
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **quiet) as process:
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, start_new_session=True, **quiet) as process:
         try:
             while not list(tmp_path.glob("out/*/part-*")):
                 assert process.poll() is None
