@@ -146,41 +146,41 @@ def test_score_sigint_keeps_finished_parts(tmp_path):
     assert not list(tmp_path.glob("out/*/manifest.json"))
 
 
-@pytest.mark.parametrize("moment", [0.3, 0.5, 0.7, 0.9, 1.2, 1.6])
-def test_score_sigkill_leaves_only_valid_parts(moment, tmp_path):
+def in_parts(source, output):
+    """The command that scores a file in parts of 100 rows."""
+    return [sys.executable, "-m", "candor", "score", "--rows", "100", "--processes", "2", source, output]
+
+
+def parts_and_list(output):
+    """The parts that lie in a folder of results, and those that its manifest lists."""
+    (manifest,) = output.glob("*/manifest.json")
+    made = {part.name: part.read_bytes() for part in output.glob("*/part-*")}
+    return made, json.loads(manifest.read_text())["parts"]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A file of 4,000 rows, and its results from a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("many")
     rows = [json.dumps({"id": str(i), "text": f"{TEXTS[i % 2]} It is number {i}."}) for i in range(4000)]
-    (tmp_path / "many.jsonl").write_text("\n".join(rows) + "\n")
-    command = [
-        sys.executable,
-        "-m",
-        "candor",
-        "score",
-        "--rows",
-        "100",
-        "--processes",
-        "2",
-        str(tmp_path / "many.jsonl"),
-    ]
-    with subprocess.Popen(
-        [*command, str(tmp_path / "out")],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    (folder / "many.jsonl").write_text("\n".join(rows) + "\n")
+    command = in_parts(folder / "many.jsonl", folder / "out")
+    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, check=True)
+    return folder / "many.jsonl", parts_and_list(folder / "out")
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.5, 0.7, 0.9, 1.2, 1.6])
+def test_score_sigkill_leaves_only_valid_parts(moment, many, tmp_path):
+    source, whole = many
+    command = in_parts(source, tmp_path / "out")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True, **quiet) as process:
         time.sleep(moment)
         os.killpg(process.pid, signal.SIGKILL)
-    for output in ("out", "whole"):
-        done = subprocess.run([*command, str(tmp_path / output)], cwd=ROOT, env=ENVIRONMENT, capture_output=True)
-        assert done.returncode == 0, done.stderr
-    made, whole = (
-        {part.name: part.read_bytes() for part in tmp_path.glob(f"{name}/*/part-*")} for name in ("out", "whole")
-    )
-    assert made == whole
-    assert len(whole) == 40
-    manifests = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/*/manifest.json"))]
-    assert manifests[0]["parts"] == manifests[1]["parts"]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert parts_and_list(tmp_path / "out") == whole
+    assert len(whole[0]) == 40
 
 
 def test_score_prints_and_keeps_no_text(tmp_path, capfd):
