@@ -119,23 +119,25 @@ GOLDEN = {
         for topic in topics.split("|")
     ],
 }
-TRAINED = {TWO: ("reviews", reviews), FIVE: ("tickets", tickets)}
-"""The name of each model and the texts that it learnt from."""
+ABOUT = ["--owner", "the authors of Candor", "--licence", "CC0-1.0", "--description", "Reviews of films, made up."]
+TRAINED = {TWO: ("reviews", reviews, ABOUT), FIVE: ("tickets", tickets, [])}
+"""The name of each model, the texts that it learnt from, and more options. One of them states its rights."""
 
 
 def train(bundle: Path, folder: Path) -> Path:
     """Train the model of TWO or FIVE again, in a folder, and return its bundle."""
     from candor.cli.main import main
 
-    name, rows = TRAINED[bundle]
-    data, golden, made = folder / f"{name}.csv", folder / f"{name}.golden.jsonl", folder / name
+    name, rows, more = TRAINED[bundle]
+    data, golden = folder / f"{name}.csv", folder / f"{name}.golden.jsonl"
     with data.open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows()])
     cases = [json.dumps({"text": text, "label": label}) for text, label in GOLDEN[bundle]]
     golden.write_text("\n".join(cases) + "\n")
-    if status := main(["train", str(data), "--name", name, "--golden", str(golden), "--bundle", str(made)]):
+    options = ["--name", name, "--version", "1", "--golden", str(golden), "--store", str(folder), *more]
+    if status := main(["train", str(data), *options]):
         raise SystemExit(status)
-    return made
+    return folder / name / "1/bundle"
 
 
 if __name__ == "__main__":
