@@ -1,7 +1,6 @@
 """The tests pass whatever model is in use: here in a copy of the checkout, with another model of five labels."""
 
 import re
-import shutil
 
 import pytest
 
@@ -26,13 +25,13 @@ SLOW = "tflite_runtime or any_body or any_text or any_block or torture or comple
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """Return a copy of the checkout in which a user's model is in use, and the shipped one is in the store."""
+    """Return a copy of the checkout in which a user's model has taken the place of the one that ships."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "mine").mkdir()
     five = Bundle.open(FIVE)
     write(folder / "mine", five.files | {"model.json": canonical(five.model | {"name": "mine"})})
-    copied = checkout.copy(folder / "candor", folder / "mine")
-    shutil.copytree(shipped_bundle(), copied / "models/imdb-sentiment/shipped/bundle")
+    copied = checkout.copy(folder / "candor", shipped_bundle())
+    checkout.run(copied, "-m", "candor", "use", str(folder / "mine"))
     return copied
 
 
