@@ -170,7 +170,7 @@ def test_installed_command_serves(installed, tmp_path):
     [
         (["train", "reviews.csv"], "pip install '.[train]'"),
         (["torture"], "pip install '.[torture]'"),
-        (["use", "."], "--model PATH"),
+        (["use", "."], "--model NAME"),
     ],
 )
 def test_installed_command_names_missing_extra(arguments, hint, installed, tmp_path):

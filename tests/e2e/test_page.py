@@ -183,7 +183,7 @@ def test_page_code_in_three_languages_is_copied(visit: Visit) -> None:
 
 def test_page_model_card_is_readable(visit: Visit) -> None:
     visit.page.locator("#card summary").click()
-    expect(visit.page.locator("#cardText table").first).to_contain_text("accuracy")
+    expect(visit.page.locator("#cardText table", has_text="accuracy").first).to_be_visible()
     expect(visit.page.locator("#cardText")).to_contain_text("600 labelled")
     assert "$" not in visit.page.locator("#cardText").inner_text()
 
