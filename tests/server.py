@@ -23,10 +23,8 @@ class Server:
 
     def __init__(self, *options, **variables):
         command = [sys.executable, "-m", "candor", "serve", *(options or ("--port", "0"))]
-        # The functions' path and their environment come from the template, and nothing of them from this test.
-        environment = {
-            name: value for name, value in os.environ.items() if name not in ("BUNDLE_PATH", "BUNDLE_DIGEST")
-        }
+        # The functions' path comes from the template, and of their environment only the model from this test.
+        environment = {name: value for name, value in os.environ.items() if name != "BUNDLE_DIGEST"}
         environment |= {"PYTHONPATH": str(ROOT / "layers/serving")} | variables
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         pipes = {"stdout": self.output, "stderr": subprocess.STDOUT}

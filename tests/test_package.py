@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 import candor
+from tests import checkout
+from tests.trained import TWO
 
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
@@ -46,25 +48,9 @@ def run(*command, **options):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy of the checkout, so that nothing is left in it."""
+    """The wheel, built from a copy of the checkout in which a small model is in use, so that nothing is left in it."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "a checkout"
-    source.mkdir()
-    wanted = (
-        "pyproject.toml",
-        "setup.py",
-        "MANIFEST.in",
-        "README.md",
-        "LICENSE",
-        "template.yaml",
-        "functions",
-        "layers",
-        "training",
-    )
-    for name in wanted:
-        path = ROOT / name
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(path, source / name, ignore=ignored) if path.is_dir() else shutil.copy(path, source / name)
+    source = checkout.copy(folder / "a checkout", TWO)
     run(
         sys.executable,
         "-m",
@@ -106,7 +92,7 @@ def test_wheel_holds_two_packages_and_the_model(wheel):
         described = archive.read(metadata).decode()
         model = archive.read("candor/shipped/layers/model/bundle/model.tflite")
     assert {name.split("/")[0] for name in names} == {"candor", "candor_training", metadata.split("/")[0]}
-    assert model == (ROOT / "layers/model/bundle/model.tflite").read_bytes()
+    assert model == (TWO / "model.tflite").read_bytes()
     assert f"Version: {candor.__version__}\n" in described
     assert "License-Expression: Apache-2.0\n" in described
     assert "candor/py.typed" in names
@@ -185,7 +171,7 @@ def test_installed_command_serves(installed, tmp_path):
     [
         (["train", "reviews.csv"], "pip install '.[train]'"),
         (["torture"], "pip install '.[torture]'"),
-        (["use", "."], "--model PATH"),
+        (["use", "."], "--model NAME"),
     ],
 )
 def test_installed_command_names_missing_extra(arguments, hint, installed, tmp_path):

@@ -18,6 +18,7 @@ from candor.model.bundle import Bundle
 from candor.resources import BUNDLE
 from tests import bundles
 from tests.server import Server
+from tests.trained import FIVE
 from training.bundle_files import cell
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +111,7 @@ def test_page_shows_decision_bars_words_and_time(visit: Visit) -> None:
     expect(visit.page.locator(".verdict")).to_have_text("positive")
     expect(visit.page.locator(".bar")).to_have_count(2)
     expect(visit.page.locator("mark.for").first).to_be_visible()
-    assert re.search(r"\d+ ms .* imdb-sentiment", visit.page.locator("#time").inner_text())
+    assert re.search(r"\d+ ms .* reviews", visit.page.locator("#time").inner_text())
     width = visit.page.locator(".bar", has_text="positive").locator(".fill").evaluate("bar => bar.style.width")
     assert float(width.rstrip("%")) > 80
     visit.classify(BAD)
@@ -298,8 +299,8 @@ def test_page_code_in_three_languages_is_copied(visit: Visit) -> None:
 
 def test_page_model_card_is_readable(visit: Visit) -> None:
     visit.page.locator("#card summary").click()
-    expect(visit.page.locator("#cardText table").first).to_contain_text("accuracy")
-    expect(visit.page.locator("#cardText")).to_contain_text("Maas")
+    expect(visit.page.locator("#cardText table", has_text="accuracy").first).to_be_visible()
+    expect(visit.page.locator("#cardText")).to_contain_text("600 labelled")
     assert "$" not in visit.page.locator("#cardText").inner_text()
 
 
@@ -313,6 +314,19 @@ def test_page_language_follows_browser_and_button(browser: Browser, server: Serv
         expect(visit.page.locator(".verdict")).to_have_text("uncertain")
         assert visit.page.locator("html").get_attribute("lang") == "en"
         assert visit.console == []
+
+
+def test_page_of_five_labels_has_a_bar_each(browser: Browser) -> None:
+    with Server(BUNDLE_PATH=str(FIVE)) as tickets:
+        tickets.greeting()
+        with Visit(browser, tickets) as visit:
+            for topic, label in (("an invoice", "billing"), ("your opening hours", "其他")):
+                visit.classify(f"Hello, this is about {topic}. Please help.")
+                expect(visit.page.locator(".verdict")).to_have_text(label)
+                expect(visit.page.locator(".bar")).to_have_count(5)
+                expect(visit.page.locator("mark.for").first).to_be_visible()
+            assert visit.console == []
+        assert tickets.end()[0] == 0
 
 
 def test_page_error_is_replaced_by_the_next_answer(browser: Browser, server: Server) -> None:

@@ -1,4 +1,4 @@
-"""The API's contract, tested on the handler and the shipped bundle."""
+"""The API's contract, tested on the handler and a small model of two labels."""
 
 import base64
 import hashlib
@@ -77,8 +77,8 @@ def test_predict_answer_has_documented_fields():
 
 def test_predict_below_min_confidence_is_uncertain():
     p = call(GOOD)[1]["probabilities"]["positive"]
-    assert call(GOOD | {"min_confidence": p - 0.01})[1]["decision"] == "positive"
-    assert call(GOOD | {"min_confidence": p + 0.01})[1]["decision"] == "uncertain"
+    assert call(GOOD | {"min_confidence": p - 1e-6})[1]["decision"] == "positive"
+    assert call(GOOD | {"min_confidence": p + 1e-6})[1]["decision"] == "uncertain"
 
 
 def test_predict_default_min_confidence_is_the_models():
@@ -99,17 +99,17 @@ def test_predict_text_without_words_warns():
     assert [warning["code"] for warning in body["warnings"]] == ["LOW_EVIDENCE"]
 
 
-@pytest.mark.parametrize(
-    ("text", "codes"),
-    [
-        ("这部电影非常好看，我很喜欢", ["LANGUAGE_UNSUPPORTED", "LOW_EVIDENCE"]),
-        ("Замечательный фильм", ["LANGUAGE_UNSUPPORTED", "LOW_EVIDENCE"]),
-        ("asdkj qwoieu zxmcn qpwoei lkjasd", ["LOW_EVIDENCE"]),
-        ("Der Film ist wirklich schlecht und langweilig", ["LOW_EVIDENCE"]),
-        ("An evening of pure joy: Amélie is wonderful, a delight from 好 to bad.", []),
-        ("The film was dull, badly acted and far too long.", []),
-    ],
-)
+UNFAMILIAR = [
+    ("这部电影非常好看，我很喜欢", ["LANGUAGE_UNSUPPORTED", "LOW_EVIDENCE"]),
+    ("Замечательный фильм", ["LANGUAGE_UNSUPPORTED", "LOW_EVIDENCE"]),
+    ("asdkj qwoieu zxmcn qpwoei lkjasd", ["LOW_EVIDENCE"]),
+    ("Der Film ist wirklich schlecht und langweilig", ["LOW_EVIDENCE"]),
+    ("An evening of pure joy: Amélie is wonderful, a delight from 好 to bad.", []),
+    ("The film was dull, badly acted and far too long.", []),
+]
+
+
+@pytest.mark.parametrize(("text", "codes"), UNFAMILIAR)
 def test_predict_unfamiliar_text_warns(text, codes):
     """A text unlike the training texts gets a warning and the decision "uncertain"."""
     _, body, _ = call({"text": text})
@@ -186,8 +186,8 @@ def test_batch_invalid_body_is_refused(body):
 
 def test_batch_min_confidence_applies():
     p = batch([GOOD])[1]["results"][0]["probabilities"]["positive"]
-    assert batch([GOOD], min_confidence=p - 0.01)[1]["results"][0]["decision"] == "positive"
-    assert batch([GOOD], min_confidence=p + 0.01)[1]["results"][0]["decision"] == "uncertain"
+    assert batch([GOOD], min_confidence=p - 1e-6)[1]["results"][0]["decision"] == "positive"
+    assert batch([GOOD], min_confidence=p + 1e-6)[1]["results"][0]["decision"] == "uncertain"
 
 
 def test_explain_adds_attributions_to_the_answer():
@@ -297,7 +297,7 @@ def test_health_and_model_answer_200():
     body = call(method="GET", path="/v1/model", kind=None)[1]
     assert body["labels"] == ["negative", "positive"]
     assert body["limits"] == {"text_bytes": 20_000, "documents": 100, "body_bytes": 1_000_000}
-    assert body["data"]["citation"].startswith("Maas")
+    assert body["data"]["texts"] == 600
 
 
 def test_model_shows_noun_and_samples(monkeypatch):
@@ -432,13 +432,9 @@ def test_incomplete_event_is_404(bad):
 
 
 @pytest.fixture
-def bundle(tmp_path, monkeypatch):
-    """Copy the bundle for the handler to load, and make the handler forget it at the end."""
-    shutil.copytree(app.Settings.from_environ().bundle, tmp_path / "bundle")
-    monkeypatch.setenv("BUNDLE_PATH", str(tmp_path / "bundle"))
-    app.classifier.cache_clear()
-    yield tmp_path / "bundle"
-    app.classifier.cache_clear()
+def bundle(tmp_path, load):
+    """Return a copy of the bundle, which the handler loads at its next request."""
+    return load(shutil.copytree(app.Settings.from_environ().bundle, tmp_path / "bundle")).path
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def load(path: str | os.PathLike[str] | None = None, *, digest: str = "") -> "Cl
     """Load a model bundle, verified and ready to predict.
 
     Args:
-        path: The bundle's folder. Default: the model that ships with Candor.
+        path: The bundle's folder. Default: what the environment variable BUNDLE_PATH names, else the model in use.
         digest: SHA-256 (hex) that the bundle's manifest must have. Default: any intact bundle is accepted.
 
     Returns:
@@ -50,9 +50,9 @@ def load(path: str | os.PathLike[str] | None = None, *, digest: str = "") -> "Cl
         ('negative', 'positive')
     """
     from candor.model.classifier import Classifier
-    from candor.resources import BUNDLE
+    from candor.resources import default_bundle
 
-    return Classifier.load(BUNDLE if path is None else Path(path), digest)
+    return Classifier.load(default_bundle() if path is None else Path(path), digest)
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,8 @@ import candor
 from candor.cli.main import COMMANDS, cli, main
 from candor.model.classifier import Classifier
 from candor.resources import BUNDLE
+from tests.commands import ENVIRONMENT
+from tests.trained import TWO
 
 ROOT = Path(__file__).parents[3]
 HELP = "hint: candor {} --help lists arguments and options\n"
@@ -131,9 +133,16 @@ def test_main_unforeseen_error_hides_its_message(capsys, monkeypatch):
 def test_main_no_color_on_a_terminal(variables, coloured, tmp_path):
     """On a terminal labels are in colour, unless NO_COLOR is set."""
     master, slave = pty.openpty()
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin", "TERM": "xterm", **variables}
     command = [sys.executable, "-m", "candor", "predict", "A wonderful film.", "--words", "0"]
-    subprocess.run(command, cwd=tmp_path, env=environment, stdout=slave, stderr=slave, check=True, timeout=60)
+    subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"TERM": "xterm"} | variables,
+        stdout=slave,
+        stderr=slave,
+        check=True,
+        timeout=60,
+    )
     os.close(slave)
     shown = os.read(master, 1000)
     os.close(master)
@@ -196,9 +205,8 @@ def test_main_interrupt_exits_130(monkeypatch, capsys):
 
 def candor_process(*arguments, **options):
     """The command as a process, with its output as bytes."""
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-m", "candor", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=60, **options)
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, check=False, timeout=60, **options)
 
 
 def test_predict_prints_label_confidence_and_words(capsys):
@@ -210,7 +218,7 @@ def test_predict_prints_label_confidence_and_words(capsys):
 
 
 def test_predict_json_equals_the_classifier(capsys):
-    classifier = Classifier.load(BUNDLE)
+    classifier = Classifier.load(TWO)
     (expected,) = classifier.predict(["A wonderful film."])
     assert main(["predict", "--json", "A wonderful film."]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -262,7 +270,7 @@ def test_predict_reader_hanging_up_is_quiet():
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         input=b"A wonderful film.\n" * 3000,
-        env={"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"},
+        env=ENVIRONMENT,
         capture_output=True,
         check=False,
         timeout=60,
@@ -334,8 +342,7 @@ def test_predict_bad_line_keeps_answers_before_it():
 @pytest.mark.parametrize("arguments", [["predict", "-"], ["score", "-", "out"]])
 def test_main_closed_streams_give_no_traceback(arguments, tmp_path):
     command = f"{quote(sys.executable)} -m candor {' '.join(arguments)} <&- 2>&1"
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, timeout=60)
     assert b"Traceback" not in done.stdout
 
 
@@ -351,10 +358,9 @@ def test_use_damaged_bundle_is_refused(tmp_path, capsys):
 
 def test_torture_runs_schedules(tmp_path):
     """From any folder, without any environment variable."""
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-m", "candor", "torture", "--schedules", "3", "--seed", "5"]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "3 schedules of faults, 0 of them broke a promise\n"
@@ -365,7 +371,7 @@ def test_score_prints_to_closed_reader_quietly(tmp_path, files):
     command = f"{quote(sys.executable)} -m candor score ok.csv out --processes 1 --csv | true"
     done = subprocess.run(
         ["bash", "-c", command],
-        env={"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"},
+        env=ENVIRONMENT,
         capture_output=True,
         check=False,
         timeout=60,

@@ -22,6 +22,7 @@ from candor.model.classifier import Classifier
 from candor.settings import Settings
 from candor.storage import Folder, Source
 from tests import bundles
+from tests.commands import ENVIRONMENT
 from tests.interrupt import heed
 
 ROOT = Path(__file__).parents[3]
@@ -130,7 +131,7 @@ def test_score_sigint_keeps_finished_parts(tmp_path):
     with subprocess.Popen(
         command,
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"},
+        env=ENVIRONMENT,
         preexec_fn=heed,
         **pipes,
     ) as process:
@@ -148,42 +149,41 @@ def test_score_sigint_keeps_finished_parts(tmp_path):
     assert not list(tmp_path.glob("out/*/manifest.json"))
 
 
-@pytest.mark.parametrize("moment", [0.3, 0.5, 0.7, 0.9, 1.2, 1.6])
-def test_score_sigkill_leaves_only_valid_parts(moment, tmp_path):
+def in_parts(source, output):
+    """The command that scores a file in parts of 100 rows."""
+    return [sys.executable, "-m", "candor", "score", "--rows", "100", "--processes", "2", source, output]
+
+
+def parts_and_list(output):
+    """The parts that lie in a folder of results, and those that its manifest lists."""
+    (manifest,) = output.glob("*/manifest.json")
+    made = {part.name: part.read_bytes() for part in output.glob("*/part-*")}
+    return made, json.loads(manifest.read_text())["parts"]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A file of 4,000 rows, and its results from a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("many")
     rows = [json.dumps({"id": str(i), "text": f"{TEXTS[i % 2]} It is number {i}."}) for i in range(4000)]
-    (tmp_path / "many.jsonl").write_text("\n".join(rows) + "\n")
-    command = [
-        sys.executable,
-        "-m",
-        "candor",
-        "score",
-        "--rows",
-        "100",
-        "--processes",
-        "2",
-        str(tmp_path / "many.jsonl"),
-    ]
-    environment = {**os.environ, "PYTHONPATH": "layers/serving"}
-    with subprocess.Popen(
-        [*command, str(tmp_path / "out")],
-        cwd=ROOT,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    (folder / "many.jsonl").write_text("\n".join(rows) + "\n")
+    command = in_parts(folder / "many.jsonl", folder / "out")
+    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, check=True)
+    return folder / "many.jsonl", parts_and_list(folder / "out")
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.5, 0.7, 0.9, 1.2, 1.6])
+def test_score_sigkill_leaves_only_valid_parts(moment, many, tmp_path):
+    source, whole = many
+    command = in_parts(source, tmp_path / "out")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True, **quiet) as process:
         time.sleep(moment)
         os.killpg(process.pid, signal.SIGKILL)
-    for output in ("out", "whole"):
-        done = subprocess.run([*command, str(tmp_path / output)], cwd=ROOT, env=environment, capture_output=True)
-        assert done.returncode == 0, done.stderr
-    made, whole = (
-        {part.name: part.read_bytes() for part in tmp_path.glob(f"{name}/*/part-*")} for name in ("out", "whole")
-    )
-    assert made == whole
-    assert len(whole) == 40
-    manifests = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/*/manifest.json"))]
-    assert manifests[0]["parts"] == manifests[1]["parts"]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert parts_and_list(tmp_path / "out") == whole
+    assert len(whole[0]) == 40
 
 
 def test_score_prints_and_keeps_no_text(tmp_path, capfd):
@@ -249,8 +249,7 @@ def test_score_table_holds_no_formula(tmp_path):
 @pytest.mark.parametrize(("kind", "content"), [("txt", b"A wonderful film.\n"), ("csv", b"text\nA wonderful film.\n")])
 def test_score_reads_standard_input(kind, content, tmp_path):
     command = [sys.executable, "-m", "candor", "score", "-", tmp_path / "out", "--stdin", kind]
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, input=content, capture_output=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, input=content, capture_output=True, check=True)
     assert b"1 of 1 rows scored" in done.stdout
     (part,) = (tmp_path / "out").glob(f"stdin.{kind}-*/part-00000.jsonl")
     assert json.loads(part.read_text())["label"] == "positive"
@@ -280,8 +279,7 @@ def test_score_reader_gone_scores_all_files(tmp_path):
     for number in range(5):
         (tmp_path / f"in/{number}.txt").write_text("good\n")
     command = f"{quote(sys.executable)} -m candor score in out --processes 1 | head -n 1"
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, timeout=60)
     assert done.stderr == b""
     assert len(list(tmp_path.glob("out/*/manifest.json"))) == 5
 
@@ -290,9 +288,8 @@ def test_score_reader_gone_scores_all_files(tmp_path):
 def test_score_ended_from_outside_leaves_no_worker(how, tmp_path):
     (tmp_path / "many.txt").write_text("A wonderful film, and a long one, with a story to tell.\n" * 400_000)
     command = [sys.executable, "-m", "candor", "score", "many.txt", "out", "--processes", "2"]
-    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": "/usr/bin:/bin"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **quiet) as process:
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, start_new_session=True, **quiet) as process:
         try:
             while not list(tmp_path.glob("out/*/part-*")):
                 assert process.poll() is None

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from api.app import ROUTES
-from candor.cli.gateway import declared, template
+from candor.cli.gateway import declared, template, variables
 from candor.model.bundle import NEUTRAL_TEXT, Bundle, canonical, write
 from candor.resources import BUNDLE
 from tests.server import Server
+from tests.trained import TWO
 
 ROOT = Path(__file__).parents[3]
 JSON = {"Content-Type": "application/json"}
@@ -160,13 +161,24 @@ def test_serve_invalid_port_exits_2(port):
         assert said.endswith("hint: candor serve --help lists arguments and options\n")
 
 
+def test_serve_model_in_use_is_the_templates():
+    """The model in use is served under the digest that the template pins."""
+    with Server(BUNDLE_PATH="") as server:
+        server.greeting()
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        _, answer = ask(client, "POST", "/v1/predict", GOOD)
+        client.close()
+        assert answer["model"] == Bundle.open(BUNDLE, variables(template())["BUNDLE_DIGEST"]).identity
+        assert server.end()[0] == 0
+
+
 def test_serve_model_option_serves_that_bundle(tmp_path):
     """Another bundle than the template's is served under its own digest."""
     copy = tmp_path / "a model"
     copy.mkdir()
-    shipped = Bundle.open(BUNDLE)
-    described = json.loads(shipped.read("model.json")) | {"name": "another"}
-    digest = write(copy, shipped.files | {"model.json": canonical(described)})
+    opened = Bundle.open(TWO)
+    described = opened.model | {"name": "another"}
+    digest = write(copy, opened.files | {"model.json": canonical(described)})
     with Server("--port", "0", "--model", str(copy)) as server:
         server.greeting()
         client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)

@@ -83,14 +83,14 @@ def test_monitor_small_bins_are_suppressed():
     )
 
 
-def test_shipped_reference_shares_sum_to_1():
+def test_bundle_reference_shares_sum_to_1():
     for name, reference in CLASSIFIER.drift_reference.items():
         shares = [share for (share,) in reference.values()] if name == "label" else reference["shares"]
         assert sum(shares) == pytest.approx(1, abs=1e-4), name
 
 
 def test_drift_reporter_other_domain_alarms(capsys, monkeypatch):
-    """The shipped model notices texts of another domain, and none of them is printed or measured."""
+    """A model notices texts of another domain, and none of them is printed or measured."""
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Candor")
     texts = [doc for _, member in inspect.getmembers(unittest.TestCase) if (doc := inspect.getdoc(member))]

@@ -153,13 +153,6 @@ def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 _STORE = "candor.store"
-_MODEL: dict[str, Any] = {
-    "type": Model(),
-    "default": BUNDLE,
-    "show_default": "the model in use, in layers/model or the wheel",
-    "metavar": "NAME[@VERSION]",
-    "help": "Model of the store, its latest version if none is given; or the folder of a bundle.",
-}
 store = click.option(
     "--store",
     is_eager=True,  # so that it is known when `--model` is looked up
@@ -172,13 +165,17 @@ store = click.option(
 
 
 def model(command: F) -> F:
-    """Add `--model NAME` and `--store PLACE`."""
-    return click.option("--model", "bundle", **_MODEL)(store(command))
-
-
-def model_or_environment(command: F) -> F:
-    """Add the same; the environment may name the model, as it does for the functions."""
-    return click.option("--model", "bundle", envvar="BUNDLE_PATH", **_MODEL)(store(command))
+    """Add `--model NAME` and `--store PLACE`. The environment may name the model, as it does for the functions."""
+    return click.option(
+        "--model",
+        "bundle",
+        type=Model(),
+        envvar="BUNDLE_PATH",
+        default=BUNDLE,
+        show_default="$BUNDLE_PATH, or the model in use",
+        metavar="NAME[@VERSION]",
+        help="Model of the store, its latest version if none is given; or the folder of a bundle.",
+    )(store(command))
 
 
 def _column(role: str, holds: str, found: bool = True) -> Callable[[F], F]:

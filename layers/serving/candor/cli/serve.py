@@ -22,7 +22,7 @@ from candor.resources import BUNDLE
     short_help="Serve the API and its page over HTTP.",
     epilog="\b\nExamples:\n  candor serve --port 8080\n  API_KEYS=first,second candor serve --model tickets",
 )
-@options.model_or_environment
+@options.model
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

@@ -33,12 +33,12 @@ from candor.cli.torture.bucket import (
     torn,
 )
 from candor.cli.torture.workflow import Execution, FailedError, Workflow, lambda_failed
-from candor.resources import BUNDLE
+from candor.resources import default_bundle
 from candor.settings import Settings
 from candor.storage import S3
 
 ROWS = 6  # of a part
-SETTINGS = replace(Settings.from_environ({}), bundle=BUNDLE, results_bucket=RESULTS, chunk_rows=ROWS)
+SETTINGS = replace(Settings.from_environ({}), bundle=default_bundle(), results_bucket=RESULTS, chunk_rows=ROWS)
 TEXTS = [
     "A wonderful film, moving and funny.",
     "A dull, boring mess.",
