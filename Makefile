@@ -65,6 +65,10 @@ ship: .venv/train/.linked ## train the model that ships again, and install it [D
 	  --owner="the authors of Candor" --licence=Apache-2.0 --description="Says whether a film review is positive or negative." \
 	  --intended-use="To try Candor out, and to count opinions in reviews of films. Not to judge people." $${DATA:+-- "$$DATA"}
 	@$(call candor,train) use .cache/ship/imdb-sentiment
+	@.venv/train/bin/python -c 'import hashlib, json, pathlib; bundle = pathlib.Path("layers/model/bundle"); \
+	  model, manifest = json.loads((bundle / "model.json").read_text()), (bundle / "manifest.json").read_bytes(); \
+	  facts = {"name": model["name"], "version": model["version"], "sha256": hashlib.sha256(manifest).hexdigest()}; \
+	  print(json.dumps(facts, indent=2))' >layers/model/shipped.json
 	@find .cache/ship -path '*/report/*' -exec cp {} training/report/ \;
 
 models: .venv/serve/.made ## list the models of the store, and which is in use [STORE=models]

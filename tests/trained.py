@@ -119,7 +119,15 @@ GOLDEN = {
         for topic in topics.split("|")
     ],
 }
+SAMPLES = {
+    TWO: [
+        "The lead is superb, and I laughed all evening long.",
+        "Two hours of my life, and a script that nobody read.",
+    ],
+    FIVE: ["Where is my parcel? The courier never rang.", "I was charged twice, and the invoice is wrong, too."],
+}
 ABOUT = ["--owner", "the authors of Candor", "--licence", "CC0-1.0", "--description", "Reviews of films, made up."]
+NOUNS = {TWO: "review", FIVE: "ticket"}
 TRAINED = {TWO: ("reviews", reviews, ABOUT), FIVE: ("tickets", tickets, [])}
 """The name of each model, the texts that it learnt from, and more options. One of them states its rights."""
 
@@ -134,6 +142,8 @@ def train(bundle: Path, folder: Path) -> Path:
         csv.writer(file).writerows([("text", "label"), *rows()])
     cases = [json.dumps({"text": text, "label": label}) for text, label in GOLDEN[bundle]]
     golden.write_text("\n".join(cases) + "\n")
+    (samples := folder / f"{name}.samples.txt").write_text("\n".join(SAMPLES[bundle]) + "\n")
+    more = [*more, "--text-noun", NOUNS[bundle], "--samples", str(samples)]
     options = ["--name", name, "--version", "1", "--golden", str(golden), "--store", str(folder), *more]
     if status := main(["train", str(data), *options]):
         raise SystemExit(status)

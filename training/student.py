@@ -50,7 +50,7 @@ _ENOUGH = 1e-4  # share of the expected decrease that a step has to bring (Armij
 class StudentConfig:
     """Hyperparameters. They were chosen on validation texts of IMDB; EXPERIMENTS.md says how."""
 
-    kinds: tuple[str, ...] = ("word", "pair", "trigram", "negated")
+    kinds: tuple[str, ...] = ("word", "pair", "negated")
     """Kinds of features, of candor.text.features.KINDS without "char"."""
     min_df: int = 15
     """Minimum document frequency of a feature, so that rare words cannot identify an author. Lower for fewer than
@@ -61,7 +61,7 @@ class StudentConfig:
     """Pseudo-count of the log-count ratio."""
     least_ratio: float = 0.3
     """Least log-count ratio, in absolute value, so that lessons can turn what says little in other texts."""
-    floor: float = 450.0
+    floor: float = 270.0
     """Grams below which a text is scaled as if it had so many."""
     teacher_l2: float = 1e-6
     """Penalty on squared factors, beside the mean loss of a text; so are the next two."""

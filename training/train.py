@@ -117,15 +117,18 @@ def train(dataset: Dataset, options: Options) -> None:
     say("exporting to TensorFlow Lite, and training the baseline network")
     exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)
     baseline = train_baseline(texts, learnt)
-    first = learnt.first
-    splits = [Split.of("validation", [texts.texts[row] for row in first], dataset.targets[first], dataset.lines[first])]
-    splits[0].probabilities["ours"] = softmax(full_logits(learnt.first_logits))
+    rows = learnt.held_out
+    files = [dataset.files[row] for row in rows.tolist()] if dataset.files else []
+    held_out = [texts.texts[row] for row in rows.tolist()]
+    splits = [Split.of("validation", held_out, dataset.targets[rows], dataset.lines[rows], files)]
+    splits[0].probabilities["ours"] = softmax(full_logits(learnt.logits))
     if test_texts:
         splits.append(Split.of("test", test_texts, dataset.test_targets, dataset.test_lines))
         splits[1].probabilities["ours"] = exported(test_texts)
     if baseline:
-        for each in splits:
-            each.probabilities["baseline"] = baseline.network.probabilities(each.texts)
+        for each in splits:  # of the folds, it has learnt from the texts of all but the first
+            apart = each.texts if each.name == "test" else each.texts[: len(learnt.first)]
+            each.probabilities["baseline"] = baseline.network.probabilities(apart)
     say("measuring")
     with tqdm(total=5, desc="evaluating", unit=" steps", leave=False, disable=None) as steps:
         measured = evaluate_splits(dataset, splits, options.seed)
@@ -155,7 +158,7 @@ def train(dataset: Dataset, options: Options) -> None:
             digest = write(bundle, files)
             check(bundle, digest)
             (report := Path(folder) / "report").mkdir()
-            cost.update(write_report(report, dataset, learnt, splits[-1], measured, more, digest, start))
+            cost.update(write_report(report, dataset, learnt, splits[-1], measured, more, digest, start, options.seed))
             write_page(report / "report.html", options, dataset, splits[-1], measured["decisions"]["min_confidence"])
             drawn = {f"report/{path.name}": path.read_bytes() for path in sorted(report.iterdir())}
         return {**{f"bundle/{name}": content for name, content in sealed(files).items()}, **drawn}
@@ -180,13 +183,21 @@ class Split:
     """[n] label indices."""
     lines: Ints
     """[n] line of its file where each text begins, from 1."""
+    files: Sequence[str]
+    """n names of their files, where there are several."""
     probabilities: dict[str, Floats]
-    """[n, K] by network, "ours" or "baseline"."""
+    """[n, K] by network, "ours" or "baseline"; the baseline's may be of the first m texts only, [m, K]."""
 
     @classmethod
-    def of(cls, name: str, texts: Sequence[str], targets: Ints, lines: Ints) -> "Split":
+    def of(cls, name: str, texts: Sequence[str], targets: Ints, lines: Ints, files: Sequence[str] = ()) -> "Split":
         """Return a split of which no network has said anything."""
-        return cls(name, texts, targets, lines, {})
+        return cls(name, texts, targets, lines, files, {})
+
+    def shared(self) -> "Split":
+        """Return the texts of which all networks have said something."""
+        n = min(map(len, self.probabilities.values()))
+        said = {network: each[:n] for network, each in self.probabilities.items()}
+        return Split(self.name, self.texts[:n], self.targets[:n], self.lines[:n], self.files[:n], said)
 
 
 @dataclass(frozen=True)
@@ -252,11 +263,13 @@ def evaluate_splits(dataset: Dataset, splits: Sequence[Split], seed: int) -> dic
         if split.name == "test":
             copies = find_copies(dataset.texts, dataset.test_texts)
         measured[split.name] = {
-            network: metrics.reports(each, split.targets, dataset.labels, copies, seed=seed)
+            network: metrics.reports(each, split.targets[: len(each)], dataset.labels, copies[: len(each)], seed=seed)
             for network, each in split.probabilities.items()
         }
-        if (baseline := split.probabilities.get("baseline")) is not None:
-            gain = metrics.accuracy_gain(split.probabilities["ours"], baseline, split.targets, seed=seed)
+        if "baseline" in split.probabilities:
+            shared = split.shared()
+            both = shared.probabilities["ours"], shared.probabilities["baseline"]
+            gain = metrics.accuracy_gain(*both, shared.targets, seed=seed)
             measured[split.name]["accuracy_gain"] = gain
     return measured
 
@@ -274,8 +287,6 @@ def calibrate(dataset: Dataset, learnt: learn.Learnt, splits: Sequence[Split], s
     }
     for split in splits:
         after, truth = split.probabilities["ours"], split.targets
-        if split.name == "validation":
-            after, truth = held_out, targets
         before = softmax(learnt.temperature * np.log(np.maximum(after, 1e-12)))
         decisions[split.name] = {
             "before": metrics.calibration(before, truth, seed=seed),
@@ -401,15 +412,18 @@ def write_report(
     more: Mapping[str, Any],
     digest: str,
     start: float,
+    seed: int,
 ) -> dict[str, Any]:
     """Write report.json and the pictures into an existing folder, and return what training cost."""
+    shared = split.shared()
     reports = {network: measured[split.name][network]["all"] for network in split.probabilities}
+    if len(shared.texts) < len(split.texts):
+        reports |= {"ours": metrics.evaluate(shared.probabilities["ours"], shared.targets, dataset.labels, seed=seed)}
     trained = f"n = {len(learnt.learning):,} texts to train on, {len(learnt.first):,} to validate"
     title = {"test": dataset.test_name, "validation": "texts held out of training"}[split.name]
-    scores = Scores(split.probabilities, split.targets, dataset.labels, reports, title)
+    scores = Scores(shared.probabilities, shared.targets, dataset.labels, reports, title)
     draw(folder, more["history"], trained, scores)
-    n = len(learnt.held_out) if split.name == "validation" else len(split.texts)
-    draw_calibration(folder, measured["decisions"], split.name, f"n = {n:,} texts, {title}")
+    draw_calibration(folder, measured["decisions"], split.name, f"n = {len(split.texts):,} texts, {title}")
     cost = {"seconds": round(time.monotonic() - start, 1), "peak_memory_mib": _peak_memory()}
     content = {"metrics": measured, **more, "bundle": digest, "cost": cost}
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -419,7 +433,12 @@ def write_report(
 def write_page(path: Path, options: Options, dataset: Dataset, split: Split, min_confidence: float) -> None:
     """Write the page of `candor evaluate` on a held-out split. It holds lines of the errors, not texts."""
     answers = evaluation.Answers(
-        dataset.labels, split.probabilities["ours"], split.targets, split.lines, min_confidence
+        dataset.labels,
+        split.probabilities["ours"],
+        split.targets,
+        split.lines,
+        min_confidence,
+        files=split.files,
     )
     where = {"test": dataset.test_name, "validation": "texts held out of training"}[split.name]
     report = evaluation.evaluate(answers, seed=options.seed)
@@ -433,7 +452,9 @@ def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost:
     print(f"\n{title}, {len(split.texts):,} texts\n{summary.label_table(ours)}\n")
     print(f"accuracy     {summary.accuracy_with_interval(ours)}")
     if "baseline" in measured[split.name]:
-        print(f"baseline     {summary.accuracy_with_interval(measured[split.name]['baseline']['all'])}")
+        theirs = measured[split.name]["baseline"]["all"]
+        part = f", of {theirs['n']:,} of the texts" if theirs["n"] < ours["n"] else ""
+        print(f"baseline     {summary.accuracy_with_interval(theirs)}{part}")
     print(f"calibration  error {decisions[split.name]['after']['ece']['value']:.4f}")
     print(f"threshold    {summary.threshold(decisions, split.name)}")
     for line in summary.findings(measured["findings"]):
