@@ -68,7 +68,7 @@ ship: .venv/train/.linked ## train the model that ships again, and install it [D
 	@.venv/train/bin/python -c 'import hashlib, json, pathlib; bundle = pathlib.Path("layers/model/bundle"); \
 	  model, manifest = json.loads((bundle / "model.json").read_text()), (bundle / "manifest.json").read_bytes(); \
 	  facts = {"name": model["name"], "version": model["version"], "sha256": hashlib.sha256(manifest).hexdigest()}; \
-	  print(json.dumps(facts, indent=2))' >layers/model/shipped.json
+	  pathlib.Path("layers/model/shipped.json").write_text(json.dumps(facts, indent=2) + "\n")'
 	@find .cache/ship -path '*/report/*' -exec cp {} training/report/ \;
 
 models: .venv/serve/.made ## list the models of the store, and which is in use [STORE=models]
