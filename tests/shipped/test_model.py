@@ -60,7 +60,7 @@ def test_shipped_bundle_reaches_the_bars(shipped):
 def test_shipped_bundle_is_small_and_cites_its_data(shipped):
     assert sum(file.stat().st_size for file in shipped.path.iterdir()) <= 8_000_000
     card = shipped.read("card.md").decode()
-    for words in ("Large Movie Review Dataset", "Maas", "ACL 2011", "weights are ours"):
+    for words in ("Large Movie Review Dataset", "Maas", "ACL 2011", "the authors of Candor", "Apache-2.0"):
         assert words in card
     assert shipped.model["data"]["citation"] in card
 
