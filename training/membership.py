@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 FALSE_POSITIVE_RATE = 0.001
 RESAMPLES = 200
+CHANCE = {"auc": 0.5, "true_positives": FALSE_POSITIVE_RATE}
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -38,8 +39,10 @@ def audit(members: Floats, others: Floats, seed: int) -> dict[str, Any]:
 
     Returns:
         `auc` and `true_positives` (the rate at 0.1 % false positives), each with `value` and the 95 % interval of the
-        bootstrap, `low` and `high`.
+        bootstrap, `low` and `high`. Without members or others nothing is known: chance, from 0 to 1.
     """
+    if not len(members) or not len(others):
+        return {name: {"value": chance, "low": 0.0, "high": 1.0} for name, chance in CHANCE.items()}
     random = np.random.default_rng(seed)
     resampled = np.array(
         [measures(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(RESAMPLES)]
@@ -47,7 +50,7 @@ def audit(members: Floats, others: Floats, seed: int) -> dict[str, Any]:
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
     return {
         name: {"value": round(value, 4), "low": round(float(low[index]), 4), "high": round(float(high[index]), 4)}
-        for index, (name, value) in enumerate(zip(("auc", "true_positives"), measures(members, others), strict=True))
+        for index, (name, value) in enumerate(zip(CHANCE, measures(members, others), strict=True))
     }
 
 

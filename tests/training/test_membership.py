@@ -16,6 +16,14 @@ def test_audit_separates_leak_from_chance():
     assert leaking["true_positives"]["value"] > 0.3
 
 
+def test_audit_without_others_knows_nothing():
+    """Of a few rows none may be left to attack with."""
+    some, none = np.array([1.0, 2.0]), np.empty(0)
+    for members, others in ((some, none), (none, some)):
+        assert audit(members, others, seed=1)["auc"] == {"value": 0.5, "low": 0.0, "high": 1.0}
+    assert audit(some, some - 5, seed=1)["auc"]["value"] == 1.0
+
+
 def test_measures_auc_equals_scikit_learn():
     """The area is that of scikit-learn, ties included."""
     random = np.random.default_rng(2)

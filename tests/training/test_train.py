@@ -256,6 +256,18 @@ def test_train_few_and_empty_labels_are_served(table, tmp_path, capsys, monkeypa
     assert found[3].warnings == ("LOW_EVIDENCE",)
 
 
+@pytest.mark.parametrize("labels", [["x", "y"], ["a", "b", "c", "d", "e"]])
+def test_train_two_rows_a_label_give_a_model(labels, tmp_path, capsys):
+    """The least that is accepted is enough, and the figures say how little it is."""
+    data = tmp_path / "tiny.csv"
+    data.write_text("body,colour\n" + "".join(f"{label} text {n},{label}\n" for label in labels for n in (1, 2)))
+    assert train(data, tmp_path) == 0
+    assert f"warning: {2 * len(labels)} rows are too few" in capsys.readouterr().out
+    classifier = Classifier.load(kept(tmp_path) / "bundle")
+    assert classifier.predict([f"{labels[0]} text"])[0].label in labels
+    assert json.loads(classifier.bundle.read("metrics.json"))["membership"]["loss"]["auc"]["high"] == 1.0
+
+
 BAD = {
     "no such file": (None, "{} does not exist", ""),
     "an empty file": ("", "{} is empty", "it needs a text and a label in each row, and at least two labels"),
