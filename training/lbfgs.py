@@ -1,6 +1,7 @@
 """Minimise a smooth convex function by L-BFGS (Nocedal and Wright 2006, "Numerical Optimization", algorithm 7.4)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ _ENOUGH = 1e-4
 
 
 def minimise(
-    function: Callable[[Array], tuple[float, Array]], start: Array, max_steps: int, tolerance: float, memory: int = 6
-) -> Array:
+    function: Callable[[Any], tuple[float, Any]], start: Array, max_steps: int, tolerance: float, memory: int = 6
+) -> Any:
     """Return the point where a function is smallest. Sums don't use BLAS, where they depend on the number of threads.
 
     Args:
@@ -26,6 +27,9 @@ def minimise(
         max_steps: Maximum number of steps.
         tolerance: Ends when two steps in a row decrease the value by less than this part of it.
         memory: Steps to remember.
+
+    Returns:
+        The point, an array like `start`.
 
     Example:
         >>> minimise(lambda x: (float(((x - 3) ** 2).sum()), 2 * (x - 3)), np.zeros(2), 50, 1e-9).round(6).tolist()

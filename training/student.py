@@ -14,14 +14,14 @@ A weight is a learned factor times its feature's naive-Bayes log-count ratio, so
 weight near what its count supports (Wang and Manning 2012, "Baselines and Bigrams"), plus a projection of its word's
 static vector, if there is one: words that the texts lack get a weight from their vectors alone. A word under negation
 starts with the opposite of the word's own weight, so that a few negations teach all of them. The minimum is found
-by L-BFGS (Nocedal 1980; Nocedal and Wright 2006, "Numerical Optimization", algorithm 7.4). Sums are of one thread, and
-in one order, so that the same texts, settings and seed give the same bits.
+by L-BFGS (candor_training.lbfgs). Sums are of one thread and in one order, so that the same texts, settings and seed
+give the same bits.
 
 Shapes: n texts, F features, R rows of the student's table, K labels, K' = 1 column of weights for two labels (that of
 the second; the first has logit 0), else K; V static vectors of D dimensions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ from candor.model.classifier import softmax
 from candor.text.features import combine, hash_words
 
 from .corpus import Corpus
+from .lbfgs import minimise
 from .stack import full_logits
 
 Floats = NDArray[np.float64]
@@ -42,8 +43,6 @@ Hashes = NDArray[np.uint32]
 _MEMORY = 10  # pairs of steps and changes of gradient that L-BFGS keeps
 _SAMPLE = 4096  # texts from which the curvature of vectors is taken
 _SPREAD = 0.1  # p (1 - p) of a typical text
-_SHORTEST = 1e-8  # part of a step below which a line search gives up
-_ENOUGH = 1e-4  # share of the expected decrease that a step has to bring (Armijo 1966)
 
 
 @dataclass(frozen=True)
@@ -320,7 +319,7 @@ class _Problem:
             return value, units * gradient
 
         solution: Floats = units * minimise(
-            in_units, np.zeros(len(penalty)), self.config.iterations, self.config.tolerance
+            in_units, np.zeros(len(penalty)), self.config.iterations, self.config.tolerance, _MEMORY
         )
         return solution
 
@@ -341,70 +340,6 @@ class _Problem:
         logs = np.log(counts / counts.sum(axis=0))
         ratios: Floats = logs[:, 1:] - logs[:, :1] if self.columns == 1 else logs - logs.mean(axis=1, keepdims=True)
         return np.maximum(np.abs(ratios), self.config.least_ratio)  # a factor can have either sign
-
-
-def minimise(
-    function: Callable[[Floats], tuple[float, Floats]], start: Floats, iterations: int, tolerance: float
-) -> Floats:
-    """Minimise a smooth convex function by L-BFGS, without BLAS: its sums depend on the number of threads.
-
-    Args:
-        function: Returns the value and the gradient at a point.
-        start: The first point.
-        iterations: Steps at most.
-        tolerance: Ends when two steps in a row decrease the value by less than this part of it.
-
-    Returns:
-        The last point.
-
-    Example:
-        >>> minimise(lambda x: (float(((x - 3) ** 2).sum()), 2 * (x - 3)), np.zeros(2), 50, 1e-9).round(6).tolist()
-        [3.0, 3.0]
-    """
-    point, (value, gradient) = start, function(start)
-    steps: list[tuple[Floats, Floats, float]] = []
-    idle = 0
-    for _ in range(iterations):
-        direction = _direction(gradient, steps)
-        slope = _dot(direction, gradient)
-        length = 1.0 if steps else 1.0 / max(np.sqrt(_dot(gradient, gradient)), 1e-12)
-        while True:
-            candidate = point + length * direction
-            new_value, new_gradient = function(candidate)
-            if new_value <= value + _ENOUGH * length * slope or length < _SHORTEST:
-                break
-            length /= 2
-        if new_value > value:
-            break
-        change = new_gradient - gradient
-        curvature = _dot(candidate - point, change)
-        if curvature > 0:
-            steps = [*steps[1 - _MEMORY :], (candidate - point, change, curvature)]
-        idle = idle + 1 if value - new_value <= tolerance * abs(value) else 0
-        point, value, gradient = candidate, new_value, new_gradient
-        if idle == 2:
-            break
-    return point
-
-
-def _direction(gradient: Floats, steps: list[tuple[Floats, Floats, float]]) -> Floats:
-    """Return minus the gradient times the inverse Hessian that the last steps suggest (two-loop recursion)."""
-    direction = -gradient
-    parts = []
-    for step, change, curvature in reversed(steps):
-        part = _dot(step, direction) / curvature
-        direction -= part * change
-        parts.append(part)
-    if steps:
-        _, change, curvature = steps[-1]
-        direction *= curvature / _dot(change, change)
-    for (step, change, curvature), part in zip(steps, reversed(parts), strict=True):
-        direction += (part - _dot(change, direction) / curvature) * step
-    return direction
-
-
-def _dot(first: Floats, second: Floats) -> float:
-    return float((first * second).sum())
 
 
 def _inverse_norms(counts: csr_matrix, q: Floats, floor: float) -> Floats:

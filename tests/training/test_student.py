@@ -7,7 +7,8 @@ import pytest
 
 from candor.text.features import hash_words
 from training.corpus import Corpus
-from training.student import Guessed, Guesses, Lessons, Student, StudentConfig, Vectors, minimise, teach_student
+from training.lbfgs import minimise
+from training.student import Guessed, Guesses, Lessons, Student, StudentConfig, Vectors, teach_student
 
 CONFIG = StudentConfig(kinds=("word", "pair", "negated"), floor=4.0, windows=1, student_l2=1e-4, teacher_l2=1e-4)
 WORDS = (("dire", "poor", "dull"), ("good", "fine", "great"), ("red", "blue", "green"))

@@ -11,6 +11,7 @@ import click
 from candor.cli import options
 from candor.cli.errors import CommandError
 from candor.cli.models import facts
+from candor.cli.width import columns, padded, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -214,9 +215,7 @@ def _printed(found: Mapping[str, Any]) -> Iterator[str]:
     rows += [(name, _fact(name, one), _fact(name, other)) for name in FACTS]
     rows += [(TITLES.get(name, name), _figure(one[name]), _figure(other[name])) for name in FIGURES]
     rows.append(("decides from", f"{one['min_confidence']:.4f}", f"{other['min_confidence']:.4f}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from table(rows)
     if one["split"] and (one["data"], one["split"], one["texts"]) != (other["data"], other["split"], other["texts"]):
         yield "\nThe figures are not of the same texts. With FILE both are asked about the same ones."
     names = [set(each["label_names"]) for each in (one, other)]
@@ -227,10 +226,10 @@ def _printed(found: Mapping[str, Any]) -> Iterator[str]:
         yield from _changed(found)
     if found["words"]:
         yield "\nwords whose weights moved most"
-        width = max(len(each["word"]) for each in found["words"])
+        width = max(columns(each["word"]) for each in found["words"])
         for each in found["words"]:
             before, after = each["weights"]
-            yield f"  {each['word']:{width}}  {before:+8.3f} → {after:+8.3f}  for {each['label']}"
+            yield f"  {padded(each['word'], width)}  {before:+8.3f} → {after:+8.3f}  for {each['label']}"
 
 
 def _changed(found: Mapping[str, Any]) -> Iterator[str]:

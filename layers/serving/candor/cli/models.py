@@ -8,11 +8,13 @@ import click
 from candor.cli import options
 from candor.cli.errors import CommandError
 from candor.cli.store import Model, ModelStore
+from candor.cli.width import table
 from candor.errors import BundleError, CandorError
 from candor.model.bundle import Bundle
 from candor.resources import BUNDLE
 
 IN_USE = "layers/model, not in the store"
+HEADS = ("", "name", "version", "labels", "accuracy", "of texts", "size", "data", "")
 
 
 @click.command(
@@ -44,7 +46,7 @@ def models(as_json: bool) -> None:
     elif not rows:
         click.echo(f"no models in {store.place}; candor train makes one")
     else:
-        for line in _table(rows):
+        for line in table([HEADS, *(_cells(row) for row in rows)]):
             click.echo(line)
 
 
@@ -79,13 +81,6 @@ def facts(opened: Bundle) -> dict[str, Any]:
         "created": model["created"],
         "sha256": opened.digest,
     }
-
-
-def _table(rows: list[dict[str, Any]]) -> list[str]:
-    heads = ("", "name", "version", "labels", "accuracy", "of texts", "size", "data", "")
-    cells = [heads, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """How wide a text is on a terminal, where letters of East Asian scripts take two columns (Unicode Annex 11)."""
 
 import unicodedata
+from collections.abc import Sequence
 
 
 def columns(text: str) -> int:
@@ -35,6 +36,17 @@ def shortened(text: str, most: int) -> str:
 def padded(text: str, width: int) -> str:
     """Return a text with blanks up to a width."""
     return text + " " * (width - columns(text))
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table whose columns are as wide as their widest cell.
+
+    Example:
+        >>> table([("", "A"), ("退货", "B")])
+        ['      A', '退货  B']
+    """
+    widths = [max(columns(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]
 
 
 def _columns(character: str) -> int:
