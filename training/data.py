@@ -26,6 +26,7 @@ from tqdm import tqdm
 from candor.batch.faults import export_hint, named_labels
 from candor.batch.labelled import LabelledRow, copy_key, line_list, read_all, read_labelled, remarks
 from candor.batch.rows import READERS, Reading, RowsError, read, shown
+from candor.errors import HintedError
 from candor.limits import MAX_SHOWN_LINES
 
 Ints = NDArray[np.int64]
@@ -58,20 +59,8 @@ _SUPPORTED = (
 )
 
 
-class DataError(Exception):
-    """The data cannot be used.
-
-    Args:
-        problem: What is wrong, in one line; never a text of the data.
-        hint: What to do about it.
-    """
-
-    def __init__(self, problem: str, hint: str = "") -> None:
-        super().__init__(problem, hint)
-        self.problem, self.hint = problem, hint
-
-    def __str__(self) -> str:
-        return f"{self.problem}; {self.hint}" if self.hint else self.problem
+class DataError(HintedError):
+    """The data cannot be used."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

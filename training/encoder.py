@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from candor.errors import HintedError
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
@@ -31,20 +33,8 @@ FEW_ROWS = 30
 _EPSILON = np.float32(1e-12)  # that of the encoder's own layer normalisation
 
 
-class EncoderError(Exception):
-    """The encoder cannot be loaded.
-
-    Args:
-        problem: What is wrong, in one line.
-        hint: What to do about it.
-    """
-
-    def __init__(self, problem: str, hint: str) -> None:
-        super().__init__(problem, hint)
-        self.problem, self.hint = problem, hint
-
-    def __str__(self) -> str:
-        return f"{self.problem}; {self.hint}"
+class EncoderError(HintedError):
+    """The encoder cannot be loaded."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -346,6 +346,21 @@ def test_train_existing_version_is_refused_at_once(trained, table, tmp_path, cap
     assert Bundle.open(trained / "bundle").digest == before
 
 
+def state(folder):
+    """Return size and time of each file below a folder, or of the file."""
+    files = [path for path in folder.rglob("*") if "__pycache__" not in path.parts] if folder.is_dir() else [folder]
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+def test_train_changes_nothing_but_the_store(table, tmp_path):
+    """A training leaves the checkout as it was: its model, template, events, and the pictures of the README."""
+    parts = [ROOT / part for part in ("layers", "events", "template.yaml", "training", "functions", "docs")]
+    before = [state(part) for part in parts]
+    assert train(table, tmp_path) == 0
+    assert [state(part) for part in parts] == before
+    assert kept(tmp_path).is_dir()
+
+
 def test_train_versions_differ_by_day_and_number(table, tmp_path, monkeypatch):
     """Each training has a version of its own, though the data are the same, and says what it was told about itself."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")

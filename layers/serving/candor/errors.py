@@ -4,6 +4,7 @@ CandorError
 ├── BundleError            the model bundle is missing, damaged, or not the one that was deployed
 ├── InterpreterError       no TensorFlow Lite runtime is installed, or it refuses the model
 ├── InternalError          unexpected exception, reported by type and source line only
+├── HintedError            it says what to do about it
 ├── RowsError              (candor.batch.rows) the file cannot be read; trying again will not help
 ├── JobError               a batch job cannot continue
 │   ├── EventError         the event does not ask for a job
@@ -22,6 +23,26 @@ No message contains a caller's text. The state machine (functions/batch.asl.json
 
 class CandorError(Exception):
     """Base class of every exception in this tree."""
+
+
+class HintedError(CandorError):
+    """An error that says what to do about it.
+
+    Args:
+        problem: What is wrong, in one line; never a user's text.
+        hint: What to do about it.
+
+    Example:
+        >>> str(HintedError("the folder is empty", "name another"))
+        'the folder is empty; name another'
+    """
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem, hint)
+        self.problem, self.hint = problem, hint
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.hint}" if self.hint else self.problem
 
 
 class BundleError(CandorError):

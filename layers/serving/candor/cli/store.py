@@ -19,7 +19,7 @@ from itertools import count
 from os import environ
 from pathlib import Path
 
-from candor.errors import CandorError
+from candor.errors import HintedError
 from candor.model import bundle
 from candor.model.bundle import MANIFEST, Bundle
 from candor.resources import INSTALLED, ROOT
@@ -34,20 +34,8 @@ _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})-(\d{1,9})")
 _DIGITS = re.compile(r"(\d+)")
 
 
-class ModelError(CandorError):
-    """The store has no such model, or has it already.
-
-    Args:
-        problem: What is wrong, in one line.
-        hint: What to do about it.
-    """
-
-    def __init__(self, problem: str, hint: str) -> None:
-        super().__init__(problem, hint)
-        self.problem, self.hint = problem, hint
-
-    def __str__(self) -> str:
-        return self.problem
+class ModelError(HintedError):
+    """The store has no such model, or has it already."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +136,9 @@ class ModelStore:
         name, at, version = unicodedata.normalize("NFC", wanted).partition("@")
         versions = self.versions(name) if is_name(name) else []
         if not versions:
-            known = ", ".join(self.names()) or "none"
-            raise ModelError(f"there is no model {name!r} in {self.place}", f"its models: {known}")
+            known = ", ".join(self.names())
+            hint = f"its models: {known}" if known else "candor train makes one"
+            raise ModelError(f"there is no model {name!r} in {self.place}", hint)
         if not at:
             return versions[-1]
         for each in versions:
