@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,10 +114,11 @@ def test_train_prints_what_it_tried(session):
     assert lines[11] == "exporting to TensorFlow Lite, and training the baseline network …"
     assert lines[12].startswith("baseline network, epoch ")
     assert lines[13:15] == ["measuring …", "writing the bundle and its report …"]
-    assert lines[16:18] == ["held out, 15 texts", "label      support  precision  recall      f1"]
-    assert [line.split()[:2] for line in lines[18:21]] == [["red", "5"], ["yellow", "5"], ["青", "5"]]
-    assert lines[21].startswith("macro avg       15")
-    assert lines[23] == "accuracy     100.00% (95% interval 79.61% to 100.00%)"
+    assert lines[16:18] == ["held out, 120 texts", "label      support  precision  recall      f1"]
+    assert [line.split()[:2] for line in lines[18:21]] == [["red", "40"], ["yellow", "40"], ["青", "40"]]
+    assert lines[21].startswith("macro avg      120")
+    assert lines[23] == "accuracy     100.00% (95% interval 96.90% to 100.00%)"
+    assert re.fullmatch(r"baseline     [\d.]+% \(95% interval .*\), of 15 of the texts", lines[24])
     assert f"model        fruit@1 ({Bundle.open(kept(folder) / 'bundle').digest[:12]})" in lines
     assert f"kept in      {kept(folder)}: bundle/, report/" in lines
     assert lines[-4:] == [
@@ -170,7 +172,7 @@ def test_report_has_both_networks_and_pictures(trained):
 def test_report_page_shows_labels_and_lines(trained):
     """The page of a held-out split shows labels of any script in its charts, and no text."""
     page = (trained / "report/report.html").read_text()
-    assert "15 texts, texts held out of training" in page
+    assert "120 texts, texts held out of training" in page
     for label in FRUIT:
         assert f"<title>{label}</title>{label}</text>" in page
     assert [
