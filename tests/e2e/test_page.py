@@ -15,10 +15,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from candor.model import bundle
 from candor.model.bundle import Bundle
-from candor.resources import BUNDLE
 from tests import bundles
 from tests.server import Server
-from tests.trained import FIVE
+from tests.trained import FIVE, TWO
 from training.bundle_files import cell
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +36,7 @@ EVIL = ["<img src=x onerror=\"document.title='owned'\">", "\u202eright to left",
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The shipped model, with a noun and samples of its own."""
     folder = tmp_path_factory.mktemp("bundle")
-    shipped = Bundle.open(BUNDLE)
+    shipped = Bundle.open(TWO)
     described = shipped.model | {"text_noun": "review", "samples": SAMPLES}
     bundle.write(folder, shipped.files | {"model.json": bundle.canonical(described)})
     with Server("--port", "0", "--model", str(folder)) as server:

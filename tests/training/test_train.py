@@ -244,7 +244,7 @@ def test_train_few_and_empty_labels_are_served(table, tmp_path, capsys, monkeypa
     assert train(data, tmp_path, *options) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "few: 30 texts; labels red (10), yellow (10), 青 (10); 20 texts without a label"
-    assert lines[1].startswith("hint: with so few labels a sentence encoder would guess those of the other texts: ")
+    assert lines[2].startswith("hint: with so few labels a sentence encoder would guess those of the other texts: ")
     assert [line for line in lines if line.startswith("student of texts without a label")]
     assert [line.partition(": figures")[0] for line in lines if line.startswith("warning: label")] == [
         "warning: label red has 10 rows (and 2 other labels fewer than 20)"
