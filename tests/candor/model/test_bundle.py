@@ -8,7 +8,7 @@ from candor.model.bundle import Bundle
 from candor.model.classifier import Classifier
 from tests import bundles
 
-MODEL = {name: {} for name in bundle.REQUIRED} | {"labels": ["no", "yes"]}
+MODEL = {name: kind() for name, kind in bundle.REQUIRED.items()} | {"labels": ["no", "yes"]}
 FILES = {"model.json": bundle.canonical(MODEL), "model.tflite": b"\0" * 100, "card.md": "café".encode()}
 
 

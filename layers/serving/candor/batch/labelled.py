@@ -18,7 +18,7 @@ from candor.batch.faults import READERS, RowsError, shown
 from candor.batch.formats import Format, Reading
 from candor.batch.labels import LabelError, MultiLabelError, case_variants, normalised
 from candor.batch.records import Record, cells, emptiness, without_end
-from candor.batch.rows import chosen, file_blocks, fit, not_utf8, opened
+from candor.batch.rows import cell_at, chosen, file_blocks, fit, not_utf8, opened
 from candor.limits import MAX_LINE_BYTES, MAX_SHOWN_LINES
 
 Say = Callable[[str], None]
@@ -297,7 +297,7 @@ def _csv_row(line: int, record: str, file_format: Format) -> LabelledRow | _Bad:
     if len(found) != count and not fit(found, file_format):
         problem = f"has {len(found)} cells, the header {count}|have more cells than the header"
         return _Bad(line, problem, "quote cells that hold a delimiter or a line end")
-    return _row(line, found[text], found[file_format.label_index])
+    return _row(line, cell_at(found, text), cell_at(found, file_format.label_index))
 
 
 def _json_row(line: int, record: str, file_format: Format) -> LabelledRow | _Bad:

@@ -206,7 +206,7 @@ def _count_lines(record: bytes) -> int:
 # JSON arrays
 
 _ARRAY = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
-_GAP = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*|(\])[ \t\r\n]*|)")
+_GAP = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*|(\])[ \t\r\n]*|\Z)")
 _decode_next = json.JSONDecoder().raw_decode
 
 
@@ -237,7 +237,8 @@ def _elements(data: bytes, line: int = 1, *, whole: bool = False) -> Iterator[Re
             problem = f"the array is damaged or cut off: what begins in line {line} is not JSON"
             raise RowsError("bad_json", problem=problem) from None
         gap = _GAP.match(text, end)
-        assert gap is not None  # it matches nothing, too
+        if gap is None:
+            raise RowsError("bad_json", problem=f"the array is damaged: no comma follows what begins in line {line}")
         closed = gap[1] is not None
         element, covered = (text[at:stop].encode("utf-8", "surrogateescape") for stop in (end, gap.end()))
         breaks = _count_breaks(covered)
@@ -245,6 +246,8 @@ def _elements(data: bytes, line: int = 1, *, whole: bool = False) -> Iterator[Re
         at, line = gap.end(), line + breaks
     if whole and not closed:
         raise RowsError("bad_json", problem=f"the array is cut off in line {line}")
+    if closed and text[at:].strip("]\t\r\n "):
+        raise RowsError("bad_json", problem=f"more follows the end of the array in line {line}")
 
 
 def _count_breaks(data: bytes) -> int:

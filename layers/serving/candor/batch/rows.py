@@ -445,18 +445,20 @@ def _csv_row(line: int, record: str, file_format: Format) -> Row:
     name = found[identifier] if 0 <= identifier < len(found) else None
     if len(found) != count and not fit(found, file_format):
         return Row(line, _valid_id(name), "", "ragged")
-    return _row(line, name, found[text])
+    return _row(line, name, cell_at(found, text))
 
 
 def fit(found: list[str], file_format: Format) -> bool:
-    """Fill up a record that has fewer cells than the header; return False if it has more, unless those are empty."""
+    """Return True if a record may have another number of cells than the header: fewer, or more that are empty."""
     count = file_format.columns[0]
     if file_format.rules == 1:
         return len(found) == count
-    if any(cell.strip() for cell in found[count:]):
-        return False
-    found += [""] * (count - len(found))
-    return True
+    return not any(cell.strip() for cell in found[count:])
+
+
+def cell_at(found: list[str], index: int) -> str:
+    """Return a cell; those that are missing at the end of a record are empty."""
+    return found[index] if index < len(found) else ""
 
 
 def _json_row(line: int, record: str, file_format: Format) -> Row:

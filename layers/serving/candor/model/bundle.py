@@ -13,8 +13,12 @@ from typing import Any
 from candor.errors import BundleError
 
 MANIFEST = "manifest.json"
-REQUIRED = ("name", "version", "created", "labels", "metrics", "data", "licence")
-"""Keys that model.json must have."""
+REQUIRED = {
+    **dict.fromkeys(("name", "version", "created", "licence"), str),
+    "labels": list,
+    **dict.fromkeys(("metrics", "data"), dict),
+}
+"""Keys that model.json must have, and the types of their values."""
 NOT_STATED = "not stated"
 """Stands for what the model's owner said nothing about."""
 NEUTRAL_TEXT = "Put a text of your own here: this one is about nothing in particular."
@@ -37,7 +41,11 @@ class Bundle:
         self.model: dict[str, Any] = _parse("model.json", self.read("model.json"))
         if missing := [name for name in REQUIRED if name not in self.model]:
             raise BundleError(f"model.json lacks {', '.join(missing)}")
+        if wrong := [name for name, kind in REQUIRED.items() if not isinstance(self.model[name], kind)]:
+            raise BundleError(f"model.json has a value of the wrong type: {', '.join(wrong)}")
         self.labels: tuple[str, ...] = tuple(self.model["labels"])
+        if not all(isinstance(label, str) for label in self.labels):
+            raise BundleError("model.json has a label that is no string")
 
     @property
     def identity(self) -> dict[str, str]:
@@ -169,6 +177,8 @@ def _read(path: Path, name: str) -> bytes:
         return (path / name).read_bytes()
     except OSError as error:
         raise BundleError(f"{name} cannot be read: {error.strerror}") from error
+    except ValueError:  # a name that no file can have
+        raise BundleError(f"{MANIFEST} lists a name that no file can have") from None
 
 
 def _parse(name: str, content: bytes) -> dict[str, Any]:
