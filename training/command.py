@@ -246,10 +246,9 @@ def _train(
     from .data import IMDB_HOME
 
     name = name or ("imdb-sentiment" if dataset.source == IMDB_HOME else name_of(dataset.name))
-    store = ModelStore(place)
     try:
-        if version and version in [each.version for each in store.versions(name)]:  # before the work, not after it
-            raise ModelError(f"{name}@{version} exists already in {place}", "give another --version, or none")
+        store = ModelStore(place)
+        store.check(name, version)  # before the work, not after it
         counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
         unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
         click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")

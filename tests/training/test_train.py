@@ -439,7 +439,7 @@ def test_compare_exported_is_the_trained_model(trained):
 def test_pinned_needs_exactly_one_place(tmp_path):
     template = tmp_path / "template.yaml"
     template.write_text(f'A: 1\nBUNDLE_DIGEST: "{"0" * 64}"\n')
-    assert pinned(template, "f" * 64) == f'A: 1\nBUNDLE_DIGEST: "{"f" * 64}"\n'
+    assert pinned(template, "f" * 64) == f'A: 1\nBUNDLE_DIGEST: "{"f" * 64}"\n'.encode()
     template.write_text("A: 1\n")
     with pytest.raises(InstallError, match="BUNDLE_DIGEST"):
         pinned(template, "f" * 64)

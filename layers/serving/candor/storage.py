@@ -337,6 +337,8 @@ class S3:
     def _refuse(self, code: str, status: str, operation: str, version: str) -> NoReturn:
         """Raise the StorageError of a permanent failure: what S3 refused, and the remedy."""
         bucket, codes = self.bucket, {code, status}
+        if code == "NoSuchBucket":
+            raise MissingError(f"S3 {operation}: there is no bucket {bucket}") from None
         if codes & _MISSING:
             raise MissingError(f"S3 {operation}: no such object in bucket {bucket} ({code or status})") from None
         if codes & _CHANGED:

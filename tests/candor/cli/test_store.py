@@ -127,6 +127,72 @@ def test_add_that_breaks_off_is_not_listed(store, tmp_path, monkeypatch):
     assert store.add("tickets", DAY, contents(tmp_path)).open().labels == ("bad", "good")
 
 
+def test_add_leaves_what_others_made(store, tmp_path, monkeypatch):
+    """It withdraws its own files only, and never writes into those of somebody else."""
+    create = store.files.create
+    place = store.add("tickets", "v1", contents(tmp_path)).key.removesuffix("bundle/")
+
+    def stopped(key, content):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.files, "create", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            store.add("tickets", "v1", contents(tmp_path, seed=1))
+    assert store.find("tickets@v1").open().labels == ("bad", "good")
+    assert create(place.replace("/v1/", "/v2/") + "bundle/manifest.json", b"{}")
+    with pytest.raises(ModelError, match="has other files already"):
+        store.add("tickets", "v2", contents(tmp_path, seed=1))
+    assert store.files.get(place.replace("/v1/", "/v2/") + "bundle/manifest.json") == b"{}"
+    assert store.add("tickets", "v3", contents(tmp_path, seed=1)).open().labels == ("bad", "good")
+
+
+def test_check_refuses_before_the_work(store, tmp_path):
+    """A version that is there, or that a stopped training left, and a place that cannot be written to."""
+    store.check("tickets", "v1")
+    model = store.add("tickets", "v1", contents(tmp_path))
+    with pytest.raises(ModelError, match="tickets@v1 exists already"):
+        store.check("tickets", "v1")
+    store.files.create(model.key.replace("/v1/", "/v2/") + "model.json", b"{}")
+    with pytest.raises(ModelError) as caught:
+        store.check("tickets", "v2")
+    assert caught.value.problem.startswith("tickets@v2 is unfinished in ")
+    assert caught.value.hint == f"remove {store.place}/tickets/v2, or give another --version"
+    assert store.find("tickets").version == "v1"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match="cannot be written to"):
+        ModelStore(str(tmp_path / "file/models")).check("tickets")
+
+
+def test_names_leave_out_what_is_no_model(store, tmp_path, capsys):
+    """Foreign folders, whatever their names, are not listed, and do not reach the terminal."""
+    store.add("tickets", "v1", contents(tmp_path))
+    for name in ("\x1b[31mred\nline", "empty", "v\u202egnp"):
+        store.files.create(f"{store.prefix}{name}/v\u202egnp/bundle/manifest.json", b"{}")
+    assert [str(model) for model in store.models()] == ["tickets@v1"]
+    with pytest.raises(ModelError) as caught:
+        store.find("none")
+    assert caught.value.hint == "its models: tickets"
+
+
+def test_bucket_cache_that_is_damaged_heals(store, tmp_path):
+    model = store.add("tickets", "v1", contents(tmp_path))
+    folder = model.folder()
+    if store.prefix:
+        (folder / "model.json").write_bytes(b"{}")
+        assert store.find("tickets").open().labels == ("bad", "good")
+    assert (folder / "model.json").read_bytes() == store.files.get(f"{model.key}model.json")
+
+
+@pytest.mark.parametrize("place", ["https://host/models", "S3://bucket/models", "file:///models"])
+def test_store_of_another_kind_is_refused(place, capsys):
+    for arguments in (["models", "--store", place], ["predict", "a", "--model", f"{place}/tickets"]):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err == (
+            f"error: {place} is no model store\nhint: a store is a folder, or s3://BUCKET/PREFIX\n"
+        )
+
+
 def test_find_unknown_model_names_what_is_there(store, tmp_path):
     store.add("tickets", "v1", contents(tmp_path))
     for wanted, problem, hint in (
@@ -218,7 +284,8 @@ def checkout(tmp_path, monkeypatch):
         {path[7:]: each for path, each in first.items() if path[:7] == "bundle/" and path != "bundle/manifest.json"},
     )
     checkout = use.Checkout(root)
-    checkout.install(Bundle.open(checkout.bundle))
+    checkout.install(Bundle.open(checkout.bundle), [])
+    (root / use.HISTORY).unlink()
     store = ModelStore(str(root / "models"))
     store.add("tickets", "v1", contents(tmp_path, seed=1))
     store.add("tickets", "v2", contents(tmp_path, seed=2, labels=COLOURS))
@@ -261,21 +328,85 @@ def test_use_same_model_twice_goes_back_once(checkout):
     assert tracked(checkout.root) == before
 
 
+class Killed(BaseException):
+    """Stands for a process that is killed: nothing after it runs."""
+
+
+def stopping(monkeypatch, at, error):
+    """Let the rename with this number fail."""
+    rename, left = Path.rename, at
+
+    def counted(path, target):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", counted)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk full")])
-def test_use_that_breaks_off_changes_nothing(error, checkout, monkeypatch):
-    """Wherever it stops, bundle, template and events are those of before."""
+@pytest.mark.parametrize("at", range(1, 16))
+def test_use_that_is_stopped_changes_nothing(at, error, checkout, monkeypatch):
+    """Wherever it stops, bundle, template, events and history are those of before; the next one works."""
     before = tracked(checkout.root)
-
-    def fail(root):
-        (root / "events/batch_score.json").write_text("half")
-        raise error
-
     with monkeypatch.context() as patched:
-        patched.setattr(samples, "write", fail)
+        stopping(patched, at, error)
         assert main(["use", "tickets"]) != 0
     assert tracked(checkout.root) == before
+    assert checkout.history() == []
     assert main(["use", "tickets"]) == 0
     assert tracked(checkout.root) != before
+    assert main(["use", "--back"]) == 0
+    assert tracked(checkout.root) == before
+
+
+@pytest.mark.parametrize("at", range(1, 16))
+def test_use_that_was_killed_is_undone_by_the_next(at, checkout, monkeypatch, capsys):
+    """A kill leaves files between two places; the next command puts them back first, and the way back stays open."""
+    before = tracked(checkout.root)
+    with monkeypatch.context() as patched:
+        stopping(patched, at, Killed)
+        patched.setattr(use.Checkout, "recover", lambda self: False)
+        with pytest.raises(Killed):
+            main(["use", "tickets"])
+    assert main(["use", "tickets@v1"]) == 0
+    assert "a `candor use` that was stopped has been undone\n" in capsys.readouterr().out
+    assert main(["use", "--back"]) == 0
+    assert tracked(checkout.root) == before
+    assert not (checkout.root / "models/.use").exists()
+
+
+def test_use_two_at_once_one_is_refused(checkout, capsys):
+    before = tracked(checkout.root)
+    with checkout.locked():
+        assert main(["use", "tickets"]) == 2
+        assert capsys.readouterr().err.startswith("error: another `candor use` is at work in this checkout\n")
+    assert tracked(checkout.root) == before
+    assert main(["use", "tickets"]) == 0
+
+
+@pytest.mark.parametrize("content", ["5", "null", '"abc"', '{"a":1}', '["x"]', "[{}]", '[{"name":"a"}]', "[1", "\xff"])
+def test_use_damaged_history_is_named(content, checkout, capsys):
+    (checkout.root / "models/.used.json").write_bytes(content.encode("latin-1"))
+    for arguments in (["--back"], ["tickets"]):
+        assert main(["use", *arguments]) == 2
+        assert capsys.readouterr().err.startswith("error: models/.used.json is damaged\nhint: remove it; ")
+    (checkout.root / "models/.used.json").unlink()
+    assert main(["use", "tickets"]) == 0
+
+
+def test_use_keeps_line_ends_and_bytes_of_template(checkout):
+    """The template is the user's: what is no UTF-8 in it, and its line ends, stay."""
+    template = checkout.root / "template.yaml"
+    template.write_bytes(template.read_bytes().replace(b"\n", b"\r\n") + b"# \xff\r\n")
+    before = template.read_bytes()
+    assert main(["use", "tickets"]) == 0
+    assert len(template.read_bytes()) == len(before)
+    assert template.read_bytes().count(b"\r\n") == before.count(b"\r\n")
+    assert main(["use", "--back"]) == 0
+    assert template.read_bytes() == before
 
 
 def test_use_wrong_golden_case_is_refused(checkout, tmp_path, capsys):

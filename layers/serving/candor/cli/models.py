@@ -7,13 +7,14 @@ import click
 
 from candor.cli import options
 from candor.cli.errors import CommandError
-from candor.cli.store import Model, ModelStore
+from candor.cli.store import Model, ModelError, ModelStore
+from candor.cli.use import Checkout
 from candor.cli.width import table
-from candor.errors import BundleError, CandorError
+from candor.errors import BundleError
 from candor.model.bundle import Bundle
 from candor.resources import BUNDLE
 
-IN_USE = "layers/model, not in the store"
+IN_USE, SHIPPED = "layers/model, not in the store", "comes with the package"
 HEADS = ("", "name", "version", "labels", "accuracy", "of texts", "size", "data", "")
 
 
@@ -29,17 +30,20 @@ def models(as_json: bool) -> None:
     The accuracy is that on the texts that the model was measured on: a test split, else texts held out of training.
     A model is removed by removing its folder.
     """
-    store = ModelStore(options.place(click.get_current_context()))
     try:
-        used: Bundle | None = Bundle.open(BUNDLE)
+        store = ModelStore(options.place(click.get_current_context()))
+        store_has = list(store.models())
+    except ModelError as error:
+        raise CommandError(error.problem, error.hint) from None
+    checkout = Checkout.find()
+    try:
+        used: Bundle | None = Bundle.open(checkout.bundle if checkout else BUNDLE)
     except BundleError:
         used = None
-    try:
-        rows = [_row(model, used) for model in store.models()]
-    except CandorError as error:
-        raise CommandError(str(error)) from None
+    in_use = IN_USE if checkout else SHIPPED
+    rows = [_row(model, used) for model in store_has]
     if used and not any(row["in_use"] for row in rows):
-        rows.insert(0, facts(used) | {"in_use": True, "place": IN_USE})
+        rows.insert(0, facts(used) | {"in_use": True, "place": in_use})
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -97,5 +101,5 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['texts']:,}" if row["texts"] else "-",
         f"{row['bytes'] / 1e6:.1f} MB",
         (row["data"] or "-")[:12],
-        IN_USE if row["place"] == IN_USE else "",
+        row["place"] if row["place"] in (IN_USE, SHIPPED) else "",
     )

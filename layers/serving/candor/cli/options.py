@@ -128,6 +128,8 @@ class Model(click.ParamType):  # type: ignore[type-arg]
             return value
         if value == "":
             self.fail("the name is empty.", param, ctx)
+        if len(value) > MAX_PLACE:
+            self.fail(f"it has more than {MAX_PLACE:,} characters.", param, ctx)
         if Path(value).is_file():
             raise CommandError(f"{value} is a file, not a model", "candor models lists those of the store")
         from candor.cli.store import ModelError, resolve
@@ -152,6 +154,8 @@ def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     ctx.meta[_STORE] = value
 
 
+MAX_PLACE = 1000
+"""Characters of the name of a model, with its store or folder."""
 _STORE = "candor.store"
 store = click.option(
     "--store",

@@ -45,12 +45,16 @@ def texts(bundle: Bundle) -> bytes:
     return content.getvalue().encode()
 
 
-def samples(root: Path) -> dict[str, Any]:
-    """Return each function's sample event by its file's name, for the model of a checkout."""
-    bundle = Bundle.open(root / "layers/model/bundle")
-    path = root / INPUT
+def samples(root: Path, path: Path | None = None) -> dict[str, Any]:
+    """Return each function's sample event by its file's name.
+
+    Args:
+        root: A checkout.
+        path: The bundle's folder; None: that of the checkout.
+    """
+    bundle = Bundle.open(path or root / "layers/model/bundle")
     inbox = _Inbox(texts(bundle))
-    thing = {"key": path.name, "size": 1, "etag": inbox.etag, "sequencer": "0062E99A88DC407460"}
+    thing = {"key": Path(INPUT).name, "size": 1, "etag": inbox.etag, "sequencer": "0062E99A88DC407460"}
     detail = {"version": "0", "bucket": {"name": INBOX}, "object": thing, "reason": "PutObject"}
     created = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "detail": detail}
     settings = replace(Settings.from_environ({}), bundle=bundle.path, results_bucket=RESULTS)
@@ -70,8 +74,10 @@ def samples(root: Path) -> dict[str, Any]:
     }
 
 
-def write(root: Path) -> None:
-    """Write the sample events and their file to events/ of a checkout."""
-    (root / INPUT).write_bytes(texts(Bundle.open(root / "layers/model/bundle")))
-    for name, event in samples(root).items():
-        (root / "events" / name).write_text(json.dumps(event, indent=2, ensure_ascii=False) + "\n", "utf-8")
+def files(root: Path, path: Path) -> dict[str, bytes]:
+    """Return the sample events and their file, by their path in a checkout, for the bundle in a folder."""
+    events = {
+        f"events/{name}": (json.dumps(event, indent=2, ensure_ascii=False) + "\n").encode()
+        for name, event in samples(root, path).items()
+    }
+    return events | {INPUT: texts(Bundle.open(path))}

@@ -6,20 +6,21 @@
 A version is there once it has bundle/manifest.json, which is written last. None is ever written over.
 """
 
+import os
 import re
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import count
-from os import environ
 from pathlib import Path
 
-from candor.errors import HintedError
+from candor.cli.errors import install
+from candor.errors import BundleError, HintedError, StorageError
 from candor.model import bundle
 from candor.model.bundle import MANIFEST, Bundle
 from candor.resources import INSTALLED, ROOT
@@ -29,7 +30,6 @@ BUCKETS = "s3://"
 DEFAULT = Path("models") if INSTALLED else ROOT / "models"
 """The store of a checkout; of an installed Candor, that of the working directory."""
 MAX_NAME = 63  # characters
-_NAME = re.compile(r"\w[\w.-]*")
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})-(\d{1,9})")
 _DIGITS = re.compile(r"(\d+)")
 
@@ -74,7 +74,8 @@ class Model:
         if isinstance(self.store.files, Folder):
             return self.store.files.root / self.key
         target = _cache() / self.digest
-        if not target.exists():
+        if not _intact(target, self.digest):
+            shutil.rmtree(target, ignore_errors=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
                 new = Path(folder) / "bundle"
@@ -97,25 +98,37 @@ class ModelStore:
 
     Args:
         place: A folder, which need not exist, or s3://BUCKET[/PREFIX].
+
+    Raises:
+        ModelError: It is neither.
     """
 
     def __init__(self, place: str) -> None:
         self.place = place
+        scheme, colon, _ = place.partition("://")
+        if colon and scheme != "s3":
+            raise ModelError(f"{place} is no model store", "a store is a folder, or s3://BUCKET/PREFIX")
         self.prefix = ""
         self.files: Folder | S3
         if place.startswith(BUCKETS):
             name, _, prefix = place.removeprefix(BUCKETS).partition("/")
-            self.files, self.prefix = S3(name), prefix.strip("/") + "/" * bool(prefix.strip("/"))
+            try:
+                self.files = S3(name)
+            except ModuleNotFoundError as error:
+                raise ModelError(
+                    f"a store in a bucket needs {error.name}, which is not installed", install("aws")
+                ) from None
+            self.prefix = prefix.strip("/") + "/" * bool(prefix.strip("/"))
         else:
             self.files = Folder(Path(place))
 
     def names(self) -> list[str]:
-        """Return the names of all models."""
-        return [name for name in self.files.folders(self.prefix) if not name.startswith(".")]
+        """Return the names of all models. What else is there is left out."""
+        return [name for name in self.files.folders(self.prefix) if is_name(name)]
 
     def versions(self, name: str) -> list[Model]:
         """Return the versions of a model, oldest first: by day and number, others by name before them."""
-        versions = self.files.folders(f"{self.prefix}{name}/")
+        versions = filter(is_name, self.files.folders(f"{self.prefix}{name}/"))
         found = [Model(self, name, version) for version in sorted(versions, key=_order)]
         return [each for each in found if self.files.digest(f"{each.key}{MANIFEST}") is not None]
 
@@ -136,7 +149,7 @@ class ModelStore:
         name, at, version = unicodedata.normalize("NFC", wanted).partition("@")
         versions = self.versions(name) if is_name(name) else []
         if not versions:
-            known = ", ".join(self.names())
+            known = ", ".join(name for name in self.names() if self.versions(name))
             hint = f"its models: {known}" if known else "candor train makes one"
             raise ModelError(f"there is no model {name!r} in {self.place}", hint)
         if not at:
@@ -146,6 +159,30 @@ class ModelStore:
                 return each
         known = ", ".join(each.version for each in versions)
         raise ModelError(f"{name} has no version {version!r} in {self.place}", f"its versions: {known}")
+
+    def check(self, name: str, version: str | None = None) -> None:
+        """Find out before the work whether a version can be added.
+
+        Raises:
+            ModelError: The place cannot be written to, or has the version already.
+            StorageError: The bucket cannot be read.
+        """
+        if isinstance(self.files, Folder):
+            folder = next(
+                each for each in (self.files.root.absolute(), *self.files.root.absolute().parents) if each.exists()
+            )
+            if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+                raise ModelError(f"the model store {self.place} cannot be written to", "pass another --store")
+        if version in self.files.folders(f"{self.prefix}{name}/"):
+            raise self._taken(Model(self, name, str(version)))
+
+    def _taken(self, model: Model) -> ModelError:
+        if self.files.digest(f"{model.key}{MANIFEST}") is not None:
+            return ModelError(f"{model} exists already in {self.place}", "give another --version, or none")
+        return ModelError(
+            f"{model} is unfinished in {self.place}: it is being written, or its training was stopped",
+            f"remove {model.place}, or give another --version",
+        )
 
     def add(self, name: str, version: str | date, make: Callable[[str], Mapping[str, bytes]]) -> Model:
         """Add a version of a model, whole or not at all.
@@ -160,54 +197,77 @@ class ModelStore:
             The new version.
 
         Raises:
-            ModelError: The version that was asked for exists.
+            ModelError: The version that was asked for exists, or other files are in its place.
             StorageError: The store cannot be written to.
         """
         wanted = [version] if isinstance(version, str) else self._free(name, version)
         for each in wanted:
             model, contents = Model(self, name, each), make(each)
-            place = model.key.removesuffix("bundle/")
+            place, made = model.key.removesuffix("bundle/"), list[str]()
             claim, manifest = "bundle/model.json", f"bundle/{MANIFEST}"
             others = [path for path in contents if path not in (claim, manifest)]
             try:
                 if not self.files.create(place + claim, contents[claim]):
                     continue  # another training took this number
+                made.append(claim)
                 for path in [*others, manifest]:
-                    self.files.create(place + path, contents[path])
+                    if not self.files.create(place + path, contents[path]):
+                        raise ModelError(f"{model.place} has other files already", "move them away")
+                    made.append(path)
+            except OSError as error:
+                self._withdraw(place, made)
+                raise StorageError(f"{self.place} cannot be written to: {error.strerror or error}") from None
             except BaseException:
-                self._withdraw(place)
+                self._withdraw(place, made)
                 raise
             return model
-        raise ModelError(f"{name}@{version} exists already in {self.place}", "give another --version, or none")
+        raise self._taken(Model(self, name, str(version)))
 
     def _free(self, name: str, day: date) -> Iterator[str]:
         dated = [_DATED.fullmatch(version) for version in self.files.folders(f"{self.prefix}{name}/")]
         today = [int(match[2]) for match in dated if match and match[1] == day.isoformat()]
         return (f"{day.isoformat()}-{number}" for number in count(max(today, default=0) + 1))
 
-    def _withdraw(self, place: str) -> None:
-        """Remove what a version that was not finished has left; in a bucket it stays, and is not listed."""
+    def _withdraw(self, place: str, made: Sequence[str]) -> None:
+        """Remove what an `add` that was stopped has made; in a bucket it stays, and is not listed."""
         if isinstance(self.files, Folder):
-            folder = self.files.root / place
-            shutil.rmtree(folder, ignore_errors=True)
-            for parent in (folder.parent, self.files.root):
-                with suppress(OSError):  # it has other models
-                    parent.rmdir()
+            for path in reversed(made):
+                file = self.files.root / place / path
+                file.unlink(missing_ok=True)
+                for parent in file.parents:
+                    if parent == self.files.root.parent:
+                        break
+                    with suppress(OSError):  # there is more in it
+                        parent.rmdir()
+
+
+def _intact(folder: Path, digest: str) -> bool:
+    try:
+        Bundle.open(folder, digest)
+    except BundleError:
+        return False
+    return True
 
 
 def default_place() -> str:
     """Return the store where none is given: $CANDOR_STORE, or `models`."""
-    return environ.get("CANDOR_STORE") or str(DEFAULT)
+    return os.environ.get("CANDOR_STORE") or str(DEFAULT)
 
 
 def is_name(name: str) -> bool:
     """Return True if a model or a version can have this name.
 
+    Letters of all scripts may have marks, as Hindi's vowels do.
+
     Example:
-        >>> is_name("tickets-2"), is_name("工单"), is_name("a/b"), is_name("a@b"), is_name(".a")
-        (True, True, False, False, False)
+        >>> is_name("tickets-2"), is_name("工单"), is_name("हिन्दी"), is_name("a/b"), is_name("a@b"), is_name(".a")
+        (True, True, True, False, False, False)
     """
-    return len(name) <= MAX_NAME and bool(_NAME.fullmatch(name))
+    return 0 < len(name) <= MAX_NAME and name[0] not in ".-" and all(map(_in_names, name))
+
+
+def _in_names(character: str) -> bool:
+    return character in "_.-" or character.isalnum() or unicodedata.category(character) in ("Mn", "Mc")
 
 
 def name_of(data: str) -> str:
@@ -217,8 +277,9 @@ def name_of(data: str) -> str:
         >>> name_of("Support Tickets (2026)"), name_of("工单"), name_of("***")
         ('support-tickets-2026', '工单', 'model')
     """
-    bare = unicodedata.normalize("NFC", data).lower()
-    return re.sub(r"[^\w.]+", "-", bare).strip("-._")[:MAX_NAME] or "model"
+    bare = unicodedata.normalize("NFC", data.lower())
+    parts = "".join(each if _in_names(each) and each != "-" else " " for each in bare).split()
+    return "-".join(parts).strip("-._")[:MAX_NAME] or "model"
 
 
 def resolve(wanted: str, place: str) -> Path:
@@ -234,8 +295,10 @@ def resolve(wanted: str, place: str) -> Path:
         StorageError: The bucket cannot be read.
         BundleError: The bundle in the bucket is damaged.
     """
-    if wanted.startswith(BUCKETS):
+    if "://" in wanted:
         place, _, wanted = wanted.rpartition("/")
+        if not place.removeprefix(BUCKETS).strip(":/"):
+            raise ModelError(f"{place}/{wanted} names no model", "name one as s3://BUCKET/PREFIX/NAME")
         return ModelStore(place).find(wanted).folder()
     path = Path(wanted)
     for folder in (path, path / "bundle"):
@@ -243,7 +306,8 @@ def resolve(wanted: str, place: str) -> Path:
             return folder
     named = is_name(wanted.partition("@")[0])
     if path.is_dir():
-        versions = ModelStore(str(path.absolute().parent)).versions(path.absolute().name)
+        whole = path.resolve()
+        versions = ModelStore(str(whole.parent)).versions(whole.name) if is_name(whole.name) else []
         if versions:
             return versions[-1].folder()
         if not named or not ModelStore(place).versions(wanted):
@@ -257,5 +321,5 @@ def _order(version: str) -> tuple[bool, list[tuple[int, str]]]:
 
 
 def _cache() -> Path:
-    home = environ.get("XDG_CACHE_HOME")
+    home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "candor" / "models"

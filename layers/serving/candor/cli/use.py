@@ -1,7 +1,9 @@
 """`candor use`: make a model the one in use, which `make run` serves and `make build` deploys; and go back."""
 
 import json
-from contextlib import ExitStack
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +16,16 @@ from candor.cli.store import Model, ModelError, ModelStore, is_name, name_of
 from candor.errors import BundleError, StorageError
 from candor.model import bundle
 from candor.model.bundle import Bundle
-from candor.model.install import InstallError, installed, pinned, write
+from candor.model.install import InstallError, check, pinned
 
-STORE, HISTORY = "models", "models/.used.json"
-"""The checkout's own store, which keeps what was in use, and the list of what was, the latest last."""
+STORE = "models"
+"""The checkout's own store, which keeps what was in use."""
+HISTORY = f"{STORE}/.used.json"
+"""Name and version of the models that were in use, the latest last."""
+BUNDLE = "layers/model/bundle"
+_LOCK, _STAGE = f"{STORE}/.use.lock", f"{STORE}/.use"
+_PLAN = "plan.json"
+"""Is in the stage while files change places: a `use` that finds it undoes what was stopped."""
 
 
 @click.command(
@@ -30,32 +38,32 @@ STORE, HISTORY = "models", "models/.used.json"
 def use(model: Path | None, back: bool) -> None:
     """Install MODEL, a NAME or NAME@VERSION of the store or a bundle's folder, as the model of this checkout.
 
-    The bundle is checked against its digests and golden cases. Then it is copied to layers/model/bundle, its digest is
-    pinned in template.yaml, and the sample events that name the model are written again: all of it, or nothing.
+    The bundle is checked against its digests and golden cases. Then it takes its place in layers/model/bundle, its
+    digest is pinned in template.yaml, and the sample events and texts in events are written again: all, or nothing.
     The model that was in use is kept in the folder models, and --back brings it back.
     """
     if (model is None) != back:
         raise click.UsageError("give a MODEL, or --back", click.get_current_context())
     checkout = Checkout.here()
-    history = checkout.history()
-    try:
-        if back:
-            new = checkout.previous(history).open()
-        else:
-            assert model is not None
-            new = Bundle.open(model)
-        old = checkout.keep()
-        checkout.install(new)
-    except BundleError as error:
-        raise options.unusable(model or checkout.root / STORE, error) from None
-    except (InstallError, StorageError) as error:
-        raise CommandError(str(error), status=1) from None
-    if back:
-        del history[-1:]
-    elif old and old.digest != new.digest:
-        history.append({"name": old.name, "version": old.version})
-    checkout.remember(history)
+    with checkout.locked():
+        if checkout.recover():
+            click.echo("a `candor use` that was stopped has been undone")
+        history = checkout.history()
+        try:
+            new = checkout.previous(history).open() if back else Bundle.open(model or Path())
+            old = checkout.keep()
+            if back:
+                history = history[:-1]
+            elif old and old.digest != new.digest:
+                history = [*history, {"name": old.name, "version": old.version}]
+            checkout.install(new, history)
+        except BundleError as error:
+            raise options.unusable(model or checkout.root / STORE, error) from None
+        except (InstallError, StorageError) as error:
+            raise CommandError(str(error), status=1) from None
     click.echo(f"{new.model['name']} {new.model['version']} ({new.digest[:12]}) is in use")
+    if resources.INSTALLED:
+        click.echo("by make run and make deploy here; the installed command has a model of its own: pass --model NAME")
     if history:
         click.echo(f"candor use --back goes back to {history[-1]['name']} {history[-1]['version']}")
 
@@ -67,36 +75,63 @@ class Checkout:
     root: Path
 
     @classmethod
+    def find(cls) -> "Checkout | None":
+        """Return the command's own checkout; for an installed command the working directory, if that is one."""
+        root = Path.cwd() if resources.INSTALLED else resources.ROOT
+        whole = (root / "template.yaml").is_file() or (root / _STAGE / _PLAN).is_file()  # a `use` may have been stopped
+        return cls(root) if whole and (root / "layers/model").is_dir() else None
+
+    @classmethod
     def here(cls) -> "Checkout":
-        """Return the command's own checkout; for an installed command the working directory.
+        """Return the checkout that `find` does.
 
         Raises:
-            CommandError: It is none.
+            CommandError: There is none.
         """
-        root = Path.cwd() if resources.INSTALLED else resources.ROOT
-        if not (root / "template.yaml").is_file() or not (root / "layers/model").is_dir():
-            raise CommandError(
-                "the working directory is not a checkout of Candor",
-                "run this in its root; to use a model without a checkout, pass --model NAME to a command",
-            )
-        return cls(root)
+        if found := cls.find():
+            return found
+        raise CommandError(
+            "the working directory is not a checkout of Candor",
+            "run this in its root; to use a model without a checkout, pass --model NAME to a command",
+        )
 
     @property
     def bundle(self) -> Path:
         """The folder of the bundle in use."""
-        return self.root / "layers/model/bundle"
+        return self.root / BUNDLE
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other `candor use` out.
+
+        Raises:
+            CommandError: Another one is at work.
+        """
+        import fcntl
+
+        (self.root / STORE).mkdir(exist_ok=True)
+        with (self.root / _LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise CommandError("another `candor use` is at work in this checkout", "run this one again") from None
+            yield
 
     def history(self) -> list[dict[str, str]]:
-        """Return name and version of the models that were in use, the latest last."""
-        try:
-            return list(json.loads((self.root / HISTORY).read_text()))
-        except (FileNotFoundError, ValueError):
-            return []
+        """Return name and version of the models that were in use, the latest last.
 
-    def remember(self, history: list[dict[str, str]]) -> None:
-        """Write the history."""
-        (self.root / STORE).mkdir(exist_ok=True)
-        write(self.root / HISTORY, json.dumps(history, ensure_ascii=False).encode())
+        Raises:
+            CommandError: The file is damaged.
+        """
+        try:
+            found = json.loads((self.root / HISTORY).read_bytes())
+            if all(is_name(each["name"]) and is_name(each["version"]) for each in found):
+                return [{"name": each["name"], "version": each["version"]} for each in found]
+        except FileNotFoundError:
+            return []
+        except (ValueError, TypeError, KeyError, RecursionError):
+            pass
+        raise CommandError(f"{HISTORY} is damaged", "remove it; --back then knows of no earlier model")
 
     def previous(self, history: list[dict[str, str]]) -> Model:
         """Return the model that was in use before.
@@ -136,18 +171,55 @@ class Checkout:
                 continue
         return None
 
-    def install(self, new: Bundle) -> None:
-        """Put a bundle, its digest in the template and the sample events in place: all, or nothing.
+    def install(self, new: Bundle, history: list[dict[str, str]]) -> None:
+        """Put a bundle, its digest in the template, the sample events and the history in place: all, or nothing.
+
+        Everything is written to a stage first; then files only change places, which takes no space and can be undone.
 
         Raises:
             InstallError: The bundle does not answer its golden cases, or the template has no place for its digest.
         """
+        stage = self.root / _STAGE
         template = self.root / "template.yaml"
-        text = pinned(template, new.digest)
-        with ExitStack() as undo:
-            for path in (template, *(self.root / "events").glob("*.json")):
-                undo.callback(write, path, path.read_bytes())
-            with installed(new.files, self.bundle):
-                write(template, text.encode())
-                samples.write(self.root)
-                undo.pop_all()
+        contents = {"template.yaml": pinned(template, new.digest), HISTORY: json.dumps(history).encode()}
+        try:
+            folder = stage / "new" / BUNDLE
+            folder.mkdir(parents=True)
+            check(folder, bundle.write(folder, new.files))
+            for path, content in (contents | samples.files(self.root, folder)).items():
+                contents[path] = content
+                (stage / "new" / path).parent.mkdir(parents=True, exist_ok=True)
+                (stage / "new" / path).write_bytes(content)
+                (stage / "old" / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copymode(template, stage / "new/template.yaml")
+            (stage / "old" / BUNDLE).parent.mkdir(parents=True, exist_ok=True)
+            paths = [BUNDLE, *contents]
+            absent = [path for path in paths if not (self.root / path).exists()]
+            (stage / _PLAN).write_text(json.dumps({"paths": paths, "absent": absent}))
+            for path in paths:
+                if path not in absent:
+                    (self.root / path).rename(stage / "old" / path)
+                (stage / "new" / path).rename(self.root / path)
+            (stage / _PLAN).unlink()
+        except BaseException:
+            self.recover()
+            raise
+        shutil.rmtree(stage)
+
+    def recover(self) -> bool:
+        """Undo an `install` that was stopped; return True if files had changed places."""
+        stage = self.root / _STAGE
+        try:
+            plan = json.loads((stage / _PLAN).read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            shutil.rmtree(stage, ignore_errors=True)
+            return False
+        for path in plan["paths"]:
+            old, new, place = stage / "old" / path, stage / "new" / path, self.root / path
+            if place.exists() and not new.exists() and (old.exists() or path in plan["absent"]):
+                place.rename(new)
+            if old.exists():
+                old.rename(place)
+        (stage / _PLAN).unlink()
+        shutil.rmtree(stage, ignore_errors=True)
+        return True
