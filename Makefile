@@ -17,6 +17,8 @@ override dev := .venv/dev/bin/python
 override bench := PYTHONPATH=functions:layers/serving .venv/bench/bin/python
 override sam := SAM_CLI_TELEMETRY=0 .venv/sam/bin/sam
 override parameters := --parameter-overrides "Architecture=$${ARCHITECTURE:-x86_64}"
+# How a file is to be read, for all that read files of users.
+override reading = $${DELIMITER:+--delimiter="$$DELIMITER"} $${ENCODING:+--encoding="$$ENCODING"} $${NO_HEADER:+--no-header}
 # The time of the code that makes a bundle, where git knows it: `make ship` again then gives the same one, to the byte.
 override epoch := time=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct -- training layers/serving ':!training/report' ':!training/EXPERIMENTS.md' 2>/dev/null)}; \
   unset SOURCE_DATE_EPOCH; [ -z "$$time" ] || export SOURCE_DATE_EPOCH="$$time";
@@ -52,8 +54,9 @@ openapi: .venv/serve/.made ## write functions/api/openapi.json, the contract of 
 	@PYTHONPATH=functions:layers/serving .venv/serve/bin/python -m api.openapi >.cache/openapi.json
 	@mv .cache/openapi.json functions/api/
 
-train: .venv/train/.linked ## train a model on labelled texts, as a new version in models/ [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE TEST=FILE NAME= VERSION= GOLDEN=FILE SEED= SIZE=MB MINUTES= OWNER= LICENCE= DESCRIPTION= INTENDED_USE= STORE=]
-	@$(call candor,train) train $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
+train: .venv/train/.linked ## train a model on labelled texts, as a new version in models/ [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE TEST=FILE NAME= VERSION= GOLDEN=FILE SEED= SIZE=MB MINUTES= OWNER= LICENCE= DESCRIPTION= INTENDED_USE= TEXT_NOUN= SAMPLES=FILE DELIMITER= ENCODING= NO_HEADER=1 SKIP_BAD_ROWS=1 STORE=]
+	@$(call candor,train) train $(reading) $${SKIP_BAD_ROWS:+--skip-bad-rows} $${TEXT_NOUN:+--text-noun="$$TEXT_NOUN"} \
+	  $${SAMPLES:+--samples="$$SAMPLES"} $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
 	  $${NAME:+--name="$$NAME"} $${VERSION:+--version="$$VERSION"} $${GOLDEN:+--golden="$$GOLDEN"} $${SEED:+--seed="$$SEED"} \
 	  $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${TEST:+--test="$$TEST"} $${SIZE:+--size="$$SIZE"} $${MINUTES:+--minutes="$$MINUTES"} \
 	  $${OWNER:+--owner="$$OWNER"} $${LICENCE:+--licence="$$LICENCE"} $${DESCRIPTION:+--description="$$DESCRIPTION"} \
@@ -77,8 +80,8 @@ models: .venv/serve/.made ## list the models of the store, and which is in use [
 diff: needs-diff .venv/serve/.made ## compare two models: A= B= [DATA=FILE TEXT=column LABEL=column STORE=]
 	@$(call candor,serve) diff $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} -- "$$A" "$$B" $${DATA:+"$$DATA"}
 
-score: needs-score .venv/serve/.made ## label a file, folder or pattern of texts: INPUT= [OUTPUT=results TEXT=column ID=column MODEL= MIN_CONFIDENCE= EXPLAIN=1 REDACT=off WITH_TEXT=mask CSV=1 PICTURE=1 STDIN=jsonl ROWS= PROCESSES=]
-	@$(call candor,serve) score $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} $${ID:+--id-column="$$ID"} \
+score: needs-score .venv/serve/.made ## label a file, folder or pattern of texts: INPUT= [OUTPUT=results TEXT=column ID=column MODEL= MIN_CONFIDENCE= EXPLAIN=1 REDACT=off WITH_TEXT=mask CSV=1 PICTURE=1 STDIN=jsonl ROWS= PROCESSES= DELIMITER= ENCODING= NO_HEADER=1 STORE=]
+	@$(call candor,serve) score $(reading) $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} $${ID:+--id-column="$$ID"} \
 	  $${MIN_CONFIDENCE:+--min-confidence="$$MIN_CONFIDENCE"} $${EXPLAIN:+--explain} $$([ "$$REDACT" != off ] || echo --no-redact) \
 	  $${WITH_TEXT:+--with-text="$$WITH_TEXT"} $${CSV:+--csv} $${PICTURE:+--picture} $${STDIN:+--stdin="$$STDIN"} \
 	  $${ROWS:+--rows="$$ROWS"} $${PROCESSES:+--processes="$$PROCESSES"} -- "$$INPUT" "$${OUTPUT:-results}"
@@ -88,11 +91,11 @@ verify: needs-verify .venv/serve/.made ## check that the manifest of a `make sco
 
 verify-results: verify
 
-report: needs-report .venv/serve/.made ## write one HTML page about a file of texts: INPUT= [OUTPUT=report.html TEXT=column MODEL=]
-	@$(call candor,serve) report $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} -- "$$INPUT" "$${OUTPUT:-report.html}"
+report: needs-report .venv/serve/.made ## write one HTML page about a file of texts: INPUT= [OUTPUT=report.html TEXT=column MODEL= DELIMITER= ENCODING= NO_HEADER=1 STORE=]
+	@$(call candor,serve) report $(reading) $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} -- "$$INPUT" "$${OUTPUT:-report.html}"
 
-evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts: DATA= [TEXT=column LABEL=column MODEL= REPORT=FOLDER SEED= JSON=1]
-	@$(call candor,serve) evaluate $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} \
+evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts: DATA= [TEXT=column LABEL=column MODEL= REPORT=FOLDER SEED= JSON=1 DELIMITER= ENCODING= NO_HEADER=1 SKIP_BAD_ROWS=1 STORE=]
+	@$(call candor,serve) evaluate $(reading) $${SKIP_BAD_ROWS:+--skip-bad-rows} $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} \
 	  $${LABEL:+--label-column="$$LABEL"} $${REPORT:+--report="$$REPORT"} $${SEED:+--seed="$$SEED"} \
 	  $${JSON:+--json} -- "$$DATA"
 

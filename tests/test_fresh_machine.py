@@ -182,6 +182,12 @@ def test_make_value_runs_in_no_inner_make(checkout: Checkout) -> None:
         ("torture SCHEDULES=10", "torture --schedules=10"),
         ("train DATA=a.csv NAME=b VERSION=r SEED=2", "train --name=b --version=r --seed=2 -- a.csv"),
         ("train DATA=a.csv TEST=t.csv", "train --test=t.csv -- a.csv"),
+        (
+            "train DATA=a ENCODING=cp1252 NO_HEADER=1 TEXT=2 SKIP_BAD_ROWS=1",
+            "train --encoding=cp1252 --no-header --skip-bad-rows --text-column=2 -- a",
+        ),
+        ("train DATA=a TEXT_NOUN=x SAMPLES=s.txt", "train --text-noun=x --samples=s.txt -- a"),
+        ("score INPUT=a DELIMITER=;", "score --delimiter=; -- a results"),
         ("train OWNER=me LICENCE=MIT", "train --owner=me --licence=MIT"),
     ],
 )

@@ -5,6 +5,7 @@ Where 99 of 100 texts are shorter than 256 words, they are padded to the longest
 over padding, too, and would say next to nothing of a text of ten words.
 """
 
+import string
 from collections.abc import Sequence
 
 import keras
@@ -17,6 +18,7 @@ History = list[dict[str, float]]
 """Each epoch's "epoch" from 1, "loss" and "val_loss" in nats, "accuracy" and "val_accuracy" from 0 to 1."""
 
 VOCABULARY, LENGTH, EMBEDDING_DIM, BATCH_SIZE = 10_000, 256, 16, 512
+_MARKS = dict.fromkeys(map(ord, string.punctuation), " ")  # what Keras strips
 MAX_EPOCHS, PATIENCE = 40, 3
 FITTING = 0.99
 """Share of the training texts that are read to their end, unless they are longer than LENGTH."""
@@ -31,6 +33,9 @@ class Baseline:
     Args:
         texts: Training texts, from which the vocabulary is learnt.
         n_labels: Number of labels, K.
+
+    Raises:
+        NoWordsError: No text has a word.
     """
 
     def __init__(self, texts: Sequence[str], n_labels: int) -> None:
@@ -38,6 +43,8 @@ class Baseline:
         words = np.quantile([len(text.split()) for text in encodable], FITTING, method="higher")
         length = max(1, min(int(words), LENGTH))
         self._vectorizer = keras.layers.TextVectorization(VOCABULARY, output_sequence_length=length)
+        if not any(each.translate(_MARKS).split() for each in encodable):
+            raise NoWordsError
         self._vectorizer.adapt(encodable, batch_size=BATCH_SIZE)
         self._network = keras.Sequential(
             [
@@ -79,6 +86,10 @@ class Baseline:
         encoded = _encodable(texts)
         starts = range(0, len(encoded), BATCH_SIZE)
         return np.concatenate([self._vectorizer(encoded[start : start + BATCH_SIZE]) for start in starts])
+
+
+class NoWordsError(Exception):
+    """No text has a word that the network could learn from: it leaves punctuation marks out."""
 
 
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]

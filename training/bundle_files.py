@@ -299,13 +299,13 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
     return Template((Path(__file__).parent / "card.md").read_text()).substitute(
         name=described["name"],
         version=described["version"],
-        noun=described["text_noun"],
+        noun=cell(described["text_noun"]),
         count=len(described["labels"]),
         labels=_some(described["labels"]),
-        data=data["name"],
+        data=cell(data["name"]),
         texts=f"{data['texts']:,}",
         unlabelled=f"{data['unlabelled_texts']:,}",
-        source=data["source"],
+        source=cell(data["source"]),
         citation=data["citation"],
         data_licence=data["licence"],
         sha256=data["sha256"],
@@ -323,7 +323,7 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         target=f"{metrics['target_accuracy']:.0%}",
         min_confidence=described["min_confidence"],
         strongest=_strongest(trained.metrics["strongest"]),
-        **asdict(trained.rights),
+        **{name: cell(words) for name, words in asdict(trained.rights).items()},
     )
 
 

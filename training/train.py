@@ -30,7 +30,7 @@ from candor.text.features import Featuriser
 from candor.text.table import Table
 
 from . import bundle_files, findings, guesses, learn, summary
-from .baseline import Baseline, History
+from .baseline import Baseline, History, NoWordsError
 from .bundle_files import Rights
 from .data import IMDB_HOME, Dataset, find_copies
 from .lessons import negations
@@ -216,7 +216,11 @@ def train_baseline(texts: learn.Texts, learnt: learn.Learnt) -> TrainedBaseline 
     learning, held_out = (
         ([texts.texts[row] for row in rows], texts.targets[rows]) for rows in (learnt.learning, learnt.first)
     )
-    network = Baseline(learning[0], texts.n_labels)
+    try:
+        network = Baseline(learning[0], texts.n_labels)
+    except NoWordsError:
+        print("baseline: not trained, since no text has a word", flush=True)
+        return None
     history = network.fit(learning, held_out)
     best = min(history, key=lambda epoch: epoch["val_loss"])
     print(summary.baseline_row(best), flush=True)

@@ -258,6 +258,17 @@ def test_train_few_and_empty_labels_are_served(table, tmp_path, capsys, monkeypa
     assert found[3].warnings == ("LOW_EVIDENCE",)
 
 
+def test_train_texts_without_words_have_no_baseline(tmp_path, capsys):
+    """Marks are features of ours; the network, which strips them, is left out instead of failing after the work."""
+    data = tmp_path / "marks.csv"
+    data.write_text(
+        "body,colour\n" + "".join(f"{mark * n},{label}\n" for mark, label in ("!p", "?n") for n in range(1, 5))
+    )
+    assert train(data, tmp_path) == 0
+    assert "\nbaseline: not trained, since no text has a word\n" in capsys.readouterr().out
+    assert Classifier.load(kept(tmp_path) / "bundle").predict(["!!"])[0].label == "p"
+
+
 @pytest.mark.parametrize("labels", [["x", "y"], ["a", "b", "c", "d", "e"]])
 def test_train_two_rows_a_label_give_a_model(labels, tmp_path, capsys):
     """The least that is accepted is enough, and the figures say how little it is."""
@@ -366,7 +377,7 @@ def test_train_changes_nothing_but_the_store(table, tmp_path):
 def test_train_versions_differ_by_day_and_number(table, tmp_path, monkeypatch):
     """Each training has a version of its own, though the data are the same, and says what it was told about itself."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    about = {"owner": "Fruit Ltd", "licence": "MIT", "description": "Sorts fruit.", "intended_use": "Shops."}
+    about = {"owner": "Fruit | <b>Ltd", "licence": "MIT", "description": "Sorts fruit.", "intended_use": "Shops."}
     words = [word for key, value in about.items() for word in (f"--{key.replace('_', '-')}", value)]
     for arguments in (words, []):
         assert main(["train", str(table), *COLUMNS, "--store", str(tmp_path), *arguments]) == 0
@@ -375,7 +386,8 @@ def test_train_versions_differ_by_day_and_number(table, tmp_path, monkeypatch):
     assert [each.model["version"] for each in (first, second)] == ["2023-11-14-1", "2023-11-14-2"]
     assert {key: first.model[key] for key in about} == about
     assert {second.model[key] for key in about} == {"not stated"}
-    assert all(f"| {value} |" in first.files["card.md"].decode() for value in about.values())
+    assert all(f"| {bundle_files.cell(value)} |" in first.files["card.md"].decode() for value in about.values())
+    assert r"\| \<b>Ltd" in first.files["card.md"].decode()
     same = {name for name in first.files if first.files[name] == second.files[name]}
     assert same == first.files.keys() - {"model.json", "card.md"}
 
