@@ -18,6 +18,7 @@ import pytest
 from candor.batch import jobs
 from candor.cli import score
 from candor.cli.main import main
+from candor.cli.width import columns
 from candor.model.classifier import Classifier
 from candor.settings import Settings
 from candor.storage import Folder, Source
@@ -63,6 +64,17 @@ def test_score_every_row_has_result_or_error(source, tmp_path, capsys):
     assert manifest["counts"]["read"] == 6
     assert manifest["counts"]["errors"] == {"blank": 1, "invalid_json": 1}
     assert "4 of 6 rows scored" in capsys.readouterr().out
+
+
+def test_summarise_long_labels_stay_in_columns(capsys):
+    """Counts stand below each other, however long or wide a label is."""
+    labels = {"pos": 1, "a label of more than sixteen": 1234, "退货退款退货退款退货退款": 2, "x" * 200: 3}
+    counts = {"read": 9, "scored": 9, "labels": labels, "decisions": {"uncertain": 9}, "errors": {}}
+    score.summarise({"folder": "out", "counts": counts, "model": {"name": "tickets"}})
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == 5
+    assert {columns(row.rpartition(" ")[0]) for row in rows} == {2 + 9 + 1 + score.MAX_NAME}
+    assert not [row for row in rows if "x" * score.MAX_NAME in row]
 
 
 def test_score_any_processes_give_the_same_bytes(source, tmp_path):

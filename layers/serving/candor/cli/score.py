@@ -36,6 +36,7 @@ from candor.batch.rows import READERS, Chunk, Reading, RowsError, likely_encodin
 from candor.cli import options
 from candor.cli.errors import CommandError, report, silence_stdout
 from candor.cli.histogram import bin_of, histogram
+from candor.cli.width import columns, padded, shortened
 from candor.errors import CandorError
 from candor.limits import CHUNK_ROWS
 from candor.model.bundle import Bundle
@@ -43,6 +44,7 @@ from candor.model.classifier import Classifier
 from candor.storage import Folder
 
 SUFFIXES = tuple(kind + compressed for kind in READERS for compressed in ("", ".gz"))
+MAX_NAME = 40  # columns of a label on the terminal
 _MANIFEST = b'"code_version"'  # stands first in the manifest of a job
 SUPPORTED = f"supported: {', '.join(READERS)}, each also with .gz"
 
@@ -400,9 +402,14 @@ def summarise(manifest: dict[str, Any]) -> None:
     )
     if "columns" in manifest:
         click.echo(f"  reading texts from {shown(manifest['columns']['text'])}")
-    for kind in ("labels", "decisions", "errors"):
-        for name, count in sorted(counts[kind].items()):
-            click.echo(f"  {kind[:-1]:9} {name:16} {count:,}")
+    rows = [
+        (kind[:-1], shortened(name, MAX_NAME), f"{count:,}")
+        for kind in ("labels", "decisions", "errors")
+        for name, count in sorted(counts[kind].items())
+    ]
+    width = max(16, *(columns(name) for _, name, _ in rows), 0)
+    for kind, name, count in rows:
+        click.echo(f"  {kind:9} {padded(name, width)} {count}")
 
 
 def lines(folder: Path, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
