@@ -183,7 +183,7 @@ def _training_shares(bundle: "Bundle") -> dict[str, float]:
 
     metrics.json counts the labels of the texts that folds held out. Where there are several folds, these are all.
     """
-    from candor.model.bundle import BundleError
+    from candor.errors import BundleError
 
     try:
         report = json.loads(bundle.read("metrics.json"))["validation"]["ours"]["all"]
