@@ -26,6 +26,8 @@ HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
 MAX_NAMED = 10
 """Labels that the card names in its first sentence; a table further down has them all."""
+SPLITS = {"test": "the test split, {n:,} texts", "validation": "{n:,} held-out texts"}
+"""What the card calls the texts that figures are about."""
 MIN_AGREEMENT = 0.99
 """Minimum share of texts that the exported and the trained model give the same label; one text may always differ."""
 MAX_DIFFERENCE = 0.2
@@ -309,8 +311,7 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         citation=data["citation"],
         data_licence=data["licence"],
         sha256=data["sha256"],
-        split=metrics["split"],
-        n=f"{metrics['n']:,}",
+        split=SPLITS[metrics["split"]].format(n=metrics["n"]),
         copies=_copies(trained.metrics),
         metrics="\n".join(rows),
         ece=_interval(metrics["ece"]),

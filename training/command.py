@@ -114,7 +114,7 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
 @click.option(
     "--test",
     type=options.Named(),
-    show_default="none: texts held out of training; IMDB has a test split of its own",
+    show_default="none: held-out texts of DATA; IMDB has a test split of its own",
     metavar="FILE",
     help="CSV or JSON lines, with the same columns, of texts that the model is tested on and never learns from.",
 )
@@ -252,7 +252,7 @@ def _train(
             raise ModelError(f"{name}@{version} exists already in {place}", "give another --version, or none")
         counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
         unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
-        click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
+        click.echo(f"{name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
         if dataset.test_texts:
             click.echo(summary.test_split(dataset))
         for remark in dataset.remarks:
