@@ -114,8 +114,22 @@ def test_labelled_bad_row_raises_line_and_hint(content, name, problem, hint):
     assert refusal(content, name) == (code, problem, hint + option)
 
 
-def test_labelled_plain_lines_are_refused():
-    assert refusal(b"good\n", "x.txt")[0] == "no_labels"
+@pytest.mark.parametrize(
+    ("content", "name", "tabs"),
+    [
+        (b"good\n", "x.txt", False),
+        (b"", "x.txt", False),
+        (b"good\nbad\tno\n", "x.txt", False),
+        (b"text\tlabel\ngood\tpos\n", "x.txt", True),
+        (gzip.compress(b"text\tlabel\n"), "x.txt.gz", True),
+        ("text\tlabel\n".encode("utf-16"), "x.txt", True),
+    ],
+)
+def test_labelled_plain_lines_are_refused(content, name, tabs):
+    """Lines of text have no labels; where they hold tabs, another name of the file helps."""
+    code, _, hint = refusal(content, name)
+    assert code == "no_labels"
+    assert ("rename it to .tsv" in hint) is tabs
 
 
 def test_labelled_json_without_label_lists_keys():

@@ -88,7 +88,9 @@ def read_labelled(
     try:
         asked = Format.of(name, text_column, reading=reading)
         if asked.kind == "txt":
-            raise RowsError("no_labels")
+            _, decoded, _ = decode.decoded(file_blocks(file), asked)
+            tabbed = b"\t" in next(iter(decoded), b"").partition(b"\n")[0]
+            raise RowsError("no_labels", hint="its lines hold tabs: rename it to .tsv" if tabbed else "")
         found = opened(file_blocks(file), replace(asked, label_column=label_column, labelled=True))
         if (text_column or "text", label_column or "label") != (found.format.text_column, found.format.label_column):
             say(chosen(found.format))
