@@ -462,7 +462,7 @@ def accuracy_limits(measured: Iterable[Sequence[float]]) -> tuple[float, float]:
 
     Example:
         >>> accuracy_limits([(18.8, 15, 22), (81, 78, 84)]), accuracy_limits([(90, 89, 91)])
-        ((0, 100), (87.0, 93.0))
+        ((0, 100), (87, 93))
     """
     values = [value for each in measured for value in each]
     room = max(0.5 * (max(values) - min(values)), 2)
