@@ -20,6 +20,7 @@ from candor.cli.errors import CommandError, install
 from candor.errors import CandorError
 
 if TYPE_CHECKING:
+    from candor.batch.labelled import LabelledRow
     from candor.batch.rows import Reading
 
     from .data import Dataset
@@ -197,7 +198,7 @@ def _read(
     test: Path | None,
     reading: "Reading",
     skip_bad_rows: bool,
-) -> tuple["Dataset", list[tuple[str, str]]]:
+) -> tuple["Dataset", "list[LabelledRow]"]:
     """Return the data set and the golden cases."""
     from . import data
 
@@ -232,7 +233,7 @@ def _shown(dataset: "Dataset", noun: str | None, samples: Path | None, text_colu
 
 def _train(
     dataset: "Dataset",
-    cases: list[tuple[str, str]],
+    cases: "list[LabelledRow]",
     name: str | None,
     place: str,
     version: str | None,
@@ -262,9 +263,9 @@ def _train(
         training.train(
             dataset, training.Options(name, cases, store=store, version=version, rights=Rights(**about), **chosen)
         )
-    except ModelError as error:
-        raise CommandError(error.problem, error.hint) from None
-    except (ExportError, CandorError) as error:
+    except (ModelError, ExportError) as error:
+        raise CommandError(error.problem, error.hint or None) from None
+    except CandorError as error:
         raise CommandError(str(error)) from None
 
 

@@ -211,7 +211,7 @@ def _with_test(
     )
 
 
-def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
+def load_golden(path: Path, labels: Sequence[str]) -> list[LabelledRow]:
     """Read golden cases: texts whose label a person knows.
 
     Args:
@@ -219,7 +219,7 @@ def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
         labels: The labels that a case may have.
 
     Returns:
-        Pairs of a text and its label.
+        Texts with their labels, file and lines.
 
     Raises:
         DataError: The file cannot be read, or has another label.
@@ -235,7 +235,7 @@ def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
             known += f" or {len(labels) - MAX_SHOWN_NAMES} others" * (len(labels) > MAX_SHOWN_NAMES)
             problem = f"{path.name}: the data has no label {shown(row.label)}, as line {row.line} has"
             raise DataError(problem, f"use {known}")
-    return [(row.text, row.label) for row in rows]
+    return [row._replace(file=path.name) for row in rows]
 
 
 def folds(texts: Sequence[str], targets: Ints, n_folds: int, seed: int = 0) -> list[tuple[Ints, Ints]]:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from candor.batch.labelled import LabelledRow
 from candor.cli.evaluation_page import page
 from candor.cli.store import Model, ModelStore
 from candor.model import evaluation, metrics
@@ -57,7 +58,7 @@ class Options:
 
     name: str
     """The model's name."""
-    golden: Sequence[tuple[str, str]]
+    golden: Sequence[LabelledRow]
     """Texts and their labels, which the model must get right."""
     seed: int
     store: ModelStore
@@ -324,10 +325,12 @@ def describe(
     measured: Mapping[str, Any],
 ) -> tuple[bundle_files.Trained, dict[str, Any]]:
     """Return what the bundle says of the model, and its golden cases."""
-    known = [*options.golden, *(held_out_cases(learnt, texts, dataset) if options.golden_from_held_out else [])]
+    golden = [(row.text, row.label) for row in options.golden]
+    known = [*golden, *(held_out_cases(learnt, texts, dataset) if options.golden_from_held_out else [])]
     cases = [*known, *((text, None) for text in bundle_files.ODD_TEXTS)]
     trained, served = compare(learnt, exported, redacted([text for text, _ in cases]))
-    golden = bundle_files.golden_cases(cases, trained, served, dataset.labels)
+    places = [f"{row.file} line {row.line}" for row in options.golden]
+    made = bundle_files.golden_cases(cases, trained, served, dataset.labels, places)
     facts = bundle_files.Trained(
         name=options.name,
         rights=options.rights,
@@ -342,7 +345,7 @@ def describe(
         text_noun=options.text_noun,
         samples=options.samples,
     )
-    return facts, golden
+    return facts, made
 
 
 def held_out_cases(learnt: learn.Learnt, texts: Sequence[str], dataset: Dataset) -> list[tuple[str, str]]:

@@ -414,7 +414,9 @@ def test_load_remarks_tell_copies_and_columns(tmp_path):
 
 def test_golden_cases_come_with_their_labels(tmp_path):
     path = written(tmp_path / "golden.jsonl", encoded(ROWS, "jsonl"))
-    assert load_golden(path, ("no", "yes")) == ROWS
+    found = load_golden(path, ("no", "yes"))
+    assert [(row.text, row.label) for row in found] == ROWS
+    assert {row.file for row in found} == {path.name}
 
 
 def test_golden_unknown_label_names_its_line(tmp_path):

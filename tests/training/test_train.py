@@ -322,7 +322,10 @@ def test_train_wrong_golden_case_writes_nothing(table, tmp_path, capsys):
     golden = tmp_path / "golden.jsonl"
     golden.write_text('{"text": "a lemon and a banana", "label": "red"}\n')
     assert train(table, tmp_path / "models", "--golden", str(golden)) == 2
-    assert capsys.readouterr().err == "error: golden case 1, whose label is red, is predicted as yellow\n"
+    assert capsys.readouterr().err == (
+        "error: golden case 1 (golden.jsonl line 1), whose label is red, is predicted as yellow\n"
+        "hint: correct the case, or train on more texts like it\n"
+    )
     assert not (tmp_path / "models").exists()
     golden.write_text('{"text": "a lemon and a banana", "label": "yellow"}\n')
     assert train(table, tmp_path / "models", "--golden", str(golden), "--golden-from-validation") == 0
