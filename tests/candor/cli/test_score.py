@@ -1,6 +1,7 @@
 """`candor score`, `candor verify` and `candor report` as a user runs them."""
 
 import csv
+import gzip
 import json
 import os
 import re
@@ -343,7 +344,28 @@ def test_score_unreadable_file_stops_no_other(tmp_path, capsys):
     statuses = {
         path.parent.name[:5]: json.loads(path.read_text())["status"] for path in tmp_path.glob("out/*/manifest.json")
     }
-    assert statuses == {"a.csv": "rejected", "b.csv": "done"}
+    assert statuses == {"b.csv": "done"}  # a job on AWS writes a manifest of the other, too, for want of a terminal
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_score_rejected_file_leaves_nothing(cut, tmp_path, capsys):
+    """A file that is found damaged at its end leaves no part; whole, it is scored."""
+    content = gzip.compress(("text\n" + "a good film\n" * 50).encode())
+    (source := tmp_path / "a.csv.gz").write_bytes(content[: len(content) - 4 * cut])
+    arguments = ["score", str(source), str(tmp_path / "out"), "--rows", "10", "--processes", "2"]
+    assert main(arguments) == 2 * cut
+    assert len([*tmp_path.glob("out/*")]) == 1 - cut
+    assert ("damaged" in capsys.readouterr().err) is bool(cut)
+
+
+def test_remove_parts_keeps_other_files(tmp_path):
+    for folder, names in {"a": ["part-00000.jsonl"], "b": ["part-00001.jsonl", "notes.txt"]}.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+        score._remove_parts(tmp_path / folder)
+    score._remove_parts(tmp_path / "none")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["b", "b/notes.txt"]
 
 
 NOTHING = {  # name, content, options, what is said

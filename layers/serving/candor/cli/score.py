@@ -17,7 +17,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -266,7 +266,7 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
         The manifest, and the results' folder as `folder`.
 
     Raises:
-        RowsError: The file cannot be read as a whole. A manifest says so, too.
+        RowsError: The file cannot be read as a whole. Then nothing is kept of it.
     """
     inbox, results, identity = Folder(path.parent), Folder(output), model.identity
     with Scorer(inbox, results, model.path, model.digest, processes) as scorer:
@@ -281,12 +281,21 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
         if manifest is None:
             try:
                 job, chunks = jobs.plan(inbox, source, identity, settings, folder, scorer.on_chunk)
-            except RowsError as error:
-                jobs.reject(results, folder, source, identity, settings, error)
+            except RowsError:
+                scorer.stop()
+                _remove_parts(output / folder)
                 raise
             scorer.finish()
             manifest = jobs.finish(job, chunks, results, started, scorer.map, path=str(path.resolve()))
     return {"folder": str(output / folder), **manifest}
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove the parts of a file that turned out to be unreadable, and their folder."""
+    for part in folder.glob("part-*.jsonl"):
+        part.unlink()
+    with suppress(OSError):  # there is none, or it holds something else
+        folder.rmdir()
 
 
 class Scorer:
@@ -329,6 +338,10 @@ class Scorer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def stop(self) -> None:
         """Shut the pool down: running tasks finish, queued ones are cancelled."""
         self.pool.shutdown(cancel_futures=True)
         self.progress.close()
