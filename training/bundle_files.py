@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import candor
+from candor.errors import HintedError
 from candor.model import bundle
 from candor.model.bundle import NOT_STATED
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
@@ -26,6 +27,8 @@ HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
 MAX_NAMED = 10
 """Labels that the card names in its first sentence; a table further down has them all."""
+SPLITS = {"test": "the test split, {n:,} texts", "validation": "{n:,} held-out texts"}
+"""What the card calls the texts that figures are about."""
 MIN_AGREEMENT = 0.99
 """Minimum share of texts that the exported and the trained model give the same label; one text may always differ."""
 MAX_DIFFERENCE = 0.2
@@ -48,7 +51,7 @@ ODD_TEXTS = (
 """Golden cases without a label that a person knows, but with features or a shape that have gone wrong before."""
 
 
-class ExportError(Exception):
+class ExportError(HintedError):
     """The exported model is not the trained one, or gets a golden case wrong."""
 
 
@@ -124,6 +127,7 @@ def golden_cases(
     trained: NDArray[np.float64],
     exported: NDArray[np.float64],
     labels: Sequence[str],
+    places: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Make golden.json.
 
@@ -132,6 +136,7 @@ def golden_cases(
         trained: [n, K] probabilities of the trained model.
         exported: [n, K] probabilities of the TensorFlow Lite model.
         labels: K labels.
+        places: Where the first of the texts are written, such as "golden.csv line 3".
 
     Raises:
         ExportError: The exported model gives a text another label than the known one.
@@ -140,7 +145,11 @@ def golden_cases(
     for (text, label), full, small in zip(texts, trained, exported, strict=True):
         predicted = labels[int(small.argmax())]
         if label is not None and predicted != label:
-            raise ExportError(f"golden case {len(cases) + 1}, whose label is {label}, is predicted as {predicted}")
+            place = f" ({places[len(cases)]})" if len(cases) < len(places) else ""
+            raise ExportError(
+                f"golden case {len(cases) + 1}{place}, whose label is {label}, is predicted as {predicted}",
+                "correct the case, or train on more texts like it",
+            )
         named = [{name: round(float(p), 6) for name, p in zip(labels, row, strict=True)} for row in (full, small)]
         cases.append(
             {
@@ -309,8 +318,7 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         citation=data["citation"],
         data_licence=data["licence"],
         sha256=data["sha256"],
-        split=metrics["split"],
-        n=f"{metrics['n']:,}",
+        split=SPLITS[metrics["split"]].format(n=metrics["n"]),
         copies=_copies(trained.metrics),
         metrics="\n".join(rows),
         ece=_interval(metrics["ece"]),

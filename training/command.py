@@ -20,6 +20,7 @@ from candor.cli.errors import CommandError, install
 from candor.errors import CandorError
 
 if TYPE_CHECKING:
+    from candor.batch.labelled import LabelledRow
     from candor.batch.rows import Reading
 
     from .data import Dataset
@@ -114,7 +115,7 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
 @click.option(
     "--test",
     type=options.Named(),
-    show_default="none: texts held out of training; IMDB has a test split of its own",
+    show_default="none: held-out texts of DATA; IMDB has a test split of its own",
     metavar="FILE",
     help="CSV or JSON lines, with the same columns, of texts that the model is tested on and never learns from.",
 )
@@ -197,7 +198,7 @@ def _read(
     test: Path | None,
     reading: "Reading",
     skip_bad_rows: bool,
-) -> tuple["Dataset", list[tuple[str, str]]]:
+) -> tuple["Dataset", "list[LabelledRow]"]:
     """Return the data set and the golden cases."""
     from . import data
 
@@ -232,7 +233,7 @@ def _shown(dataset: "Dataset", noun: str | None, samples: Path | None, text_colu
 
 def _train(
     dataset: "Dataset",
-    cases: list[tuple[str, str]],
+    cases: "list[LabelledRow]",
     name: str | None,
     place: str,
     version: str | None,
@@ -251,7 +252,7 @@ def _train(
         store.check(name, version)  # before the work, not after it
         counts = summary.label_counts(dataset.labels, dataset.targets.tolist())
         unlabelled = f"; {len(dataset.unlabelled):,} texts without a label" if dataset.unlabelled else ""
-        click.echo(f"{dataset.name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
+        click.echo(f"{name}: {len(dataset.texts):,} texts; labels {counts}{unlabelled}")
         if dataset.test_texts:
             click.echo(summary.test_split(dataset))
         for remark in dataset.remarks:
@@ -261,9 +262,9 @@ def _train(
         training.train(
             dataset, training.Options(name, cases, store=store, version=version, rights=Rights(**about), **chosen)
         )
-    except ModelError as error:
-        raise CommandError(error.problem, error.hint) from None
-    except (ExportError, CandorError) as error:
+    except (ModelError, ExportError) as error:
+        raise CommandError(error.problem, error.hint or None) from None
+    except CandorError as error:
         raise CommandError(str(error)) from None
 
 

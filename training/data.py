@@ -11,7 +11,7 @@ import tarfile
 import urllib.request
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from candor.batch.faults import export_hint, named_labels
-from candor.batch.labelled import LabelledRow, copy_key, line_list, read_all, read_labelled, remarks
+from candor.batch.labelled import LabelledRow, content_digest, copy_key, line_list, read_all, read_labelled, remarks
 from candor.batch.rows import READERS, Reading, RowsError, read, shown
 from candor.errors import HintedError
-from candor.limits import MAX_SHOWN_LINES
+from candor.limits import MAX_SHOWN_LINES, MAX_SHOWN_NAMES
 
 Ints = NDArray[np.int64]
 
@@ -46,6 +46,8 @@ IMDB_LABELS = {"neg": "negative", "pos": "positive"}
 IMDB_GOLDEN = Path(__file__).parent / "golden/imdb.jsonl"
 """Golden cases of models of IMDB."""
 
+FEW_LABELLED, MANY_DIFFERENT = 10, 0.8
+"""Rows, and different labels a row, from which on the labels are likely to be texts."""
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _LABELLED_FOLDERS = [(part, folder) for part in ("train", "test") for folder in IMDB_LABELS]
 _FOLDERS = [*_LABELLED_FOLDERS, ("train", "unsup")]
@@ -172,7 +174,7 @@ def _with_unlabelled(dataset: Dataset, path: Path, text_column: str | None, read
         raise DataError(str(error), error.hint) from None
     if not texts:
         raise DataError(f"{path} has no text that can be read", "pass a .csv, .jsonl or .txt file of texts")
-    digest = _digest([("", dataset.digest), *(("", text) for text in texts)])
+    digest = content_digest([("", dataset.digest), *(("", text) for text in texts)])
     return replace(dataset, unlabelled=[*dataset.unlabelled, *texts], digest=digest)
 
 
@@ -205,11 +207,11 @@ def _with_test(
         test_lines=np.array([row.line for row in rows], np.int64),
         test_name=f"test file {path.name}",
         remarks=(*dataset.remarks, *(f"{path.name}: {sentence}" for sentence in said)),
-        test_digest=_digest((row.text, row.label) for row in rows),
+        test_digest=content_digest((row.text, row.label) for row in rows),
     )
 
 
-def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
+def load_golden(path: Path, labels: Sequence[str]) -> list[LabelledRow]:
     """Read golden cases: texts whose label a person knows.
 
     Args:
@@ -217,7 +219,7 @@ def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
         labels: The labels that a case may have.
 
     Returns:
-        Pairs of a text and its label.
+        Texts with their labels, file and lines.
 
     Raises:
         DataError: The file cannot be read, or has another label.
@@ -229,10 +231,11 @@ def load_golden(path: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
         raise DataError(str(error), error.hint) from None
     for row in rows:
         if row.label not in labels:
-            known = ", ".join(map(shown, labels))
+            known = ", ".join(map(shown, labels[:MAX_SHOWN_NAMES]))
+            known += f" or {len(labels) - MAX_SHOWN_NAMES} others" * (len(labels) > MAX_SHOWN_NAMES)
             problem = f"{path.name}: the data has no label {shown(row.label)}, as line {row.line} has"
             raise DataError(problem, f"use {known}")
-    return [(row.text, row.label) for row in rows]
+    return [row._replace(file=path.name) for row in rows]
 
 
 def folds(texts: Sequence[str], targets: Ints, n_folds: int, seed: int = 0) -> list[tuple[Ints, Ints]]:
@@ -464,7 +467,7 @@ def _imdb(reviews: Iterator[Review], path: Path) -> Dataset:
         test_name="official test split",
         unlabelled=texts["train", "unsup"],
         lines=np.arange(1, len(train) + 1),
-        digest=_digest((text, "/".join(folder)) for folder in _FOLDERS for text in texts[folder]),
+        digest=content_digest((text, "/".join(folder)) for folder in _FOLDERS for text in texts[folder]),
         source=IMDB_HOME,
         citation=CITATION,
         licence=LICENCE,
@@ -535,7 +538,7 @@ def _own(
         unlabelled=[row.text for row in rows if not row.label],
         lines=np.array([row.line for row in labelled], np.int64),
         files=tuple(row.file for row in labelled) if labelled[0].file else (),
-        digest=_digest((row.text, row.label) for row in rows),
+        digest=content_digest((row.text, row.label) for row in rows),
         source=", ".join(path.name or path.resolve().name for path in paths),
         remarks=(*said, *remarks(rows)),
     )
@@ -577,16 +580,13 @@ def _check_labels(labels: Sequence[str], rows: Sequence[LabelledRow], named: str
     if len(labels) < 2:
         raise DataError(f"{named} has one label only", "a classifier needs at least two")
     if lone := _lone_labels(rows):
+        if len(rows) >= FEW_LABELLED and len(labels) >= MANY_DIFFERENT * len(rows):
+            raise DataError(
+                f"{named}: nearly every row has a label of its own: {len(labels):,} labels in {len(rows):,} rows",
+                "are the columns swapped? pass --text-column and --label-column (make: TEXT and LABEL)",
+            )
         raise DataError(
             f"{named}: {_listed_labels(lone)}",
             "each label needs two different texts, so that one can be held out; add some, or leave these labels out: "
             "--skip-bad-rows",
         )
-
-
-def _digest(rows: Iterable[tuple[str, str]]) -> str:
-    content = hashlib.sha256()
-    for part in (part for row in rows for part in row):
-        encoded = part.encode("utf-8", "surrogatepass")
-        content.update(len(encoded).to_bytes(8, "big") + encoded)
-    return content.hexdigest()

@@ -374,14 +374,17 @@ def _even(logits: Floats) -> Floats:
 
 
 def few_labels(texts: Texts) -> bool:
-    """Return True if an encoder's guesses are likely to help: few labels, and the encoder is installed."""
-    return len(texts.texts) < FEW_LABELS * texts.n_labels and encoder.installed()
+    """Return True if an encoder's guesses are likely to help, and the encoder is installed."""
+    return _guesses_help(texts) and encoder.installed()
 
 
 def lacks_encoder(texts: Texts) -> bool:
     """Return True if an encoder's guesses are likely to help, but the encoder is not installed."""
-    few = len(texts.texts) < FEW_LABELS * texts.n_labels
-    return few and bool(texts.unlabelled) and not encoder.installed()
+    return _guesses_help(texts) and not encoder.installed()
+
+
+def _guesses_help(texts: Texts) -> bool:
+    return bool(texts.unlabelled) and len(texts.texts) < FEW_LABELS * texts.n_labels
 
 
 def teacher(texts: Texts, seed: int) -> recipe.Guess:

@@ -10,12 +10,12 @@ report.html, which a browser draws, has the names.
 
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.style
 import numpy as np
@@ -112,7 +112,7 @@ def draw(folder: Path, history: History, trained: str, scores: Scores) -> list[P
     Args:
         folder: An existing folder.
         history: The epochs of each network that has any; without one there is no learning curve.
-        trained: The line below the learning curve, such as "n = 22,500 texts to train on, 2,500 to validate".
+        trained: The line below the learning curve, such as "n = 22,500 texts to train on, 2,500 held out".
         scores: The split to draw.
 
     Returns:
@@ -441,17 +441,32 @@ def _numbers(axes: Axes, counts: Ints, shares: Floats) -> None:
 
 def _accuracy(axes: Axes, scores: Scores) -> None:
     networks = list(scores.probabilities)
-    for height, network in enumerate(networks):
-        report = scores.reports[network]["accuracy"]
-        value, low, high = (100 * report[key] for key in ("value", "low", "high"))
+    measured = [
+        [100 * scores.reports[network]["accuracy"][key] for key in ("value", "low", "high")] for network in networks
+    ]
+    left, right = accuracy_limits(measured)
+    for height, (network, (value, low, high)) in enumerate(zip(networks, measured, strict=True)):
         error = [[max(value - low, 0)], [max(high - value, 0)]]  # a percentile interval need not hold the value
         axes.errorbar(value, height, xerr=error, fmt="o", markersize=8, capsize=5, color=COLOURS[network])
         text = f"{value:.1f} % ({low:.1f} to {high:.1f})"
-        axes.annotate(text, (value, height), (0, 11), textcoords="offset points", ha="center", size=9)
+        place = (value - left) / (right - left)
+        side: Literal["left", "center", "right"] = "left" if place < 0.3 else "right" if place > 0.7 else "center"
+        axes.annotate(text, (value, height), (0, 11), textcoords="offset points", ha=side, size=9)
     axes.set_yticks(range(len(networks)), [NAMES[network].replace(" ", "\n") for network in networks])
-    axes.set(ylim=(len(networks) - 0.4, -0.6), xlabel="Accuracy (%)")
-    axes.margins(x=0.5)
+    axes.set(xlim=(left, right), ylim=(len(networks) - 0.4, -0.6), xlabel="Accuracy (%)")
     axes.grid(visible=False, axis="y")
+
+
+def accuracy_limits(measured: Iterable[Sequence[float]]) -> tuple[float, float]:
+    """Return the ends of an axis that shows accuracies in per cent with room around them, and nothing impossible.
+
+    Example:
+        >>> accuracy_limits([(18.8, 15, 22), (81, 78, 84)]), accuracy_limits([(90, 89, 91)])
+        ((0, 100), (87, 93))
+    """
+    values = [value for each in measured for value in each]
+    room = max(0.5 * (max(values) - min(values)), 2)
+    return max(0, min(values) - room), min(100, max(values) + room)
 
 
 def _titled(curve: str, scores: Scores) -> str:

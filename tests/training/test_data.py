@@ -213,10 +213,10 @@ NASTY = st.text(st.one_of(st.sampled_from("\u0085\u2028\x00\x0b\x1c\"'\\\n\r,; \
 LABELS = ["a", 'b "2", c', "\u00e9"]
 
 
-@given(st.lists(NASTY, min_size=6, max_size=12, unique_by=data.copy_key))
-@example(["\ud800", "a\u0085", '"', "\\", "b\r\n", ""])
+@given(st.lists(NASTY.filter(str.strip), min_size=6, max_size=12, unique_by=data.copy_key))
+@example(["\ud800", "a\u0085", '"', "\\", "b\r\n", "\0"])
 def test_load_any_text_returns_it_unchanged(texts):
-    """Any text comes through CSV and JSON lines unchanged."""
+    """Any text that is not blank comes through CSV and JSON lines unchanged."""
     expected = [(text, LABELS[place % len(LABELS)]) for place, text in enumerate(texts)]
     sound = [
         (text.encode("utf-8", "replace").decode() + str(place), label) for place, (text, label) in enumerate(expected)
@@ -414,7 +414,9 @@ def test_load_remarks_tell_copies_and_columns(tmp_path):
 
 def test_golden_cases_come_with_their_labels(tmp_path):
     path = written(tmp_path / "golden.jsonl", encoded(ROWS, "jsonl"))
-    assert load_golden(path, ("no", "yes")) == ROWS
+    found = load_golden(path, ("no", "yes"))
+    assert [(row.text, row.label) for row in found] == ROWS
+    assert {row.file for row in found} == {path.name}
 
 
 def test_golden_unknown_label_names_its_line(tmp_path):
@@ -664,3 +666,22 @@ def test_load_none_downloads_official_archive(tmp_path, monkeypatch):
 def test_import_data_loads_no_tensorflow():
     code = "import sys, training.data; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(data.__file__).parents[1], check=False).returncode == 0
+
+
+def test_load_swapped_columns_are_asked_about(tmp_path):
+    """Where nearly every label is another one, the error is short and asks whether the columns are swapped."""
+    lines = [f"queue {number % 7},my text {number}" for number in range(1200)]
+    path = written(tmp_path / "a.csv", "\n".join(["text,label", *lines]).encode())
+    with pytest.raises(DataError) as raised:
+        load(path)
+    assert raised.value.problem == f"{path}: nearly every row has a label of its own: 1,200 labels in 1,200 rows"
+    assert raised.value.hint.startswith("are the columns swapped? pass --text-column and --label-column")
+    few = [f"my text {number},label {number % 100}" for number in range(101)]
+    written(path, "\n".join(["text,label", *few]).encode())
+    with pytest.raises(DataError) as raised:  # 100 labels in 101 rows
+        load(path)
+    assert "columns swapped" in raised.value.hint
+    written(path, "\n".join(["text,label", *few, *(line.replace("my", "our") for line in few[:50])]).encode())
+    with pytest.raises(DataError) as raised:
+        load(path)
+    assert "columns swapped" not in raised.value.hint

@@ -261,6 +261,8 @@ def test_lacks_encoder_only_where_it_would_help(monkeypatch, without_encoder):
     assert not learn.lacks_encoder(replace(few, unlabelled=()))
     monkeypatch.setattr(encoder, "PACKAGE", "json")
     assert not learn.lacks_encoder(few)
+    monkeypatch.setattr(encoder, "installed", lambda: True)  # what is missed is what would be used
+    assert [learn.few_labels(each) for each in (few, many, replace(few, unlabelled=()))] == [True, False, False]
 
 
 def test_learn_guesses_of_encoder_are_tried(monkeypatch, tiny_encoder):

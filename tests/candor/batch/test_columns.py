@@ -43,6 +43,39 @@ def test_choose_unclear_names_columns_and_option(names, values, role):
     assert f"--{role}-column" in raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("two texts", "; 'review' or 'comment' may hold the texts"),
+        ("two labels", "; 'class' or 'topic' may hold the labels"),
+        ("an id is no label", "columns are 'id', 'text'"),
+        ("nothing like a text", "columns are 'a', 'b'"),
+    ],
+)
+def test_choose_doubtful_columns_are_named(case, said):
+    """Where several columns may be meant, the message names them; else it has the list of columns only."""
+    names, values, _ = UNCLEAR[case]
+    with pytest.raises(RowsError) as raised:
+        choose(table(names, values), None, None, labelled=True)
+    assert raised.value.problem.endswith(said)
+    with pytest.raises(RowsError) as raised:  # a name that the user gives is not in doubt
+        choose(table(names, values), "none", "none", labelled=True)
+    assert "may hold" not in raised.value.problem
+
+
+@pytest.mark.parametrize("names", [["Ticket export 2026"], ["Tickets"], ["Date"], ["Weekly report", "", ""]])
+def test_choose_title_above_header_is_told(names):
+    """The first hint is to delete what stands above the header; a header of usual names has none."""
+    rows = [["x"] * len(names)]
+    with pytest.raises(RowsError) as raised:
+        choose(Table(names, rows), None, None, labelled=True)
+    assert raised.value.hint.startswith("delete the lines above the header, if there are any; ")
+    assert "--no-header" in raised.value.hint
+    with pytest.raises(RowsError) as raised:
+        choose(Table(["id", "date", "ref"], [["1", "2", "3"]]), None, None, labelled=True)
+    assert "delete the lines" not in raised.value.hint
+
+
 def test_choose_default_names_win():
     names = ["text", "review", "label", "class"]
     assert choose(Table(names, []), None, None, labelled=True) == Choice(0, 2)

@@ -27,9 +27,9 @@ def test_labelled_any_encoding_reads_the_same(encoding, packed):
     assert [row.text for row in read(io.BytesIO(table), f"x.csv{suffix}")] == [text for text, _ in expected]
 
 
-def test_labelled_text_may_be_blank_or_long():
+def test_labelled_text_may_be_long():
     """Training takes texts that a request may not have, up to the limit of a line."""
-    texts = ["", " ", "x" * (MAX_TEXT_BYTES + 1), "x" * (MAX_LINE_BYTES - len(",no\n"))]
+    texts = ["x" * (MAX_TEXT_BYTES + 1), "x" * (MAX_LINE_BYTES - len(",no\n"))]
     assert labelled(as_csv([("text", "label"), *((text, "no") for text in texts)]).replace(b"\r", b""), "x.csv") == [
         LabelledRow(line, text, "no") for line, text in enumerate(texts, 2)
     ]
@@ -114,8 +114,22 @@ def test_labelled_bad_row_raises_line_and_hint(content, name, problem, hint):
     assert refusal(content, name) == (code, problem, hint + option)
 
 
-def test_labelled_plain_lines_are_refused():
-    assert refusal(b"good\n", "x.txt")[0] == "no_labels"
+@pytest.mark.parametrize(
+    ("content", "name", "tabs"),
+    [
+        (b"good\n", "x.txt", False),
+        (b"", "x.txt", False),
+        (b"good\nbad\tno\n", "x.txt", False),
+        (b"text\tlabel\ngood\tpos\n", "x.txt", True),
+        (gzip.compress(b"text\tlabel\n"), "x.txt.gz", True),
+        ("text\tlabel\n".encode("utf-16"), "x.txt", True),
+    ],
+)
+def test_labelled_plain_lines_are_refused(content, name, tabs):
+    """Lines of text have no labels; where they hold tabs, another name of the file helps."""
+    code, _, hint = refusal(content, name)
+    assert code == "no_labels"
+    assert ("rename it to .tsv" in hint) is tabs
 
 
 def test_labelled_json_without_label_lists_keys():
@@ -141,6 +155,17 @@ def test_labelled_bad_rows_are_named_at_once():
     assert said == [f"{problem}: left out"]
 
 
+def test_labelled_too_long_labels_are_one_clause():
+    """Labels that are texts, each of another length, make one clause, not one each, and the hint asks about columns."""
+    lines = [f"cat,{'x' * (length + 201)}" for length in range(500)]
+    _, problem, hint = refusal("\n".join(["text,label", *lines, "a,b"]).encode(), "x.csv")
+    assert problem == (
+        "500 rows have a label that cannot be used, the first one of 201 characters, where 200 are allowed: "
+        "lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 490 more"
+    )
+    assert "if the columns are swapped, pass --label-column NAME" in hint
+
+
 def test_labelled_rows_not_labelled_yet_are_texts():
     """Where texts without a label are asked for, rows that have neither count nothing."""
     content = b'text,label\na,x\nb,\n"",""\nc,y\n'
@@ -148,6 +173,22 @@ def test_labelled_rows_not_labelled_yet_are_texts():
     assert [(row.text, row.label) for row in rows] == [("a", "x"), ("b", ""), ("c", "y")]
     lines = b'{"text":"a","label":"x"}\n{"text":"b"}\n{"text":"c","label":null}\n'
     assert [row.label for row in labelled(lines, "x.jsonl", unlabelled=True)] == ["x", "", ""]
+
+
+def test_labelled_blank_text_is_a_bad_row():
+    """A label without a text cannot be used, whatever its white space; a row that is wholly blank counts nothing."""
+    content = b'text,label\na,x\n,y\n" \t",x\n,\n"\n",x\nb,y\n'
+    problem = "3 rows have a label, but no text: lines 3, 4, 6"
+    for unlabelled in (False, True):
+        assert refusal(content, "x.csv") == (
+            "bad_row",
+            problem,
+            "give every row a text; or leave them out: --skip-bad-rows",
+        )
+        said = []
+        rows = labelled(content, "x.csv", unlabelled=unlabelled, skip_bad_rows=True, say=said.append)
+        assert ([row.text for row in rows], said) == (["a", "b"], [f"{problem}: left out"])
+    assert refusal(b'{"text": "\\u2003", "label": "x"}', "x.jsonl")[1] == "line 1 has a label, but no text"
 
 
 def folder(path, files):
@@ -181,6 +222,19 @@ def test_folder_of_labels_gives_a_text_a_file(tmp_path):
     assert str(raised.value) == "pos/3.txt: line 2 is not valid UTF-8; the bytes suggest cp1252"
 
 
+def test_folder_of_labels_names_files_without_text(tmp_path):
+    """Blank files of a folder a label are named all at once, or left out and counted."""
+    folder(tmp_path / "data", {"pos/1.txt": b"good", "pos/2.txt": b" \n", "neg/1.txt": b"", "neg/2.txt": b"bad"})
+    with pytest.raises(RowsError) as raised:
+        list(read_all([tmp_path / "data"]))
+    assert str(raised.value) == "data: 2 files have no text: neg/1.txt, pos/2.txt"
+    assert raised.value.hint == "delete them, or leave them out: --skip-bad-rows"
+    said = []
+    rows = list(read_all([tmp_path / "data"], skip_bad_rows=True, say=said.append))
+    assert [row.text for row in rows] == ["bad", "good"]
+    assert said == ["2 files have no text: neg/1.txt, pos/2.txt: left out"]
+
+
 def test_several_files_are_read_one_after_the_other(tmp_path):
     """Rows of several files name their file; a folder of files is read as its files are."""
     folder(tmp_path, {"a.csv": b"text,label\na,x\n", "b.jsonl": b'{"review":"b","stars":5}\n', "c.md": b"no"})
@@ -204,5 +258,7 @@ def test_remarks_tell_copies_and_contradictions():
         "labels 'X', 'x' differ in case only, and count as different labels",
     ]
     assert remarks(rows[:1]) == []
+    many = [LabelledRow(n, f"{n}", f"{letter}{n // 2}") for n, letter in enumerate("aA" * 25)]
+    assert (len(remarks(many)), remarks(many)[-1]) == (11, "15 more groups of labels differ in case only")
     several = [row._replace(file=f"{row.line}.csv") for row in rows]
     assert "1 text has more than one label: 4.csv line 4, 5.csv line 5" in remarks(several)

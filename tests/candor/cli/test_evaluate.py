@@ -2,11 +2,14 @@
 
 import csv
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
+from candor.batch.labelled import content_digest
 from candor.cli.evaluation_page import CHARTS
 from candor.cli.main import main
 from candor.model import bundle
@@ -27,9 +30,10 @@ def model(tmp_path, monkeypatch):
     """Return a function that writes a model of some labels into the working directory."""
     monkeypatch.chdir(tmp_path)
 
-    def write(labels=LABELS["two"], accuracy=0.5):
-        Path("model").mkdir()
-        bundle.write(Path("model"), files(labels=labels, metrics=OWN | {"accuracy": {"value": accuracy}}))
+    def write(labels=LABELS["two"], accuracy=0.5, more=MappingProxyType({}), **changes):
+        Path("model").mkdir(exist_ok=True)
+        own = files(labels=labels, metrics=OWN | {"accuracy": {"value": accuracy}}, **changes)
+        bundle.write(Path("model"), {**own, **more})
         return labels
 
     return write
@@ -68,6 +72,53 @@ def test_evaluate_worse_than_promised_exits_1(model, capsys, accuracy, status, v
     table([("a good film", "positive"), ("boring waste", "negative"), ("dull time", "positive")] * 20)
     assert evaluate("--json") == status
     assert json.loads(capsys.readouterr().out)["comparison"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize("rows", [40, 39])
+def test_evaluate_learnt_texts_are_not_praised(model, capsys, rows):
+    """The digest of the training data tells its texts in any format; of one row less it is another."""
+    learnt = [("a good film", "positive"), ("boring waste", "negative")] * 20
+    model(accuracy=0.2, data={"sha256": content_digest(learnt)})
+    content = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in learnt[:rows])
+    Path("same.jsonl").write_text(content)
+    assert main(["evaluate", "same.jsonl", "--model", "model"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[1].startswith("These are the texts that the model learnt from"), lines[-1] == lines[1]) == (
+        (True, True) if rows == 40 else (False, False)
+    )
+    assert lines[-1].endswith("Are these the texts that it learnt from?") is (rows == 39)
+
+
+def test_evaluate_report_has_training_shares(model, capsys):
+    """The share in training is that of the labels there, not of the model's answers; without it there is no column."""
+    measured = {"n": 10, "by_label": {"negative": {"n": 2}, "positive": {"n": 8}}}
+    metrics = bundle.canonical({"validation": {"ours": {"all": measured}}})
+    drift = {"label": {"negative": [0.61], "positive": [0.39]}}
+    table([("a good film", "positive"), ("boring waste", "negative")])
+    for n, shown in ((10, True), (11, False)):  # of eleven texts folds have held out ten: their labels are not known
+        model(data={"texts": n}, drift=drift, more={"metrics.json": metrics})
+        assert evaluate("--report", "folder") == 0
+        page = Path("folder/report.html").read_text()
+        assert ("in training" in page, "<td class=n>20.0%<td" in page, "61.0%" in page) == (shown, shown, False)
+        shares = json.loads(Path("folder/report.json").read_text())["shares"]
+        assert [each.get("training") for each in shares.values()] == ([0.2, 0.8] if shown else [None, None])
+
+
+def test_evaluate_unknown_labels_hint_shows_long_ones(model, capsys):
+    """The model's labels are no secrets: long ones are shortened, 20 are named."""
+    model((*LABELS["many"], LABELS["markup"][2]))
+    table([("dull", "joyful")])
+    assert evaluate() == 2
+    hint = capsys.readouterr().err.splitlines()[1]
+    assert "its labels: 'intent_0_of_a_bank', " in hint
+    assert "'intent_19_of_a_bank' and 58 more; " in hint
+    assert "intent_20" not in hint
+    shutil.rmtree("model")
+    model(LABELS["markup"])
+    assert evaluate() == 2
+    hint = capsys.readouterr().err.splitlines()[1]
+    assert "'a label that is far too long …'" in hint
+    assert "characters" not in hint
 
 
 def test_evaluate_unknown_labels_are_named(model, capsys):

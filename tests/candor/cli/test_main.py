@@ -92,6 +92,7 @@ def files(tmp_path, monkeypatch):
         ("report ok.csv out.csv", 2, "error: out.csv would not be a web page\nhint: name an OUTPUT that ends in .html\n"),
         ("report empty", 2, "error: empty is a folder, not a file\n"),
         ("use ok.csv", 2, "error: ok.csv is a file, not a model\nhint: candor models lists those of the store\n"),
+        ("trian x.csv", 2, "error: no such command 'trian'\nhint: did you mean train?\n"),
         ("fly", 2, "error: no such command 'fly'\n" + "hint: candor --help lists arguments and options\n"),
     ],
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """`candor score`, `candor verify` and `candor report` as a user runs them."""
 
 import csv
+import gzip
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 from candor.batch import jobs
 from candor.cli import score
 from candor.cli.main import main
+from candor.cli.width import columns
 from candor.model.classifier import Classifier
 from candor.settings import Settings
 from candor.storage import Folder, Source
@@ -63,6 +65,17 @@ def test_score_every_row_has_result_or_error(source, tmp_path, capsys):
     assert manifest["counts"]["read"] == 6
     assert manifest["counts"]["errors"] == {"blank": 1, "invalid_json": 1}
     assert "4 of 6 rows scored" in capsys.readouterr().out
+
+
+def test_summarise_long_labels_stay_in_columns(capsys):
+    """Counts stand below each other, however long or wide a label is."""
+    labels = {"pos": 1, "a label of more than sixteen": 1234, "退货退款退货退款退货退款": 2, "x" * 200: 3}
+    counts = {"read": 9, "scored": 9, "labels": labels, "decisions": {"uncertain": 9}, "errors": {}}
+    score.summarise({"folder": "out", "counts": counts, "model": {"name": "tickets"}})
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == 5
+    assert {columns(row.rpartition(" ")[0]) for row in rows} == {2 + 9 + 1 + score.MAX_NAME}
+    assert not [row for row in rows if "x" * score.MAX_NAME in row]
 
 
 def test_score_any_processes_give_the_same_bytes(source, tmp_path):
@@ -331,7 +344,28 @@ def test_score_unreadable_file_stops_no_other(tmp_path, capsys):
     statuses = {
         path.parent.name[:5]: json.loads(path.read_text())["status"] for path in tmp_path.glob("out/*/manifest.json")
     }
-    assert statuses == {"a.csv": "rejected", "b.csv": "done"}
+    assert statuses == {"b.csv": "done"}  # a job on AWS writes a manifest of the other, too, for want of a terminal
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_score_rejected_file_leaves_nothing(cut, tmp_path, capsys):
+    """A file that is found damaged at its end leaves no part; whole, it is scored."""
+    content = gzip.compress(("text\n" + "a good film\n" * 50).encode())
+    (source := tmp_path / "a.csv.gz").write_bytes(content[: len(content) - 4 * cut])
+    arguments = ["score", str(source), str(tmp_path / "out"), "--rows", "10", "--processes", "2"]
+    assert main(arguments) == 2 * cut
+    assert len([*tmp_path.glob("out/*")]) == 1 - cut
+    assert ("damaged" in capsys.readouterr().err) is bool(cut)
+
+
+def test_remove_parts_keeps_other_files(tmp_path):
+    for folder, names in {"a": ["part-00000.jsonl"], "b": ["part-00001.jsonl", "notes.txt"]}.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+        score._remove_parts(tmp_path / folder)
+    score._remove_parts(tmp_path / "none")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["b", "b/notes.txt"]
 
 
 NOTHING = {  # name, content, options, what is said

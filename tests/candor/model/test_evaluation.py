@@ -108,6 +108,27 @@ def test_compare_sentence_has_both_accuracies():
     )
 
 
+def test_compare_validation_is_called_held_out():
+    """Figures of folds are of held-out texts: a reader knows no validation split."""
+    found = compare({"n": 200, "accuracy": {"value": 0.9}}, OWN | {"split": "validation"})
+    assert "90.0% on its 500 held-out texts (difference " in found["sentence"]
+
+
+@pytest.mark.parametrize(("accuracy", "asks"), [(0.9, False), (0.94, False), (0.96, True), (1.0, True)])
+def test_compare_gain_too_good_is_questioned(accuracy, asks):
+    """A significant gain of five points or more may come of texts that the model has learnt from."""
+    found = compare({"n": 1000, "accuracy": {"value": accuracy}}, OWN)
+    assert found["sentence"].endswith(" Are these the texts that it learnt from?") is asks
+    assert "Are these" not in compare({"n": 5, "accuracy": {"value": 1.0}}, OWN)["sentence"]
+
+
+def test_compare_learnt_texts_says_nothing_else():
+    assert compare({"n": 1000, "accuracy": {"value": 1.0}}, OWN, learnt=True) == {
+        "verdict": "unknown",
+        "sentence": "These are the texts that the model learnt from, so the figures say nothing about new ones.",
+    }
+
+
 @pytest.mark.parametrize("own", [{}, {"split": "test"}, {"split": "test", "n": 0, "accuracy": {"value": 1}}])
 def test_compare_without_own_figures_is_unknown(own):
     found = compare({"n": 200, "accuracy": {"value": 0.8}}, own)

@@ -15,6 +15,8 @@ from candor.limits import MAX_SHOWN_NAME, MAX_SHOWN_NAMES
 SAMPLE_ROWS = 200
 """Rows that are looked at to find a column that is not named."""
 SAMPLE_BYTES = 1 << 18
+MAX_DOUBTFUL = 3
+"""Columns that a message names as the ones that may be meant."""
 
 # Usual names in lower case, without what is no letter or digit; the second list where none of the first is there.
 _TEXT_NAMES = (
@@ -30,6 +32,7 @@ _LABEL_NAMES = (
 )
 _OTHER_NAMES = "id index no nr number row key uuid date time timestamp created createdat url link"
 _USUAL = {name for names in (_OTHER_NAMES, *_TEXT_NAMES, *_LABEL_NAMES) for name in names.split()}
+_ABOVE = "delete the lines above the header, if there are any"
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*")
 
 
@@ -83,9 +86,12 @@ def choose(table: Table, text: str | None, label: str | None, *, labelled: bool)
         if name and is_name(name) and may_be(table.values(rest[0]), _bare(name)):
             texts, labels = (rest[0], labels) if texts is None else (texts, rest[0])
     if texts is None or (text is None and texts == labels):
-        raise missing(table, "text", text)
+        raise missing(
+            table, "text", text, [] if text else _candidates(table, _TEXT_NAMES, _may_be_text, _is_text, labels)
+        )
     if labelled and (labels is None or (label is None and texts == labels)):
-        raise missing(table, "label", label)
+        among = [] if label else _candidates(table, _LABEL_NAMES, _may_be_label, _is_label, texts)
+        raise missing(table, "label", label, among)
     return Choice(texts, labels)
 
 
@@ -141,8 +147,15 @@ def looks_headless(table: Table) -> bool:
     return False
 
 
-def missing(table: Table, role: str, wanted: str | None) -> RowsError:
-    """Return the error for a column that is not there, or not clear."""
+def missing(table: Table, role: str, wanted: str | None, doubtful: Sequence[int] = ()) -> RowsError:
+    """Return the error for a column that is not there, or not clear.
+
+    Args:
+        table: The names of the columns, and some rows.
+        role: "text" or "label".
+        wanted: The column that the user names.
+        doubtful: Indices of the columns of which each may be the one.
+    """
     if looks_headless(table):
         return _headless(table)
     if table.numbered:
@@ -161,6 +174,8 @@ def missing(table: Table, role: str, wanted: str | None) -> RowsError:
     close = get_close_matches(wanted.strip().lower(), [name.strip().lower() for name in table.names], 1)
     likely = [name for name in table.names if [name.strip().lower()] == close and len(name) <= MAX_SHOWN_NAME]
     problem = f"no {kind[:-1]} named {wanted!r}; its {kind} are {listed(table.names)}"
+    if 2 <= len(doubtful) <= MAX_DOUBTFUL:
+        problem += f"; {' or '.join(shown_column(table.names, index) for index in doubtful)} may hold the {role}s"
     return RowsError(f"no_{role}_column", problem=problem, hint=_hint(table, role, likely))
 
 
@@ -169,8 +184,10 @@ def _hint(table: Table, role: str, likely: Sequence[str]) -> str:
         for name, character in DELIMITERS.items():
             if character in table.names[0]:
                 return f"its cells seem to be divided by another character: pass --delimiter {name}"
-    usual = table.is_json or likely or any(_bare(name) in _USUAL for name in table.names)
-    return _option(role, *likely[:1]) + ("" if usual else "; if line 1 is no header, pass --no-header")
+    usual = table.is_json or likely or (len(table.names) > 1 and any(_bare(name) in _USUAL for name in table.names))
+    if usual:
+        return _option(role, *likely[:1])
+    return f"{_ABOVE}; {_option(role)}; if the file has no header, pass --no-header"
 
 
 def _headless(table: Table) -> RowsError:
@@ -180,7 +197,8 @@ def _headless(table: Table) -> RowsError:
     numbers = ["N" if index is None else str(index + 1) for index in (text, label)]
     problem = f"there seems to be no header: line 1, of {len(table.names)} cells, looks like a row"
     hint = (
-        f"pass --no-header, and columns by their number: --text-column {numbers[0]} (--label-column {numbers[1]}); "
+        f"{_ABOVE}; if the file has no header, pass --no-header, and columns by their number: "
+        f"--text-column {numbers[0]} (--label-column {numbers[1]}); "
         "if line 1 is a header, pass --text-column NAME"
     )
     return RowsError("no_header", problem=problem, hint=hint)
@@ -211,19 +229,25 @@ _Test = Callable[[Sequence[str], str], bool]
 
 def _guess(table: Table, usual: Iterable[str], may_be: _Test, is_one: _Test, taken: int | None) -> int | None:
     """Return the one column of a usual name, else the one whose content says what it is, else None."""
+    found = _candidates(table, usual, may_be, is_one, taken)
+    return found[0] if len(found) == 1 else None
+
+
+def _candidates(table: Table, usual: Iterable[str], may_be: _Test, is_one: _Test, taken: int | None) -> list[int]:
+    """Return the columns of usual names, those first whose content says so, else those whose content alone does."""
     if looks_headless(table):
-        return None
+        return []
+    named: list[int] = []
     bare = [_bare(name) for name in table.names]
     free = [index for index in range(len(bare)) if index != taken and may_be(table.values(index), bare[index])]
     for names in usual:
         known = [index for index in free if bare[index] in names.split()]
         if len(known) == 1:
-            return known[0]
+            return known
         if known:
-            free = known
+            free = named = known
             break
-    likely = [index for index in free if is_one(table.values(index), bare[index])]
-    return likely[0] if len(likely) == 1 else None
+    return [index for index in free if is_one(table.values(index), bare[index])] or named
 
 
 def _bare(name: str) -> str:

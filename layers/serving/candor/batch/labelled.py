@@ -4,6 +4,7 @@ The records are those that scoring reads. All rows that cannot be used are named
 if the user says so. No message shows a text.
 """
 
+import hashlib
 import json
 import re
 import unicodedata
@@ -26,7 +27,7 @@ _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
 class LabelledRow(NamedTuple):
-    """A text, also a blank one or one too long to score, and its label, or "".
+    """A text, also one too long to score, and its label, or "".
 
     `line` is where it starts, from 1; `file` is empty where only one is read.
     """
@@ -45,6 +46,8 @@ class _Bad(NamedTuple):
     hint: str
     code: str = "bad_row"
     data: bytes = b""
+    reason: str = ""
+    """What is wrong with this row in particular; several rows show that of the first one."""
 
 
 def read_labelled(
@@ -60,7 +63,8 @@ def read_labelled(
 ) -> Iterator[LabelledRow]:
     r"""Yield the labelled rows of a file.
 
-    Labels are in their one form (candor.batch.labels). Texts may be blank or longer than a request may have them.
+    Labels are in their one form (candor.batch.labels). Texts may be longer than a request may have them. A blank
+    text with a label cannot be used.
 
     Args:
         file: The file's bytes.
@@ -84,13 +88,19 @@ def read_labelled(
     try:
         asked = Format.of(name, text_column, reading=reading)
         if asked.kind == "txt":
-            raise RowsError("no_labels")
+            _, decoded, _ = decode.decoded(file_blocks(file), asked)
+            tabbed = b"\t" in next(iter(decoded), b"").partition(b"\n")[0]
+            raise RowsError("no_labels", hint="its lines hold tabs: rename it to .tsv" if tabbed else "")
         found = opened(file_blocks(file), replace(asked, label_column=label_column, labelled=True))
         if (text_column or "text", label_column or "label") != (found.format.text_column, found.format.label_column):
             say(chosen(found.format))
         for row in _rows(found.records, found.format, found.line):
             if isinstance(row, _Bad):
                 bad.append(row)
+            elif row.label and not row.text.strip():
+                bad.append(
+                    _Bad(row.line, "has a label, but no text|have a label, but no text", "give every row a text")
+                )
             elif row.label or (unlabelled and row.text.strip()):
                 yield row
             elif not unlabelled:
@@ -132,6 +142,7 @@ def read_all(
     """
     sources = [(each, path) for path in paths for each in (labelled_files(path) if path.is_dir() else [path])]
     several = len(sources) > 1
+    blank: list[str] = []
 
     def told(sentence: str, file: Path) -> None:
         say(f"{file.name}: {sentence}" if several else sentence)
@@ -139,7 +150,11 @@ def read_all(
     for file, given in sources:
         name = str(file.relative_to(given)) if given.is_dir() else file.name
         if given.is_dir() and file.parent != given:
-            yield LabelledRow(1, _whole_text(file, name, reading or Reading()), _folder_label(file.parent), name)
+            row = LabelledRow(1, _whole_text(file, name, reading or Reading()), _folder_label(file.parent), name)
+            if row.text.strip():
+                yield row
+            else:
+                blank.append(name)
             continue
         with file.open("rb") as content:
             for row in read_labelled(
@@ -153,6 +168,12 @@ def read_all(
                 say=lambda sentence, file=file: told(sentence, file),  # type: ignore[misc]  # mypy: no default of a lambda
             ):
                 yield row._replace(file=name) if several else row
+    if blank:
+        problem = f"{_count(len(blank), 'file has no text', 'files have no text')}: {_some(blank)}"
+        if not skip_bad_rows:
+            hint = "delete them, or leave them out: --skip-bad-rows"
+            raise RowsError("bad_row", ", ".join(path.name for path in paths), problem, hint)
+        say(f"{problem}: left out")
 
 
 def labelled_files(folder: Path) -> list[Path]:
@@ -210,6 +231,20 @@ def _whole_text(file: Path, name: str, reading: Reading) -> str:
 # Copies
 
 
+def content_digest(rows: Iterable[tuple[str, str]]) -> str:
+    """Return the SHA-256 (hex) of texts and their labels in their order, whatever file or folder they came in.
+
+    Example:
+        >>> content_digest([("good", "pos")]) == content_digest([("goodp", "os")])
+        False
+    """
+    content = hashlib.sha256()
+    for part in (part for row in rows for part in row):
+        encoded = part.encode("utf-8", "surrogatepass")
+        content.update(len(encoded).to_bytes(8, "big") + encoded)
+    return content.hexdigest()
+
+
 def copy_key(text: str) -> str:
     """Return what copies of a text share: the text in NFC without HTML line breaks, with single spaces.
 
@@ -240,16 +275,23 @@ def remarks(rows: Sequence[LabelledRow]) -> list[str]:
     if torn:
         several = _count(len(torn), "text has more than one label", "texts have more than one label")
         said.append(f"{several}: {_places([row for group in torn for row in group])}")
-    for variants in case_variants(row.label for row in rows if row.label):
+    alike = case_variants(row.label for row in rows if row.label)
+    for variants in alike[:MAX_SHOWN_LINES]:
         said.append(f"labels {', '.join(map(shown, variants))} differ in case only, and count as different labels")
+    if len(alike) > MAX_SHOWN_LINES:
+        said.append(f"{len(alike) - MAX_SHOWN_LINES:,} more groups of labels differ in case only")
     return said
 
 
 def _places(rows: Sequence[LabelledRow]) -> str:
     if not rows[0].file:
         return line_list([row.line for row in rows])
-    named = [f"{row.file} line {row.line}" for row in rows[:MAX_SHOWN_LINES]]
-    return ", ".join(named) + (f" and {len(rows) - MAX_SHOWN_LINES:,} more" if len(rows) > MAX_SHOWN_LINES else "")
+    return _some([f"{row.file} line {row.line}" for row in rows])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_SHOWN_LINES:,} more" if len(names) > MAX_SHOWN_LINES else ""
+    return ", ".join(names[:MAX_SHOWN_LINES]) + more
 
 
 def line_list(lines: Sequence[int]) -> str:
@@ -338,12 +380,9 @@ def _row(line: int, text: object, label: object) -> LabelledRow | _Bad:
     except MultiLabelError as error:
         return _Bad(line, f"has {error}|have several labels", "", "multi_label")
     except LabelError as error:
-        problem = f"has a label {error}|have a label that cannot be used, the first one {error}"
-        return _Bad(
-            line,
-            problem,
-            "give every row a label in letters, such as good; or name another column: --label-column NAME",
-        )
+        problem = f"has a label {error}|have a label that cannot be used"
+        hint = "give every row a label in letters, such as good; if the columns are swapped, pass --label-column NAME"
+        return _Bad(line, problem, hint, reason=str(error))
 
 
 # What is wrong with all rows
@@ -378,6 +417,8 @@ def _problems(bad: Sequence[_Bad]) -> str:
         if group[0].code == "encoding":
             one, many = "is not valid in the file's encoding", "are not valid in the file's encoding"
         lines = [each.line for each in group]
+        if reason := group[0].reason:
+            many += f", the first one {reason}"
         clauses.append(
             f"line {lines[0]} {one}" if len(lines) == 1 else f"{len(lines):,} rows {many}: {line_list(lines)}"
         )

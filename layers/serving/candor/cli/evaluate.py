@@ -15,12 +15,14 @@ from candor.cli.errors import CommandError
 if TYPE_CHECKING:
     from candor.batch.labelled import LabelledRow
     from candor.batch.rows import Reading
+    from candor.model.bundle import Bundle
     from candor.model.classifier import Classifier
     from candor.model.evaluation import Answers
 
 BLOCK = 4096  # texts redacted and predicted at a time
 CONFUSIONS = 5  # pairs of labels that are printed; a report has more
 ERRORS = 5  # errors that are printed; likewise
+LABELS = 20  # of the model's, that an error names
 FEW = 100  # texts below which bootstrap intervals are too narrow
 MAX_TEXT = 400  # characters of a text in a report
 MAX_NAME = 30  # columns of a label on the terminal
@@ -128,11 +130,14 @@ def known_rows(
     rows = [row for row in every if row.label in known]
     unknown = Counter(row.label for row in every if row.label not in known)
     if unknown and not (skip and rows):
-        names = ", ".join(map(shown, labels[:20])) + f" and {len(labels) - 20} more" * (len(labels) > 20)
+        names = ", ".join(repr(_name(label)) for label in labels[:LABELS])
+        names += f" and {len(labels) - LABELS} more" * (len(labels) > LABELS)
         leave_out = "; --skip-unknown-labels leaves such rows out" if rows else ""
         folded = {label.casefold(): label for label in labels}
         alike = [
-            f"{shown(each)} is not {shown(folded[each.casefold()])}; " for each in unknown if each.casefold() in folded
+            f"{shown(each)} is not {_name(folded[each.casefold()])!r}; "
+            for each in unknown
+            if each.casefold() in folded
         ]
         raise CommandError(
             f"{named}: {unknown.total():,} of {len(every):,} rows have labels that the model does not know: "
@@ -154,19 +159,40 @@ def measure(
         seed: Seed of the bootstrap.
 
     Returns:
-        The report of candor.model.evaluation.evaluate, with the share of each label in training; `comparison` with the
-        model's own figures; `skipped`; and `notes`, sentences on what a reader should know.
+        The report of candor.model.evaluation.evaluate, with the share of each label in the training data where the
+        bundle has it; `comparison` with the model's own figures; `skipped`; and `notes`, sentences on what a reader
+        should know.
     """
-    from candor.model.evaluation import compare
+    from candor.batch.labelled import content_digest
+    from candor.model.evaluation import LEARNT, compare
     from candor.model.evaluation import evaluate as measure_answers
 
     report = measure_answers(_answers(rows, classifier), seed=seed)
-    for label, (share, *_) in classifier.drift_reference.get("label", {}).items():
+    for label, share in _training_shares(classifier.bundle).items():
         report["shares"][label]["training"] = share
     report["skipped"] = dict(skipped)
-    report["notes"] = _notes(report)
-    report["comparison"] = compare(report, classifier.bundle.model["metrics"])
+    model = classifier.bundle.model
+    learnt = content_digest((row.text, row.label) for row in rows) == model["data"].get("sha256")
+    report["notes"] = [LEARNT] * learnt + _notes(report)
+    report["comparison"] = compare(report, model["metrics"], learnt=learnt)
     return report
+
+
+def _training_shares(bundle: "Bundle") -> dict[str, float]:
+    """Return the share of each label in the training data; nothing where the bundle does not know it.
+
+    metrics.json counts the labels of the texts that folds held out. Where there are several folds, these are all.
+    """
+    from candor.errors import BundleError
+
+    try:
+        report = json.loads(bundle.read("metrics.json"))["validation"]["ours"]["all"]
+        n, counts = report["n"], {label: each["n"] for label, each in report["by_label"].items()}
+    except (BundleError, ValueError, KeyError, TypeError):
+        return {}
+    if n != bundle.model["data"].get("texts") or set(counts) != set(bundle.labels):
+        return {}
+    return {label: round(count / n, 6) for label, count in counts.items()}
 
 
 def _answers(rows: Sequence["LabelledRow"], classifier: "Classifier") -> "Answers":

@@ -74,6 +74,17 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; name the one that may be meant if there is none such."""
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            from difflib import get_close_matches
+
+            if close := get_close_matches(args[0], self.list_commands(ctx), 1):
+                raise CommandError(f"no such command {args[0]!r}", f"did you mean {close[0]}?")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; stop quietly when the reader of its output has gone."""
         try:

@@ -17,7 +17,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -36,6 +36,7 @@ from candor.batch.rows import READERS, Chunk, Reading, RowsError, likely_encodin
 from candor.cli import options
 from candor.cli.errors import CommandError, report, silence_stdout
 from candor.cli.histogram import bin_of, histogram
+from candor.cli.width import columns, padded, shortened
 from candor.errors import CandorError
 from candor.limits import CHUNK_ROWS
 from candor.model.bundle import Bundle
@@ -43,6 +44,7 @@ from candor.model.classifier import Classifier
 from candor.storage import Folder
 
 SUFFIXES = tuple(kind + compressed for kind in READERS for compressed in ("", ".gz"))
+MAX_NAME = 40  # columns of a label on the terminal
 _MANIFEST = b'"code_version"'  # stands first in the manifest of a job
 SUPPORTED = f"supported: {', '.join(READERS)}, each also with .gz"
 
@@ -264,7 +266,7 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
         The manifest, and the results' folder as `folder`.
 
     Raises:
-        RowsError: The file cannot be read as a whole. A manifest says so, too.
+        RowsError: The file cannot be read as a whole. Then nothing is kept of it.
     """
     inbox, results, identity = Folder(path.parent), Folder(output), model.identity
     with Scorer(inbox, results, model.path, model.digest, processes) as scorer:
@@ -279,12 +281,21 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
         if manifest is None:
             try:
                 job, chunks = jobs.plan(inbox, source, identity, settings, folder, scorer.on_chunk)
-            except RowsError as error:
-                jobs.reject(results, folder, source, identity, settings, error)
+            except RowsError:
+                scorer.stop()
+                _remove_parts(output / folder)
                 raise
             scorer.finish()
             manifest = jobs.finish(job, chunks, results, started, scorer.map, path=str(path.resolve()))
     return {"folder": str(output / folder), **manifest}
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove the parts of a file that turned out to be unreadable, and their folder."""
+    for part in folder.glob("part-*.jsonl"):
+        part.unlink()
+    with suppress(OSError):  # there is none, or it holds something else
+        folder.rmdir()
 
 
 class Scorer:
@@ -327,6 +338,10 @@ class Scorer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def stop(self) -> None:
         """Shut the pool down: running tasks finish, queued ones are cancelled."""
         self.pool.shutdown(cancel_futures=True)
         self.progress.close()
@@ -400,9 +415,14 @@ def summarise(manifest: dict[str, Any]) -> None:
     )
     if "columns" in manifest:
         click.echo(f"  reading texts from {shown(manifest['columns']['text'])}")
-    for kind in ("labels", "decisions", "errors"):
-        for name, count in sorted(counts[kind].items()):
-            click.echo(f"  {kind[:-1]:9} {name:16} {count:,}")
+    rows = [
+        (kind[:-1], shortened(name, MAX_NAME), f"{count:,}")
+        for kind in ("labels", "decisions", "errors")
+        for name, count in sorted(counts[kind].items())
+    ]
+    width = max(16, *(columns(name) for _, name, _ in rows), 0)
+    for kind, name, count in rows:
+        click.echo(f"  {kind:9} {padded(name, width)} {count}")
 
 
 def lines(folder: Path, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,9 @@ MAX_ERRORS = 20
 """Errors listed as the worst, at most."""
 MANY = 50_000
 """Texts above which 200 resamples do instead of 1,000: their intervals are narrow."""
+LEARNT = "These are the texts that the model learnt from, so the figures say nothing about new ones."
+SUSPICIOUS = 0.05
+"""Gain in accuracy over the model's own from which on one should ask whether it has learnt from the texts."""
 SHARES = tuple(share / 20 for share in range(1, 21))
 """Shares of the texts for which the accuracy is reported."""
 
@@ -215,23 +218,26 @@ def worst_errors(answers: Answers) -> list[dict[str, Any]]:
     ]
 
 
-def compare(report: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def compare(report: Mapping[str, Any], own: Mapping[str, Any], *, learnt: bool = False) -> dict[str, Any]:
     """Compare the accuracy on new texts with the model's own.
 
     Args:
         report: A result of `evaluate`.
         own: The member `metrics` of the model's model.json.
+        learnt: The texts are those that the model learnt from, so that there is nothing to compare.
 
     Returns:
         `verdict`: "worse" or "better" where the 95 % interval of the difference leaves out 0, else "holds"; "unknown"
-        where the model states no accuracy. `sentence`: the same in words. Except for "unknown" also `split`, `n` and
-        `accuracy` of the model's own figures, and the `difference` with its interval.
+        where the model states no accuracy or has learnt from the texts. `sentence`: the same in words. Except for
+        "unknown" also `split`, `n` and `accuracy` of the model's own figures, and the `difference` with its interval.
 
     Example:
         >>> own = {"split": "test", "n": 1000, "accuracy": {"value": 0.9}}
         >>> compare({"n": 200, "accuracy": {"value": 0.8}}, own)["verdict"]
         'worse'
     """
+    if learnt:
+        return {"verdict": "unknown", "sentence": LEARNT}
     try:
         n, accuracy, split = int(own["n"]), float(own["accuracy"]["value"]), str(own["split"])
         counts = [(round(report["accuracy"]["value"] * report["n"]), report["n"]), (round(accuracy * n), n)]
@@ -241,12 +247,15 @@ def compare(report: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     verdict = "worse" if difference["high"] < 0 else "better" if difference["low"] > 0 else "holds"
     words = {"worse": "Worse than", "better": "Better than", "holds": "In line with"}[verdict]
     low, value, high = (_points(difference[key]) for key in ("low", "value", "high"))
+    measured = f"{n:,} held-out texts" if split == "validation" else f"{split} split of {n:,} texts"
+    asked = verdict == "better" and difference["value"] >= SUSPICIOUS
     return {
         "verdict": verdict,
         "sentence": (
             f"{words} the model's own figures: {report['accuracy']['value']:.1%} accurate here, "
-            f"{accuracy:.1%} on its {split} split of {n:,} texts "
+            f"{accuracy:.1%} on its {measured} "
             f"(difference {value} points, 95% interval {low} to {high})."
+            f"{' Are these the texts that it learnt from?' if asked else ''}"
         ),
         "split": split,
         "n": n,
