@@ -20,7 +20,8 @@ override parameters := --parameter-overrides "Architecture=$${ARCHITECTURE:-x86_
 # How a file is to be read, for all that read files of users.
 override reading = $${DELIMITER:+--delimiter="$$DELIMITER"} $${ENCODING:+--encoding="$$ENCODING"} $${NO_HEADER:+--no-header}
 # The time of the code that makes a bundle, where git knows it: `make ship` again then gives the same one, to the byte.
-override epoch := time=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct -- training layers/serving ':!training/report' ':!training/EXPERIMENTS.md' 2>/dev/null)}; \
+# The command line and what reports say have no part in a bundle.
+override epoch := time=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct -- training layers/serving ':!training/report' ':!training/EXPERIMENTS.md' ':!layers/serving/candor/cli' 2>/dev/null)}; \
   unset SOURCE_DATE_EPOCH; [ -z "$$time" ] || export SOURCE_DATE_EPOCH="$$time";
 
 # $(call needs,TARGET,VARIABLE,KIND,example): needs-TARGET, the first prerequisite of TARGET, fails if VARIABLE is missing.
