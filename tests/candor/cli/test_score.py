@@ -347,25 +347,26 @@ def test_score_unreadable_file_stops_no_other(tmp_path, capsys):
     assert statuses == {"b.csv": "done"}  # a job on AWS writes a manifest of the other, too, for want of a terminal
 
 
-@pytest.mark.parametrize("cut", [0, 1])
-def test_score_rejected_file_leaves_nothing(cut, tmp_path, capsys):
-    """A file that is found damaged at its end leaves no part; whole, it is scored."""
-    content = gzip.compress(("text\n" + "a good film\n" * 50).encode())
-    (source := tmp_path / "a.csv.gz").write_bytes(content[: len(content) - 4 * cut])
-    arguments = ["score", str(source), str(tmp_path / "out"), "--rows", "10", "--processes", "2"]
-    assert main(arguments) == 2 * cut
-    assert len([*tmp_path.glob("out/*")]) == 1 - cut
-    assert ("damaged" in capsys.readouterr().err) is bool(cut)
+SOUND = ("text\n" + "a good film\n" * 50).encode()
+SOUND_OBJECTS = json.dumps([{"text": "a good film"}] * 50).encode()
 
 
-def test_remove_parts_keeps_other_files(tmp_path):
-    for folder, names in {"a": ["part-00000.jsonl"], "b": ["part-00001.jsonl", "notes.txt"]}.items():
-        (tmp_path / folder).mkdir()
-        for name in names:
-            (tmp_path / folder / name).touch()
-        score._remove_parts(tmp_path / folder)
-    score._remove_parts(tmp_path / "none")
-    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["b", "b/notes.txt"]
+@pytest.mark.parametrize(
+    ("name", "sound", "damaged"),
+    [
+        ("a.csv.gz", gzip.compress(SOUND), gzip.compress(SOUND)[:-4]),
+        ("a.json", SOUND_OBJECTS, SOUND_OBJECTS[:-1]),
+        ("a.csv", SOUND, b"ref\n1\n2\n"),
+    ],
+    ids=["gzip", "array", "table"],
+)
+def test_score_rejected_file_leaves_nothing(name, sound, damaged, tmp_path, capsys):
+    """A file that cannot be read, be it found out at its last byte, leaves no part and no manifest; mended it does."""
+    source = tmp_path / name
+    for content, status in ((damaged, 2), (sound, 0)):
+        source.write_bytes(content)
+        assert main(["score", str(source), str(tmp_path / "out"), "--rows", "10", "--processes", "2"]) == status
+        assert bool([*tmp_path.glob("out/*")]) is (status == 0)
 
 
 NOTHING = {  # name, content, options, what is said

@@ -17,7 +17,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -279,23 +279,10 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
             (output / folder / "manifest.json").unlink(missing_ok=True)
             manifest = None
         if manifest is None:
-            try:
-                job, chunks = jobs.plan(inbox, source, identity, settings, folder, scorer.on_chunk)
-            except RowsError:
-                scorer.stop()
-                _remove_parts(output / folder)
-                raise
+            job, chunks = jobs.plan(inbox, source, identity, settings, folder, scorer.on_chunk)
             scorer.finish()
             manifest = jobs.finish(job, chunks, results, started, scorer.map, path=str(path.resolve()))
     return {"folder": str(output / folder), **manifest}
-
-
-def _remove_parts(folder: Path) -> None:
-    """Remove the parts of a file that turned out to be unreadable, and their folder."""
-    for part in folder.glob("part-*.jsonl"):
-        part.unlink()
-    with suppress(OSError):  # there is none, or it holds something else
-        folder.rmdir()
 
 
 class Scorer:
@@ -338,10 +325,6 @@ class Scorer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop."""
-        self.stop()
-
-    def stop(self) -> None:
         """Shut the pool down: running tasks finish, queued ones are cancelled."""
         self.pool.shutdown(cancel_futures=True)
         self.progress.close()
