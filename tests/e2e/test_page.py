@@ -197,9 +197,9 @@ def test_page_words_are_the_model_s(visit: Visit) -> None:
     """The page calls a text what the model calls it, and names the model and its labels."""
     expect(visit.page.locator("label[for=text]")).to_have_text("Review")
     expect(visit.page.locator("#text")).to_have_attribute("placeholder", "Write or paste your review here")
-    about = "Model imdb-sentiment sorts each review into one of 2 labels: negative, positive"
+    about = "Model reviews sorts each review into one of 2 labels: negative, positive"
     expect(visit.page.locator("#about")).to_have_text(about)
-    expect(visit.page).to_have_title("imdb-sentiment – Candor")
+    expect(visit.page).to_have_title("reviews – Candor")
 
 
 def test_page_of_a_bare_model_is_neutral(browser: Browser, tmp_path: Path) -> None:
