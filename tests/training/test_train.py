@@ -69,7 +69,8 @@ def kept(store):
 def environment(entry_point):
     """Return the environment of a process that runs `candor train` from the checkout."""
     path = os.pathsep.join([str(ROOT / "layers/serving"), str(ROOT), str(entry_point)])
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    outside = {key: value for key, value in os.environ.items() if key != "MAKELEVEL"}  # as if no make had called pytest
+    return {**outside, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def trained_apart(table, environment, folder, string_hashes):
