@@ -32,7 +32,7 @@ def models(as_json: bool) -> None:
     """
     try:
         store = ModelStore(options.place(click.get_current_context()))
-        store_has = list(store.models())
+        found = list(store.models())
     except ModelError as error:
         raise CommandError(error.problem, error.hint) from None
     checkout = Checkout.find()
@@ -41,7 +41,7 @@ def models(as_json: bool) -> None:
     except BundleError:
         used = None
     in_use = IN_USE if checkout else SHIPPED
-    rows = [_row(model, used) for model in store_has]
+    rows = [_row(model, used) for model in found]
     if used and not any(row["in_use"] for row in rows):
         rows.insert(0, facts(used) | {"in_use": True, "place": in_use})
     if as_json:

@@ -214,11 +214,10 @@ class ModelStore:
                     if not self.files.create(place + path, contents[path]):
                         raise ModelError(f"{model.place} has other files already", "move them away")
                     made.append(path)
-            except OSError as error:
+            except BaseException as error:
                 self._withdraw(place, made)
-                raise StorageError(f"{self.place} cannot be written to: {error.strerror or error}") from None
-            except BaseException:
-                self._withdraw(place, made)
+                if isinstance(error, OSError):
+                    raise StorageError(f"{self.place} cannot be written to: {error.strerror or error}") from None
                 raise
             return model
         raise self._taken(Model(self, name, str(version)))

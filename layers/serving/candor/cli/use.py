@@ -157,8 +157,9 @@ class Checkout:
         except BundleError:
             return None
         store = ModelStore(str(self.root / STORE))
-        name, version = str(used.model["name"]), str(used.model["version"])
-        name, version = name if is_name(name) else name_of(name), version if is_name(version) else name_of(version)
+        name, version = (
+            each if is_name(each) else name_of(each) for each in (used.model["name"], used.model["version"])
+        )
         for model in store.versions(name):
             if model.digest == used.digest:
                 return model
@@ -179,21 +180,20 @@ class Checkout:
         Raises:
             InstallError: The bundle does not answer its golden cases, or the template has no place for its digest.
         """
-        stage = self.root / _STAGE
-        template = self.root / "template.yaml"
-        contents = {"template.yaml": pinned(template, new.digest), HISTORY: json.dumps(history).encode()}
+        stage, template = self.root / _STAGE, "template.yaml"
         try:
             folder = stage / "new" / BUNDLE
             folder.mkdir(parents=True)
             check(folder, bundle.write(folder, new.files))
-            for path, content in (contents | samples.files(self.root, folder)).items():
-                contents[path] = content
-                (stage / "new" / path).parent.mkdir(parents=True, exist_ok=True)
-                (stage / "new" / path).write_bytes(content)
-                (stage / "old" / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copymode(template, stage / "new/template.yaml")
-            (stage / "old" / BUNDLE).parent.mkdir(parents=True, exist_ok=True)
+            contents = {template: pinned(self.root / template, new.digest), HISTORY: json.dumps(history).encode()}
+            contents |= samples.files(self.root, folder)
             paths = [BUNDLE, *contents]
+            for path in paths:
+                for side in ("new", "old"):
+                    (stage / side / path).parent.mkdir(parents=True, exist_ok=True)
+            for path, content in contents.items():
+                (stage / "new" / path).write_bytes(content)
+            shutil.copymode(self.root / template, stage / "new" / template)
             absent = [path for path in paths if not (self.root / path).exists()]
             (stage / _PLAN).write_text(json.dumps({"paths": paths, "absent": absent}))
             for path in paths:
