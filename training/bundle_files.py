@@ -5,7 +5,7 @@ import platform
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as release
 from pathlib import Path
@@ -19,6 +19,7 @@ import candor
 from candor.errors import HintedError
 from candor.model import bundle
 from candor.model.bundle import NOT_STATED
+from candor.text import identity
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
 
 from .data import Dataset
@@ -88,6 +89,8 @@ class Trained:
     """What a text is called."""
     samples: Sequence[str] = ()
     """Texts for the model's page to offer, none of them from the data."""
+    identity: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Terms by group that the model does not tell apart."""
 
 
 def parity(trained: NDArray[np.float64], exported: NDArray[np.float64]) -> dict[str, float]:
@@ -168,6 +171,7 @@ def make_files(trained: Trained, golden: Mapping[str, Any], version: str) -> dic
     described = describe(trained, version)
     return {
         **trained.files,
+        **({identity.FILE: bundle.canonical({"groups": trained.identity})} if trained.identity else {}),
         "model.json": bundle.canonical(described),
         "golden.json": bundle.canonical(golden),
         "metrics.json": bundle.canonical(compact(trained.metrics)),

@@ -22,6 +22,7 @@ from candor.errors import CandorError
 if TYPE_CHECKING:
     from candor.batch.labelled import LabelledRow
     from candor.batch.rows import Reading
+    from candor.text.identity import Identity
 
     from .data import Dataset
 
@@ -54,6 +55,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]
 
 
 MAX_LINE = 1000  # characters
+FAIR = ("one-feature", "off")
 
 
 def _about(name: str, what: str) -> Callable[[Any], Any]:
@@ -136,6 +138,27 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
 @click.option(
     "--seed", type=options.Whole(0, 2**32 - 1), default=1, show_default=True, metavar="N", help="Random seed."
 )
+@click.option(
+    "--fair",
+    type=click.Choice(FAIR),
+    default=FAIR[0],
+    show_default=True,
+    help="How to keep answers from depending on whom a text names. one-feature: no term of a group can be told from "
+    "another. off: nothing is done.",
+)
+@click.option(
+    "--identity",
+    type=options.Named(),
+    show_default="ours, in English and Chinese",
+    metavar="FILE",
+    help="JSON of groups and their terms, instead of ours.",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="GROUP",
+    help="Group whose terms the model may tell apart, because that is its task. Can be given several times.",
+)
 @_about("description", "What the model does.")
 @_about("intended-use", "What it is meant for, and what not.")
 @_about("owner", "Whose model it is.")
@@ -157,6 +180,9 @@ def train(
     seed: int,
     version: str | None,
     golden_from_validation: bool,
+    fair: str,
+    identity: Path | None,
+    keep: tuple[str, ...],
     **about: str | None,
 ) -> None:
     """Train a model on DATA, and put it into the model store as a new version.
@@ -172,6 +198,7 @@ def train(
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test, reading, skip_bad_rows)
         shown = _shown(dataset, text_noun, samples, text_column)
+        terms = _identity(identity, keep) if fair == FAIR[0] else None
         _train(
             dataset,
             cases,
@@ -183,6 +210,7 @@ def train(
             size=size,
             minutes=minutes,
             golden_from_held_out=golden_from_validation,
+            identity=terms,
             **shown,
         )
     except KeyboardInterrupt:
@@ -212,6 +240,15 @@ def _read(
         golden = golden or (data.IMDB_GOLDEN if dataset.source == data.IMDB_HOME else None)
         return dataset, data.load_golden(golden, dataset.labels) if golden else []
     except data.DataError as error:
+        raise CommandError(error.problem, error.hint or None) from None
+
+
+def _identity(path: Path | None, keep: tuple[str, ...]) -> "Identity":
+    from . import identity
+
+    try:
+        return identity.load(path, keep)
+    except identity.IdentityError as error:
         raise CommandError(error.problem, error.hint or None) from None
 
 

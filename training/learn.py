@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from candor.model.classifier import softmax
 from candor.text.evidence import Evidence
 from candor.text.features import hash_words
+from candor.text.identity import Identity
 from candor.text.tokens import PUNCTUATION
 
 from . import data, encoder, recipe, stack, vectors
@@ -67,6 +68,16 @@ class Texts:
     """Sentences of ours and their label indices, for a student only."""
     guesses: Guesses | None = None
     """What a tuned encoder guesses about `unlabelled`, where label 1 of 2 is praise; for a student only."""
+    identity: Identity | None = None
+    """Terms that the model must not tell apart."""
+
+    def corpus(self, texts: Sequence[str]) -> Corpus:
+        """Return texts as the model reads them."""
+        return Corpus.of(texts, self.identity)
+
+    def spellings(self, texts: Sequence[str]) -> dict[int, bytes]:
+        """Return the bytes of each token of `corpus`, by its hash."""
+        return spellings(texts, self.identity)
 
 
 @dataclass(frozen=True)
@@ -172,7 +183,7 @@ class Plan:
             folds,
             ("word", "pair") if large else ("word", "pair", "char"),
             candidates,
-            None if large else vectors.load(),
+            None if large else vectors.load().without(texts.identity),
             max(2, n // 100_000),
             candidates[-1].name if n < FEW_ROWS * k else "",
         )
@@ -192,7 +203,7 @@ class _Trial:
     def of(cls, texts: Texts, plan: Plan, guess: recipe.Guess | None = None) -> "_Trial":
         """Compare."""
         every = [*texts.texts, *texts.unlabelled[:MAX_GUESSED]] if guess else texts.texts
-        design = Design.of(Corpus.of(every), spellings(every), plan.vectors, plan.kinds, plan.min_df)
+        design = Design.of(texts.corpus(every), texts.spellings(every), plan.vectors, plan.kinds, plan.min_df)
         candidates = plan.candidates
         if guess:
             candidates = [recipe.TAUGHT if texts.n_labels <= MANY_LABELS else recipe.TAUGHT_MANY_LABELS]
@@ -262,17 +273,17 @@ class _Student:
     def of(cls, texts: Texts, plan: Plan, seed: int, size: float | None) -> "_Student":
         """Teach it."""
         start = time.process_time()
-        (learning, first), vectors_of = plan.folds[0], vectors.load()
+        (learning, first), vectors_of = plan.folds[0], vectors.load().without(texts.identity)
         max_rows, _ = table_size(0, texts.n_labels, size)
         config = StudentConfig(max_rows=max_rows)
-        corpus, unlabelled = Corpus.of(texts.texts), Corpus.of(texts.unlabelled)
+        corpus, unlabelled = texts.corpus(texts.texts), texts.corpus(texts.unlabelled)
         guesses = None
         if texts.guesses is not None and texts.guesses.held_out[first].all():  # or validation would flatter
-            guesses = soft_labels(texts.guesses, unlabelled)
+            guesses = soft_labels(texts.guesses, unlabelled, texts.identity)
         lessons = None
         if texts.lessons:
             sentences, targets = zip(*texts.lessons, strict=True)
-            lessons = Lessons(Corpus.of(sentences), np.array(targets, np.int64))
+            lessons = Lessons(texts.corpus(sentences), np.array(targets, np.int64))
         taught = teach_student(
             corpus.take(learning),
             texts.targets[learning],
@@ -320,8 +331,8 @@ class _Student:
         """Return the student."""
         learning, first = self.plan.folds[0]
         held_out = [self.texts.texts[row] for row in first]
-        spelled = spellings(held_out)
-        hashes, counts = Corpus.of(held_out).counts(["word"])
+        spelled = self.texts.spellings(held_out)
+        hashes, counts = self.texts.corpus(held_out).counts(["word"])
         is_word = np.array([spelled[each][0] not in PUNCTUATION for each in hashes.tolist()])
         of_model = is_word & np.isin(hashes, self.additive.hashes)
         words, known = ((counts @ each.astype(np.float32)).astype(np.int64) for each in (is_word, of_model))
@@ -345,13 +356,14 @@ class _Student:
         )
 
 
-def soft_labels(guesses: Guesses, unlabelled: Corpus) -> SoftLabels:
+def soft_labels(guesses: Guesses, unlabelled: Corpus, identity: Identity | None = None) -> SoftLabels:
     """Return guesses as probabilities of two labels, with what they are about.
 
     Args:
         guesses: Logits of the second label.
         unlabelled: The u texts that they are about. Where redaction has changed a text's number of sentences, its
             windows are left out.
+        identity: Terms that the model does not tell apart.
     """
     known = unlabelled.sentences() == guesses.sentences
     windows, logits = Corpus.of([]), [np.empty(0)]
@@ -364,7 +376,7 @@ def soft_labels(guesses: Guesses, unlabelled: Corpus) -> SoftLabels:
     return SoftLabels(
         _even(guesses.reviews),
         Guessed(windows, _even(np.concatenate(logits))),
-        Guessed(Corpus.of(words), _even(np.concatenate(list(guesses.words.values())))),
+        Guessed(Corpus.of(words, identity), _even(np.concatenate(list(guesses.words.values())))),
     )
 
 

@@ -28,6 +28,7 @@ from candor.model.interpreter import Signature
 from candor.operate.drift import reference_distribution
 from candor.redact.sieve import redact_texts
 from candor.text.features import Featuriser
+from candor.text.identity import Identity
 from candor.text.table import Table
 
 from . import bundle_files, findings, guesses, learn, summary
@@ -76,6 +77,8 @@ class Options:
     """What a text is called."""
     samples: Sequence[str] = ()
     """Texts for the model's page to offer, none of them from the data."""
+    identity: Identity | None = None
+    """Terms that the model must not tell apart."""
 
 
 def redacted(texts: Sequence[str]) -> list[str]:
@@ -107,6 +110,7 @@ def train(dataset: Dataset, options: Options) -> None:
         if reviews
         else (),
         guesses.find(dataset.texts, dataset.unlabelled) if reviews else None,
+        options.identity,
     )
     test_texts = redacted(dataset.test_texts)
     if learn.lacks_encoder(texts):
@@ -118,7 +122,7 @@ def train(dataset: Dataset, options: Options) -> None:
     for warning in summary.few_rows(dataset.labels, dataset.targets.tolist(), unlabelled=bool(dataset.unlabelled)):
         print(f"warning: {warning}", flush=True)
     say("exporting to TensorFlow Lite, and training the baseline network")
-    exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)
+    exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds, options.identity)
     baseline = train_baseline(texts, learnt)
     rows = learnt.held_out
     files = [dataset.files[row] for row in rows.tolist()] if dataset.files else []
@@ -143,7 +147,9 @@ def train(dataset: Dataset, options: Options) -> None:
         measured["tried"] = [asdict(each) | {"seconds": None} for each in tried]
         measured["membership"] = audit_membership(texts, learnt, splits[1] if test_texts else None, options.seed)
         steps.update()
-        measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels)
+        measured["strongest"] = strongest_ngrams(
+            learnt.additive, texts.texts, dataset.labels, options.identity
+        )
         steps.update()
         measured["parity"] = bundle_files.parity(*compare(learnt, exported, splits[-1].texts))
         steps.update()
@@ -236,10 +242,11 @@ class Exported:
     Args:
         files: The content of features.bin and model.tflite.
         kinds: Kinds of its features.
+        identity: Terms that it does not tell apart.
     """
 
-    def __init__(self, files: Mapping[str, bytes], kinds: tuple[str, ...]) -> None:
-        self.files, self.featuriser = files, Featuriser(kinds)
+    def __init__(self, files: Mapping[str, bytes], kinds: tuple[str, ...], identity: Identity | None) -> None:
+        self.files, self.featuriser = files, Featuriser(kinds, identity=identity)
         self.table = Table.from_bytes(files["features.bin"])
         self._run = Signature(files["model.tflite"])
 
@@ -340,6 +347,7 @@ def describe(
         rights=options.rights,
         dataset=dataset,
         files=exported.files,
+        identity=options.identity.groups if options.identity else {},
         featuriser=exported.featuriser.to_dict(),
         evidence=asdict(learnt.evidence),
         recipe=learnt.settings,

@@ -15,6 +15,7 @@ from candor.redact import redact as redact_text
 from candor.redact.sieve import redact_texts
 from candor.text.evidence import Evidence, warnings
 from candor.text.features import VERSION, Features, Featuriser
+from candor.text.identity import FILE, Identity
 from candor.text.table import Table
 
 BLOCK = 256
@@ -85,7 +86,8 @@ class Classifier:
                     f"the model has featuriser version {settings['version']}, but this version of Candor reads version "
                     f"{VERSION} only: train it again with `candor train`"
                 )
-            self.featuriser = Featuriser(**settings)
+            terms = bundle.files.get(FILE)
+            self.featuriser = Featuriser(**settings, identity=Identity.from_json(terms) if terms else None)
             self._evidence = Evidence(**bundle.model["evidence"])
             self._scripts = tuple(bundle.model["scripts"])
             self.min_confidence = float(bundle.model["min_confidence"])

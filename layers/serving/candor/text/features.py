@@ -57,6 +57,13 @@ _FEW_NEGATORS = 16
 _SCOPE = np.arange(1, NEGATED_WORDS + 1)
 
 
+class Merging(Protocol):
+    """Anything that makes some tokens equal before features are made of them, as candor.text.identity.Identity does."""
+
+    def merge(self, hashes: Hashes) -> Ints:
+        """Replace the hashes of these tokens in place, and return their indices, ascending."""
+
+
 class Lookup(Protocol):
     """Anything that finds the rows of hashes, as candor.text.table.Table does."""
 
@@ -104,10 +111,12 @@ class Featuriser:
     Args:
         kinds: Some of KINDS, "word" among them.
         version: Version of the hashes with which the model was trained.
+        identity: Tokens that are made equal, or None. A bundle stores it in a file of its own.
     """
 
     kinds: tuple[str, ...] = ("word", "pair")
     version: int = VERSION
+    identity: Merging | None = None
     _dense: tuple[str, ...] = field(init=False, repr=False, compare=False)  # kinds with a gram at nearly every token
 
     def __post_init__(self) -> None:
@@ -119,7 +128,7 @@ class Featuriser:
             raise ValueError('"word" is missing among the kinds of features')
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-ready keyword arguments: `Featuriser(**settings.to_dict())` is an equal one."""
+        """Return the settings but `identity` as JSON-ready keyword arguments."""
         return {"kinds": [*self.kinds], "version": self.version}
 
     def __call__(self, texts: Sequence[str], table: Lookup) -> Features:
@@ -136,7 +145,7 @@ class Featuriser:
         """
         tokens, count = tokenize(texts), len(texts)
         bounds, word = tokens.bounds, tokens.is_word
-        ids, found, negated, known = self._match(tokens, table)
+        ids, found, negated, known, merged = self._match(tokens, table)
         unknown = word > known
         if count == 1:
             rows = np.zeros(len(ids), dtype=np.int32)
@@ -152,6 +161,7 @@ class Featuriser:
             words = sizes - _count(~word, bounds)
             known_words = words - _count(unknown, bounds)  # few are unknown: cheaper to count than the known ones
         if "char" in self.kinds:
+            unknown[merged] = False  # their characters would tell them apart
             more, first = _match_chars(tokens, unknown, table)
             ids = np.concatenate([ids, more])
             rows = np.concatenate([rows, (bounds.searchsorted(first, side="right") - 1).astype(np.int32)])
@@ -168,7 +178,7 @@ class Featuriser:
             The features that `__call__` finds, in the same order.
         """
         tokens = tokenize([text])
-        ids, found, negated, known = self._match(tokens, table)
+        ids, found, negated, known, merged = self._match(tokens, table)
         every, negators = np.arange(len(known)), negated[:0]
         if len(negated):
             negators = negators_of(hash_tokens(tokens), tokens.bounds)
@@ -178,7 +188,9 @@ class Featuriser:
         sizes = np.diff(np.append(bounds, len(found)))
         kinds = np.array([*self._dense, "negated"]).repeat(sizes)
         if "char" in self.kinds:
-            more, unknown = _match_chars(tokens, tokens.is_word & ~known, table)
+            unspelled = tokens.is_word & ~known
+            unspelled[merged] = False
+            more, unknown = _match_chars(tokens, unspelled, table)
             ids = np.concatenate([ids, more])
             first, last = np.concatenate([first, unknown]), np.concatenate([last, unknown])
             kinds = np.concatenate([kinds, np.full(len(more), "char")])
@@ -188,15 +200,16 @@ class Featuriser:
         """Return where the grams of each dense kind begin among the grams looked up."""
         return {kind: tokens * number for number, kind in enumerate(self._dense)}
 
-    def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_]]:
+    def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_], Ints]:
         """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
 
         Returns:
             [g] rows of those that the table holds, [g] their places among the grams looked up, the index of each
-            negated word, and [t] whether the table holds each token.
+            negated word, [t] whether the table holds each token, and the index of each token that was made equal.
         """
         bounds, count = tokens.bounds, len(tokens.starts)
         hashes = hash_tokens(tokens)
+        merged = bounds[:0] if self.identity is None else self.identity.merge(hashes)
         negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
         grams = np.empty(count * len(self._dense) + len(negated), dtype=np.uint32)
         grams[:count] = hashes
@@ -210,7 +223,7 @@ class Featuriser:
             if kind != "word":
                 _leave_out_crossings(held[start : start + count], _SPANS[kind], bounds)
         found = held.nonzero()[0]
-        return table.rows(slots.take(found, mode="clip")), found, negated, held[:count]
+        return table.rows(slots.take(found, mode="clip")), found, negated, held[:count], merged
 
 
 def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> tuple[NDArray[np.int32], Ints]:
