@@ -147,9 +147,7 @@ def train(dataset: Dataset, options: Options) -> None:
         measured["tried"] = [asdict(each) | {"seconds": None} for each in tried]
         measured["membership"] = audit_membership(texts, learnt, splits[1] if test_texts else None, options.seed)
         steps.update()
-        measured["strongest"] = strongest_ngrams(
-            learnt.additive, texts.texts, dataset.labels, options.identity
-        )
+        measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels, options.identity)
         steps.update()
         measured["parity"] = bundle_files.parity(*compare(learnt, exported, splits[-1].texts))
         steps.update()
