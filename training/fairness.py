@@ -23,10 +23,8 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from candor.operate.grouping import MIN_GROUP_SIZE
-from candor.text.features import hash_tokens
-from candor.text.identity import forms
-from candor.text.offsets import spans
-from candor.text.tokens import tokenize
+
+from .identity.lexicon import Entry, Lexicon
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -99,8 +97,8 @@ def audit(
         seed: Seed of all draws.
 
     Returns:
-        JSON-ready figures: `swaps`, `templates`, and with labels `groups`, each by group, `labels` by term, and `worst`,
-        what `gate` looks at. Groups that fewer than MIN_GROUP texts mention have no rates.
+        JSON-ready figures: `swaps`, `templates`, with labels `groups`, each by group, and `labels` by term; and
+        `worst`, what `gate` looks at. Groups that fewer than MIN_GROUP texts mention have no rates.
     """
     random = np.random.default_rng(seed)
     lexicon = Lexicon({**groups, CONTROL: _templates()["control"]})
@@ -149,99 +147,21 @@ def gate(result: Mapping[str, Any]) -> list[str]:
     return found
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A form of a term."""
-
-    group: str
-    term: str
-    form: int
-    """Index among the forms of the term."""
-
-
-class Lexicon:
-    """The forms of the terms of groups, by their hash.
-
-    Args:
-        groups: Terms by group.
-    """
-
-    def __init__(self, groups: Mapping[str, Sequence[str]]) -> None:
-        self.groups = groups
-        self.forms = {term: forms([term]) for terms in groups.values() for term in terms}
-        entries = [
-            (form, _Entry(name, term, index))
-            for name, terms in groups.items()
-            for term in terms
-            for index, form in enumerate(self.forms[term])
-        ]
-        hashes = hash_tokens(tokenize([form for form, _ in entries]))
-        self._entries: dict[int, _Entry] = {}
-        for key, (_, entry) in zip(hashes.tolist(), entries, strict=True):
-            self._entries.setdefault(key, entry)
-        self._hashes = np.unique(hashes)
-
-    def find(self, texts: Sequence[str]) -> list[list[tuple[int, _Entry]]]:
-        """Return the terms of each text, with the index of their token."""
-        found: list[list[tuple[int, _Entry]]] = [[] for _ in texts]
-        for start in range(0, len(texts), 1024):
-            tokens = tokenize(texts[start : start + 1024])
-            hashes = hash_tokens(tokens)
-            hits = np.flatnonzero(np.isin(hashes, self._hashes))
-            rows = tokens.bounds.searchsorted(hits, side="right") - 1
-            for row, token, key in zip(rows.tolist(), hits.tolist(), hashes[hits].tolist(), strict=True):
-                found[start + row].append((token - int(tokens.bounds[row]), self._entries[key]))
-        return found
-
-    def others(self, entry: _Entry) -> list[str]:
-        """Return the terms of the same group that have the same form, without the term itself."""
-        size = len(self.forms[entry.term])
-        return [term for term in self.groups[entry.group] if len(self.forms[term]) == size and term != entry.term]
-
-    def swap(self, text: str, found: Sequence[tuple[int, _Entry]], choose: Callable[[_Entry], str | None]) -> str:
-        """Return the text with some of its terms exchanged, in the case that they were written in.
-
-        Args:
-            text: The text.
-            found: Its terms.
-            choose: Returns the term to take the place of another, or None to leave that one.
-        """
-        places, parts, last = spans(text), [], 0
-        for token, entry in found:
-            if (term := choose(entry)) is None:
-                continue
-            begin, end = places[token]
-            written = text[begin:end]
-            new = self.forms[term][entry.form]
-            if written.isupper() and len(written) > 1:
-                new = new.upper()
-            elif written[:1].isupper():
-                new = new[:1].upper() + new[1:]
-            parts += [text[last:begin], new]
-            last = end
-        return "".join([*parts, text[last:]])
-
-
 def _swaps(
     model: Model,
     texts: Sequence[str],
-    found: Sequence[Sequence[tuple[int, _Entry]]],
+    found: Sequence[Sequence[tuple[int, Entry]]],
     lexicon: Lexicon,
     group: str,
     random: np.random.Generator,
 ) -> dict[str, Any]:
     """Exchange all terms of a group in the texts that mention it, each for another at random."""
-
-    def choose(entry: _Entry) -> str | None:
-        others = lexicon.others(entry) if entry.group == group else []
-        return others[int(random.integers(len(others)))] if others else None
-
     rows = [row for row, hits in enumerate(found) if any(entry.group == group for _, entry in hits)]
     rows = sorted(random.permutation(rows)[:MAX_SWAPPED].tolist())
     if not rows:
         return {"texts": 0}
     before = model([texts[row] for row in rows])
-    after = model([lexicon.swap(texts[row], found[row], choose) for row in rows])
+    after = model([lexicon.scramble(texts[row], found[row], [group], random) for row in rows])
     moved = np.abs(before.probabilities - after.probabilities).max(axis=1)
     return {
         "texts": len(rows),
@@ -263,7 +183,7 @@ def _share(count: int, n: int) -> dict[str, float]:
 
 def _carriers(
     texts: Sequence[str],
-    found: Sequence[Sequence[tuple[int, _Entry]]],
+    found: Sequence[Sequence[tuple[int, Entry]]],
     lexicon: Lexicon,
     random: np.random.Generator,
 ) -> dict[str, list[list[str]]]:
@@ -278,7 +198,7 @@ def _carriers(
     return carriers
 
 
-def _always(term: str, _: _Entry) -> str:
+def _always(term: str, _: Entry) -> str:
     return term
 
 
@@ -313,7 +233,7 @@ def _spread(
 def _rates(
     probabilities: Floats,
     targets: Ints,
-    found: Sequence[Sequence[tuple[int, _Entry]]],
+    found: Sequence[Sequence[tuple[int, Entry]]],
     lexicon: Lexicon,
     labels: Sequence[str],
     random: np.random.Generator,
@@ -386,7 +306,7 @@ def _auc(above: Floats, below: Floats) -> float:
 def _excesses(
     probabilities: Floats,
     targets: Ints,
-    found: Sequence[Sequence[tuple[int, _Entry]]],
+    found: Sequence[Sequence[tuple[int, Entry]]],
     lexicon: Lexicon,
     labels: Sequence[str],
 ) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ texts is the lower one.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,16 @@ class Texts:
     """What a tuned encoder guesses about `unlabelled`, where label 1 of 2 is praise; for a student only."""
     identity: Identity | None = None
     """Terms that the model must not tell apart."""
+    weights: Floats | None = None
+    """[n] how much each text counts, 1 on average; None: all alike."""
+    copies: Sequence[str] = ()
+    """m copies of texts with some words changed, to learn from as well."""
+    sources: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    """[m] text that each is a copy of."""
+
+    def teaching(self, guess: recipe.Guess | None = None) -> recipe.Teaching:
+        """Return what is learnt about the texts."""
+        return recipe.Teaching.of(self.targets, self.n_labels, self.weights, guess=guess, sources=self.sources)
 
     def corpus(self, texts: Sequence[str]) -> Corpus:
         """Return texts as the model reads them."""
@@ -202,13 +212,13 @@ class _Trial:
     @classmethod
     def of(cls, texts: Texts, plan: Plan, guess: recipe.Guess | None = None) -> "_Trial":
         """Compare."""
-        every = [*texts.texts, *texts.unlabelled[:MAX_GUESSED]] if guess else texts.texts
+        every = [*texts.texts, *(texts.unlabelled[:MAX_GUESSED] if guess else ()), *texts.copies]
         design = Design.of(texts.corpus(every), texts.spellings(every), plan.vectors, plan.kinds, plan.min_df)
         candidates = plan.candidates
         if guess:
             candidates = [recipe.TAUGHT if texts.n_labels <= MANY_LABELS else recipe.TAUGHT_MANY_LABELS]
         compared = recipe.compare(
-            design, texts.targets, texts.n_labels, plan.folds, candidates, guess, plan.deadline, plan.favourite
+            design, texts.targets, texts.teaching(guess), plan.folds, candidates, plan.deadline, plan.favourite
         )
         return cls(texts, plan, design, compared, guess)
 
@@ -231,7 +241,7 @@ class _Trial:
         """Fit what was chosen on all texts."""
         texts, plan, compared = self.texts, self.plan, self.compared
         max_rows, bits = table_size(len(self.design.hashes), texts.n_labels, size)
-        additive = recipe.fit_all(self.design, texts.targets, texts.n_labels, compared.chosen, max_rows, self.guess)
+        additive = recipe.fit_all(self.design, texts.teaching(self.guess), compared.chosen, max_rows)
         words = self.design.word_tokens[compared.held_out]
         parts = [{"name": each.name, "scalar": round(scalar, 6), "c": c} for scalar, each, c in compared.chosen]
         return Learnt(
@@ -280,13 +290,13 @@ class _Student:
         guesses = None
         if texts.guesses is not None and texts.guesses.held_out[first].all():  # or validation would flatter
             guesses = soft_labels(texts.guesses, unlabelled, texts.identity)
-        lessons = None
+        lessons, copies = None, np.flatnonzero(np.isin(texts.sources, learning))
         if texts.lessons:
             sentences, targets = zip(*texts.lessons, strict=True)
             lessons = Lessons(texts.corpus(sentences), np.array(targets, np.int64))
         taught = teach_student(
-            corpus.take(learning),
-            texts.targets[learning],
+            corpus.take(learning) + texts.corpus([texts.copies[copy] for copy in copies.tolist()]),
+            np.concatenate([texts.targets[learning], texts.targets[texts.sources[copies]]]),
             unlabelled,
             texts.n_labels,
             config,
@@ -294,6 +304,7 @@ class _Student:
             WordVectors(hash_words(vectors_of.words), vectors_of.vectors),
             lessons,
             guesses,
+            None if texts.weights is None else texts.weights[np.concatenate([learning, texts.sources[copies]])],
         )
         scores = [taught.logits(corpus.take(rows), config.kinds) for rows in (first, learning)]
         if texts.n_labels == 2:
@@ -464,7 +475,7 @@ def reference(taught: Sequence[str], targets: Ints, n_labels: int) -> Callable[[
     plain = [
         (1.0, candidate, candidate.penalties[0]) for candidate in recipe.CANDIDATES if candidate.name == recipe.PLAIN
     ]
-    additive = recipe.fit_all(design, targets, n_labels, plain, MAX_ROWS)
+    additive = recipe.fit_all(design, recipe.Teaching.of(targets, n_labels), plain, MAX_ROWS)
 
     def logits(texts: Sequence[str]) -> Floats:
         counts = Corpus.of(texts).counts(kinds, additive.hashes)[1]
