@@ -26,6 +26,8 @@ from .data import Dataset
 
 HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
+TARGET_ACCURACY = 0.97
+"""Accuracy of decided texts that the default confidence threshold is chosen for."""
 MAX_NAMED = 10
 """Labels that the card names in its first sentence; a table further down has them all."""
 SPLITS = {"test": "the test split, {n:,} texts", "validation": "{n:,} held-out texts"}
@@ -91,6 +93,8 @@ class Trained:
     """Texts for the model's page to offer, none of them from the data."""
     identity: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Terms by group that the model does not tell apart."""
+    fairness: Mapping[str, Any] = field(default_factory=dict)
+    """The audit of fairness."""
 
 
 def parity(trained: NDArray[np.float64], exported: NDArray[np.float64]) -> dict[str, float]:
@@ -175,6 +179,7 @@ def make_files(trained: Trained, golden: Mapping[str, Any], version: str) -> dic
         "model.json": bundle.canonical(described),
         "golden.json": bundle.canonical(golden),
         "metrics.json": bundle.canonical(compact(trained.metrics)),
+        "fairness.json": bundle.canonical(trained.fairness),
         "card.md": card(trained, described).encode(),
     }
 

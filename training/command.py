@@ -22,9 +22,9 @@ from candor.errors import CandorError
 if TYPE_CHECKING:
     from candor.batch.labelled import LabelledRow
     from candor.batch.rows import Reading
-    from candor.text.identity import Identity
 
     from .data import Dataset
+    from .ways import Care
 
 LIBRARIES = {
     "tensorflow": "TensorFlow",
@@ -55,7 +55,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]
 
 
 MAX_LINE = 1000  # characters
-FAIR = ("one-feature", "off")
+WAYS = ("one-feature", "augment", "reweigh", "off")
 
 
 def _about(name: str, what: str) -> Callable[[Any], Any]:
@@ -140,11 +140,12 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
 )
 @click.option(
     "--fair",
-    type=click.Choice(FAIR),
-    default=FAIR[0],
+    type=click.Choice(WAYS),
+    default=WAYS[0],
     show_default=True,
     help="How to keep answers from depending on whom a text names. one-feature: no term of a group can be told from "
-    "another. off: nothing is done.",
+    "another. augment: learn from copies with terms exchanged, too. reweigh: weigh texts, so that labels do not depend "
+    "on groups. off: nothing.",
 )
 @click.option(
     "--identity",
@@ -158,6 +159,18 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
     multiple=True,
     metavar="GROUP",
     help="Group whose terms the model may tell apart, because that is its task. Can be given several times.",
+)
+@click.option(
+    "--balance",
+    multiple=True,
+    metavar="labels|GROUP",
+    help="Weigh texts, so that each label, or each term of a group, counts alike. Can be given several times.",
+)
+@click.option(
+    "--accept-unfair",
+    type=options.Line(MAX_LINE),
+    metavar="REASON",
+    help="Make the model even if it passes a limit of fairness. The reason and the figures are on its card.",
 )
 @_about("description", "What the model does.")
 @_about("intended-use", "What it is meant for, and what not.")
@@ -183,6 +196,8 @@ def train(
     fair: str,
     identity: Path | None,
     keep: tuple[str, ...],
+    balance: tuple[str, ...],
+    accept_unfair: str | None,
     **about: str | None,
 ) -> None:
     """Train a model on DATA, and put it into the model store as a new version.
@@ -198,7 +213,7 @@ def train(
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test, reading, skip_bad_rows)
         shown = _shown(dataset, text_noun, samples, text_column)
-        terms = _identity(identity, keep) if fair == FAIR[0] else None
+        care = _care(identity, keep, balance, way=fair, accepted=accept_unfair or "")
         _train(
             dataset,
             cases,
@@ -210,7 +225,7 @@ def train(
             size=size,
             minutes=minutes,
             golden_from_held_out=golden_from_validation,
-            identity=terms,
+            fairness=care,
             **shown,
         )
     except KeyboardInterrupt:
@@ -243,13 +258,20 @@ def _read(
         raise CommandError(error.problem, error.hint or None) from None
 
 
-def _identity(path: Path | None, keep: tuple[str, ...]) -> "Identity":
+def _care(path: Path | None, keep: tuple[str, ...], balance: tuple[str, ...], *, way: str, accepted: str) -> "Care":
+    """Return how to train fairly."""
     from . import identity
+    from .ways import LABELS, Care
 
     try:
-        return identity.load(path, keep)
+        groups = identity.load(path, keep).groups
     except identity.IdentityError as error:
         raise CommandError(error.problem, error.hint or None) from None
+    if unknown := sorted({*balance} - {LABELS, *groups}):
+        raise CommandError(
+            f"there is no group {unknown[0]!r} to balance", f"balance {LABELS}, or a group: {', '.join(groups)}"
+        )
+    return Care(way, groups, keep, balance, accepted)
 
 
 def _shown(dataset: "Dataset", noun: str | None, samples: Path | None, text_column: str | None) -> dict[str, Any]:
@@ -282,6 +304,7 @@ def _train(
     from . import summary
     from .bundle_files import ExportError, Rights
     from .data import IMDB_HOME
+    from .judge import UnfairError
 
     name = name or ("imdb-sentiment" if dataset.source == IMDB_HOME else name_of(dataset.name))
     try:
@@ -301,6 +324,8 @@ def _train(
         )
     except (ModelError, ExportError) as error:
         raise CommandError(error.problem, error.hint or None) from None
+    except UnfairError as error:
+        raise CommandError(error.problem, error.hint, status=3) from None
     except CandorError as error:
         raise CommandError(str(error)) from None
 

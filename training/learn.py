@@ -128,7 +128,7 @@ class Learnt:
         return self.logits[: len(self.first)]
 
 
-def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = None) -> Learnt:
+def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = None, *, quick: bool = False) -> Learnt:
     """Learn a model.
 
     Args:
@@ -136,8 +136,11 @@ def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = N
         seed: Seed of all draws.
         size: Maximum size of the bundle in MB; None: by the number of labels.
         minutes: Time after which nothing more is tried; None: no limit. What is being fitted is finished.
+        quick: Compare on the first fold only.
     """
     plan = replace(Plan.of(texts, seed), deadline=time.monotonic() + 60 * (math.inf if minutes is None else minutes))
+    if quick:
+        plan = replace(plan, folds=plan.folds[:1])
     alone = _Trial.of(texts, plan)
     if not texts.unlabelled or time.monotonic() > plan.deadline:
         return alone.learnt(size)

@@ -22,29 +22,26 @@ from candor.cli.evaluation_page import page
 from candor.cli.store import Model, ModelStore
 from candor.model import evaluation, metrics
 from candor.model.bundle import sealed, write
-from candor.model.classifier import BLOCK, Prediction, model_inputs, softmax
+from candor.model.classifier import Prediction, softmax
 from candor.model.install import check
-from candor.model.interpreter import Signature
 from candor.operate.drift import reference_distribution
 from candor.redact.sieve import redact_texts
-from candor.text.features import Featuriser
-from candor.text.identity import Identity
-from candor.text.table import Table
 
 from . import bundle_files, findings, guesses, learn, summary
 from .baseline import Baseline, History, NoWordsError
 from .bundle_files import Rights
 from .data import IMDB_HOME, Dataset, find_copies
+from .exported import Exported, compare
+from .judge import judge
 from .lessons import negations
 from .membership import audit, losses
 from .pictures import Scores, draw, draw_calibration
 from .stack import full_logits
 from .strongest import strongest_ngrams
+from .ways import Care, prepare
 
 MAX_MEMBERS = 10_000
 """Training texts that the audit of membership looks at."""
-TARGET_ACCURACY = 0.97
-"""Accuracy of decided texts that the default confidence threshold is chosen for."""
 HELD_OUT = "held out of training"
 """What the texts are called, after their number, that the folds held out."""
 GOLDEN_EACH, GOLDEN_CHARACTERS = 2, 2000
@@ -77,8 +74,8 @@ class Options:
     """What a text is called."""
     samples: Sequence[str] = ()
     """Texts for the model's page to offer, none of them from the data."""
-    identity: Identity | None = None
-    """Terms that the model must not tell apart."""
+    fairness: Care = field(default_factory=Care)
+    """How to keep answers from depending on whom a text names."""
 
 
 def redacted(texts: Sequence[str]) -> list[str]:
@@ -101,7 +98,7 @@ def train(dataset: Dataset, options: Options) -> None:
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     reviews = set(dataset.labels) == {"negative", "positive"} and dataset.source == IMDB_HOME
-    texts = learn.Texts(
+    plain = learn.Texts(
         redacted(dataset.texts),
         dataset.targets,
         len(dataset.labels),
@@ -110,8 +107,8 @@ def train(dataset: Dataset, options: Options) -> None:
         if reviews
         else (),
         guesses.find(dataset.texts, dataset.unlabelled) if reviews else None,
-        options.identity,
     )
+    texts = prepare(plain, options.fairness, options.seed)
     test_texts = redacted(dataset.test_texts)
     if learn.lacks_encoder(texts):
         print(f"hint: {summary.encoder_hint(learn.FEW_LABELS)}", flush=True)
@@ -122,7 +119,7 @@ def train(dataset: Dataset, options: Options) -> None:
     for warning in summary.few_rows(dataset.labels, dataset.targets.tolist(), unlabelled=bool(dataset.unlabelled)):
         print(f"warning: {warning}", flush=True)
     say("exporting to TensorFlow Lite, and training the baseline network")
-    exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds, options.identity)
+    exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds, texts.identity)
     baseline = train_baseline(texts, learnt)
     rows = learnt.held_out
     files = [dataset.files[row] for row in rows.tolist()] if dataset.files else []
@@ -147,12 +144,14 @@ def train(dataset: Dataset, options: Options) -> None:
         measured["tried"] = [asdict(each) | {"seconds": None} for each in tried]
         measured["membership"] = audit_membership(texts, learnt, splits[1] if test_texts else None, options.seed)
         steps.update()
-        measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels, options.identity)
+        measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels, texts.identity)
         steps.update()
         measured["parity"] = bundle_files.parity(*compare(learnt, exported, splits[-1].texts))
         steps.update()
+    say("auditing fairness")
+    fairness_found = judge(options.fairness, dataset, plain, learnt, exported, options.seed, options.size)
     say("writing the bundle and its report")
-    facts, golden = describe(options, dataset, texts.texts, learnt, exported, measured)
+    facts, golden = describe(options, dataset, texts.texts, learnt, exported, measured, fairness_found)
     history = {"baseline": baseline.history} if baseline else {}
     more = {"tried": [asdict(each) for each in tried], "history": history, **found}
     cost: dict[str, Any] = {}
@@ -234,39 +233,6 @@ def train_baseline(texts: learn.Texts, learnt: learn.Learnt) -> TrainedBaseline 
     return TrainedBaseline(network, history)
 
 
-class Exported:
-    """The exported model, run by the interpreter that serves it.
-
-    Args:
-        files: The content of features.bin and model.tflite.
-        kinds: Kinds of its features.
-        identity: Terms that it does not tell apart.
-    """
-
-    def __init__(self, files: Mapping[str, bytes], kinds: tuple[str, ...], identity: Identity | None) -> None:
-        self.files, self.featuriser = files, Featuriser(kinds, identity=identity)
-        self.table = Table.from_bytes(files["features.bin"])
-        self._run = Signature(files["model.tflite"])
-
-    def __call__(self, texts: Sequence[str]) -> Floats:
-        """Return probabilities [n, K] of n redacted texts."""
-        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-        return np.concatenate([softmax(self._logits(block)) for block in blocks])
-
-    def _logits(self, block: Sequence[str]) -> NDArray[np.float32]:
-        return self._run(model_inputs(self.featuriser(block, self.table)))["logits"][: len(block)]
-
-
-def compare(learnt: learn.Learnt, exported: Exported, texts: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return probabilities [n, K] of n texts by the trained and by the exported model."""
-    trained = learnt.additive.in_table_order()
-    blocks = [
-        exported.featuriser(texts[start : start + BLOCK], exported.table) for start in range(0, len(texts), BLOCK)
-    ]
-    logits = [trained.logits(each.ids, each.rows, len(each.tokens)) for each in blocks]
-    return softmax(np.concatenate(logits)), exported(texts)
-
-
 def evaluate_splits(dataset: Dataset, splits: Sequence[Split], seed: int) -> dict[str, Any]:
     """Evaluate all networks on each held-out split, and the gain in accuracy over the baseline."""
     measured: dict[str, Any] = {}
@@ -290,12 +256,12 @@ def calibrate(dataset: Dataset, learnt: learn.Learnt, splits: Sequence[Split], s
     """Choose the confidence threshold on held-out texts, and measure calibration and coverage on each split."""
     logits, targets = full_logits(learnt.logits), dataset.targets[learnt.held_out]
     held_out = softmax(logits)
-    threshold = metrics.confidence_threshold(held_out, targets, accuracy=TARGET_ACCURACY)
+    threshold = metrics.confidence_threshold(held_out, targets, accuracy=bundle_files.TARGET_ACCURACY)
     decisions: dict[str, Any] = {
         "temperature": learnt.temperature,
-        "target_accuracy": TARGET_ACCURACY,
+        "target_accuracy": bundle_files.TARGET_ACCURACY,
         "min_confidence": threshold,
-        "interval": metrics.threshold_interval(held_out, targets, accuracy=TARGET_ACCURACY, seed=seed),
+        "interval": metrics.threshold_interval(held_out, targets, accuracy=bundle_files.TARGET_ACCURACY, seed=seed),
     }
     for split in splits:
         after, truth = split.probabilities["ours"], split.targets
@@ -332,6 +298,7 @@ def describe(
     learnt: learn.Learnt,
     exported: Exported,
     measured: Mapping[str, Any],
+    fairness_found: Mapping[str, Any],
 ) -> tuple[bundle_files.Trained, dict[str, Any]]:
     """Return what the bundle says of the model, and its golden cases."""
     golden = [(row.text, row.label) for row in options.golden]
@@ -345,7 +312,7 @@ def describe(
         rights=options.rights,
         dataset=dataset,
         files=exported.files,
-        identity=options.identity.groups if options.identity else {},
+        identity=options.fairness.merged,
         featuriser=exported.featuriser.to_dict(),
         evidence=asdict(learnt.evidence),
         recipe=learnt.settings,
@@ -354,6 +321,7 @@ def describe(
         drift_reference=drift_reference(dataset, learnt),
         text_noun=options.text_noun,
         samples=options.samples,
+        fairness=fairness_found,
     )
     return facts, made
 

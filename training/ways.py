@@ -8,14 +8,17 @@
 - off: nothing is done.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from candor.operate.grouping import suppress_small_groups
 from candor.text.identity import Identity
 
+from .identity import load
 from .identity.lexicon import Entry, Lexicon
 from .learn import Texts
 
@@ -29,16 +32,36 @@ MAX_WEIGHT = 10.0
 """No text counts more than so many average ones, or less than one over it."""
 
 
-def prepare(texts: Texts, way: str, groups: Mapping[str, Sequence[str]], balance: Collection[str], seed: int) -> Texts:
-    """Return what to learn from in one of the WAYS.
+@dataclass(frozen=True)
+class Care:
+    """How to keep answers from depending on whom a text names."""
+
+    way: str = WAYS[0]
+    """One of WAYS."""
+    groups: Mapping[str, Sequence[str]] = field(default_factory=lambda: load().groups)
+    """Terms by group."""
+    kept: Sequence[str] = ()
+    """Groups that are not among them, because telling them apart is the model's task."""
+    balance: Sequence[str] = ()
+    """LABELS, and names of groups: each label, and each term of these groups, gets the same weight."""
+    accepted: str = ""
+    """Why a model that passes the limits of fairness is made all the same; "" if it is not."""
+
+    @property
+    def merged(self) -> Mapping[str, Sequence[str]]:
+        """Terms by group that the model does not tell apart."""
+        return self.groups if self.way == "one-feature" else {}
+
+
+def prepare(texts: Texts, care: Care, seed: int) -> Texts:
+    """Return what to learn from.
 
     Args:
         texts: The n texts, redacted.
-        way: One of WAYS.
-        groups: Terms by group.
-        balance: LABELS, and names of groups: each label, and each term of these groups, gets the same weight.
+        care: The way.
         seed: Seed of all draws.
     """
+    way, groups, balance = care.way, care.groups, care.balance
     lexicon = Lexicon(groups)
     found = lexicon.find(texts.texts) if way in ("augment", "reweigh") or {*balance} - {LABELS} else []
     weights = np.ones(len(texts.texts))
@@ -56,6 +79,26 @@ def prepare(texts: Texts, way: str, groups: Mapping[str, Sequence[str]], balance
         unlabelled = [lexicon.scramble(text, hits, groups, random) if hits else text for text, hits in others]
         texts = replace(texts, copies=copies, sources=sources, unlabelled=unlabelled)
     return replace(texts, weights=_bounded(weights)) if way == "reweigh" or balance else texts
+
+
+def shares(texts: Texts, groups: Mapping[str, Sequence[str]], labels: Sequence[str]) -> dict[str, Any]:
+    """Return how often each label and each group occurs in training texts, and the labels of each group's texts.
+
+    Groups of too few texts have None (candor.operate.grouping).
+    """
+    found = Lexicon(groups).find(texts.texts)
+    counted = {label: int(count) for label, count in zip(labels, np.bincount(texts.targets), strict=True)}
+    rows_of = _rows_of(found, lambda entry: entry.group)
+    mentioned = {name: rows_of.get(name, np.empty(0, np.int64)) for name in groups}
+    return {
+        "labels": counted,
+        "groups": {
+            name: suppress_small_groups(
+                dict(zip(labels, np.bincount(texts.targets[rows], minlength=len(labels)).tolist(), strict=True))
+            )
+            for name, rows in mentioned.items()
+        },
+    }
 
 
 def reweighed(found: Sequence[Sequence[tuple[int, Entry]]], targets: Ints, n_labels: int) -> Floats:

@@ -1,0 +1,103 @@
+"""Hold a model that was just trained against the limits of fairness, beside one that was trained without any care."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from candor.errors import HintedError
+from candor.model import metrics
+from candor.model.classifier import softmax
+
+from . import bundle_files, fairness, learn, ways
+from .data import Dataset
+from .exported import Exported
+from .stack import full_logits
+
+MAX_TEXTS = 10_000
+"""Held-out texts that are audited."""
+
+
+class UnfairError(HintedError):
+    """A model passes the limits of fairness."""
+
+
+def judge(
+    care: ways.Care,
+    dataset: Dataset,
+    texts: learn.Texts,
+    learnt: learn.Learnt,
+    exported: Exported,
+    seed: int,
+    size: float | None,
+) -> dict[str, Any]:
+    """Audit a model, and one of the same texts without any care, and hold the first against the limits.
+
+    Args:
+        care: How it was trained.
+        dataset: The data set.
+        texts: Its texts, redacted, as they are learnt from without care.
+        learnt: The model.
+        exported: The same, as it is served.
+        seed: Seed of all draws.
+        size: Maximum size of a bundle in MB, as for candor_training.learn.learn.
+
+    Returns:
+        JSON-ready content of fairness.json.
+
+    Raises:
+        UnfairError: The model passes a limit, and that was not accepted.
+    """
+    chosen = audit(care, dataset, texts, learnt, exported, seed)
+    found: dict[str, Any] = {
+        "way": care.way,
+        "groups": {name: len(terms) for name, terms in care.groups.items()},
+        "kept": [*care.kept],
+        "balance": [*care.balance],
+        "data": ways.shares(texts, care.groups, dataset.labels),
+        "chosen": chosen,
+    }
+    if care.way != "off" or care.balance:
+        plain = learn.learn(texts, seed, size, quick=True)
+        found["off"] = audit(care, dataset, texts, plain, Exported.of(plain, None), seed)
+    passed = fairness.gate(chosen)
+    if passed and not care.accepted:
+        raise UnfairError(
+            "the model is not fair enough to ship: " + "; ".join(passed),
+            'mend the data, choose another --fair, or take it as it is with --accept-unfair "why"',
+        )
+    found["gate"] = {"limits": fairness.limits(), "passed": passed, "accepted": care.accepted if passed else ""}
+    return found
+
+
+def audit(
+    care: ways.Care, dataset: Dataset, texts: learn.Texts, learnt: learn.Learnt, exported: Exported, seed: int
+) -> dict[str, Any]:
+    """Audit a model on texts that the comparison held out.
+
+    Returns:
+        What candor_training.fairness.audit returns, and `accuracy` of the texts that the first fold held out.
+    """
+    truth = dataset.targets[learnt.held_out]
+    probabilities = softmax(full_logits(learnt.logits))
+    threshold = metrics.confidence_threshold(probabilities, truth, accuracy=bundle_files.TARGET_ACCURACY)
+    scripts = bundle_files.seen_scripts(texts.texts)
+    chosen = np.random.default_rng(seed).permutation(len(truth))[:MAX_TEXTS]
+
+    def model(asked: Sequence[str]) -> fairness.Answers:
+        return exported.answers(asked, threshold, scripts, learnt.evidence)
+
+    first = probabilities[: len(learnt.first)].argmax(axis=1) == truth[: len(learnt.first)]
+    low, high = metrics.wilson_interval(int(first.sum()), len(first))
+    return {
+        "accuracy": {"value": float(first.mean()), "low": low, "high": high},
+        **fairness.audit(
+            model,
+            [texts.texts[row] for row in learnt.held_out[chosen].tolist()],
+            truth[chosen],
+            probabilities[chosen],
+            care.groups,
+            dataset.labels,
+            seed=seed,
+        ),
+    }
