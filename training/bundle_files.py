@@ -28,6 +28,13 @@ HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
 TARGET_ACCURACY = 0.97
 """Accuracy of decided texts that the default confidence threshold is chosen for."""
+_WAYS = {
+    "one-feature": "It reads every term of these groups as the same word, so that no answer depends on which one a text "
+    "names.",
+    "augment": "It has learnt from copies of its texts with terms of these groups exchanged.",
+    "reweigh": "Its texts were weighed, so that labels do not depend on the groups that they mention.",
+    "off": "Nothing was done to keep answers from depending on whom a text names.",
+}
 MAX_NAMED = 10
 """Labels that the card names in its first sentence; a table further down has them all."""
 SPLITS = {"test": "the test split, {n:,} texts", "validation": "{n:,} held-out texts"}
@@ -340,8 +347,49 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         target=f"{metrics['target_accuracy']:.0%}",
         min_confidence=described["min_confidence"],
         strongest=_strongest(trained.metrics["strongest"]),
+        fairness=_fairness(trained.fairness),
         **{name: cell(words) for name, words in asdict(trained.rights).items()},
     )
+
+
+def _fairness(found: Mapping[str, Any]) -> str:
+    """Return the card's section on fairness."""
+    chosen, plain = found["chosen"], found.get("off")
+    terms, groups = sum(found["groups"].values()), ", ".join(map(cell, found["groups"]))
+    lines = [f"{_WAYS[found['way']]} Groups: {groups} ({terms:,} terms)."]
+    if found["kept"]:
+        lines.append(f"Told apart, as that is its task: {', '.join(map(cell, found['kept']))}.")
+    if found["balance"]:
+        lines.append(f"Texts are weighed to balance {', '.join(map(cell, found['balance']))}.")
+    lines += [
+        "",
+        "Terms are exchanged for others of their group in held-out texts: the share whose label changes. And they take "
+        "turns in one sentence: the largest difference of a probability. Control words, about which nobody can be "
+        "unfair, show what is usual.",
+        "",
+        "| group | texts | labels changed |"
+        + (" without care |" if plain else "")
+        + " largest difference |"
+        + (" without care |" if plain else ""),
+        "|---|---|---|---|" + ("---|---|" if plain else ""),
+    ]
+    for name, each in chosen["swaps"].items():
+        both = [chosen, plain] if plain else [chosen]
+        flips = [_flips(audit["swaps"][name]) for audit in both]
+        moved = [f"{audit['templates'][name]['max_difference']:.3f}" for audit in both]
+        lines.append("| " + " | ".join([cell(name), f"{each['texts']:,}", *flips, *moved]) + " |")
+    for each in found["gate"]["passed"]:
+        lines += ["", f"Beyond the limits: {cell(each)}."]
+    if found["gate"]["accepted"]:
+        lines += ["", f"It ships all the same: {cell(found['gate']['accepted'])}"]
+    lines += ["", "fairness.json has the rest: accuracy and AUC of texts that mention a group, and the training data."]
+    return "\n".join(lines)
+
+
+def _flips(swaps: Mapping[str, Any]) -> str:
+    if not swaps["texts"]:
+        return "no text"
+    return f"{swaps['label_flips']['value']:.2%} (up to {swaps['label_flips']['high']:.2%})"
 
 
 def _strongest(ngrams: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
