@@ -19,6 +19,7 @@ import candor
 from candor.errors import HintedError
 from candor.model import bundle
 from candor.model.bundle import NOT_STATED
+from candor.operate.grouping import MIN_GROUP_SIZE
 from candor.text import identity
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
 
@@ -29,8 +30,8 @@ LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
 TARGET_ACCURACY = 0.97
 """Accuracy of decided texts that the default confidence threshold is chosen for."""
 _WAYS = {
-    "one-feature": "It reads every term of these groups as the same word, so that no answer depends on which one a text "
-    "names.",
+    "one-feature": "It reads all terms of these groups as the same word, so that no answer depends on which one a text "
+    "has.",
     "augment": "It has learnt from copies of its texts with terms of these groups exchanged.",
     "reweigh": "Its texts were weighed, so that labels do not depend on the groups that they mention.",
     "off": "Nothing was done to keep answers from depending on whom a text names.",
@@ -377,7 +378,7 @@ def _fairness(found: Mapping[str, Any]) -> str:
         both = [chosen, plain] if plain else [chosen]
         flips = [_flips(audit["swaps"][name]) for audit in both]
         moved = [f"{audit['templates'][name]['max_difference']:.3f}" for audit in both]
-        lines.append("| " + " | ".join([cell(name), f"{each['texts']:,}", *flips, *moved]) + " |")
+        lines.append("| " + " | ".join([cell(name), _few(each["texts"]), *flips, *moved]) + " |")
     for each in found["gate"]["passed"]:
         lines += ["", f"Beyond the limits: {cell(each)}."]
     if found["gate"]["accepted"]:
@@ -386,9 +387,13 @@ def _fairness(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _few(texts: int | None) -> str:
+    return f"under {MIN_GROUP_SIZE}" if texts is None else f"{texts:,}"
+
+
 def _flips(swaps: Mapping[str, Any]) -> str:
     if not swaps["texts"]:
-        return "no text"
+        return "too few texts"
     return f"{swaps['label_flips']['value']:.2%} (up to {swaps['label_flips']['high']:.2%})"
 
 

@@ -158,8 +158,8 @@ def _swaps(
     """Exchange all terms of a group in the texts that mention it, each for another at random."""
     rows = [row for row, hits in enumerate(found) if any(entry.group == group for _, entry in hits)]
     rows = sorted(random.permutation(rows)[:MAX_SWAPPED].tolist())
-    if not rows:
-        return {"texts": 0}
+    if len(rows) < MIN_GROUP_SIZE:
+        return {"texts": None}
     before = model([texts[row] for row in rows])
     after = model([lexicon.scramble(texts[row], found[row], [group], random) for row in rows])
     moved = np.abs(before.probabilities - after.probabilities).max(axis=1)
@@ -245,7 +245,7 @@ def _rates(
         inside = np.array([any(entry.group == name for _, entry in hits) for hits in found], bool)
         n = int(inside.sum())
         if n < MIN_GROUP:
-            rates[name] = {"texts": n if n >= MIN_GROUP_SIZE else None, "too_few": True}
+            rates[name] = {"texts": n if n >= MIN_GROUP_SIZE else None}
             continue
         aucs = _aucs(probabilities, targets, inside, labels)
         draws: dict[str, list[float]] = {key: [] for key in aucs}

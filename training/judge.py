@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from candor.errors import HintedError
 from candor.model import metrics
@@ -48,7 +49,8 @@ def judge(
     Raises:
         UnfairError: The model passes a limit, and that was not accepted.
     """
-    chosen = audit(care, dataset, texts, learnt, exported, seed)
+    rows = np.random.default_rng(seed).permutation(len(learnt.held_out))[:MAX_TEXTS]
+    chosen = audit(care, dataset, texts, learnt, exported, learnt.held_out[rows], seed)
     found: dict[str, Any] = {
         "way": care.way,
         "groups": {name: len(terms) for name, terms in care.groups.items()},
@@ -59,7 +61,7 @@ def judge(
     }
     if care.way != "off" or care.balance:
         plain = learn.learn(texts, seed, size, quick=True)
-        found["off"] = audit(care, dataset, texts, plain, Exported.of(plain, None), seed)
+        found["off"] = audit(care, dataset, texts, plain, Exported.of(plain, None), learnt.held_out[rows], seed)
     passed = fairness.gate(chosen)
     if passed and not care.accepted:
         raise UnfairError(
@@ -71,31 +73,49 @@ def judge(
 
 
 def audit(
-    care: ways.Care, dataset: Dataset, texts: learn.Texts, learnt: learn.Learnt, exported: Exported, seed: int
+    care: ways.Care,
+    dataset: Dataset,
+    texts: learn.Texts,
+    learnt: learn.Learnt,
+    exported: Exported,
+    rows: NDArray[np.int64],
+    seed: int,
 ) -> dict[str, Any]:
-    """Audit a model on texts that the comparison held out.
+    """Audit a model.
+
+    Args:
+        care: Its groups and their terms.
+        dataset: The data set.
+        texts: Its texts, redacted.
+        learnt: The model.
+        exported: The same, as it is served.
+        rows: [m] texts to audit it on. Labels count only if the comparison held all of them out.
+        seed: Seed of all draws.
 
     Returns:
-        What candor_training.fairness.audit returns, and `accuracy` of the texts that the first fold held out.
+        What candor_training.fairness.audit returns, and `accuracy` on the texts that the first fold held out.
     """
     truth = dataset.targets[learnt.held_out]
     probabilities = softmax(full_logits(learnt.logits))
     threshold = metrics.confidence_threshold(probabilities, truth, accuracy=bundle_files.TARGET_ACCURACY)
     scripts = bundle_files.seen_scripts(texts.texts)
-    chosen = np.random.default_rng(seed).permutation(len(truth))[:MAX_TEXTS]
 
     def model(asked: Sequence[str]) -> fairness.Answers:
         return exported.answers(asked, threshold, scripts, learnt.evidence)
 
+    place = np.full(len(texts.texts), -1)
+    place[learnt.held_out] = np.arange(len(truth))
+    held_out = (place[rows] >= 0).all()
     first = probabilities[: len(learnt.first)].argmax(axis=1) == truth[: len(learnt.first)]
     low, high = metrics.wilson_interval(int(first.sum()), len(first))
+    accuracy = {"value": float(first.mean()), "low": low, "high": high}
     return {
-        "accuracy": {"value": float(first.mean()), "low": low, "high": high},
+        "accuracy": {name: round(value, metrics.DECIMALS) for name, value in accuracy.items()},
         **fairness.audit(
             model,
-            [texts.texts[row] for row in learnt.held_out[chosen].tolist()],
-            truth[chosen],
-            probabilities[chosen],
+            [texts.texts[row] for row in rows.tolist()],
+            dataset.targets[rows] if held_out else rows[:0],
+            probabilities[place[rows]] if held_out else probabilities[:0],
             care.groups,
             dataset.labels,
             seed=seed,
