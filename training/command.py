@@ -317,7 +317,7 @@ def _train(
             click.echo(summary.test_split(dataset))
         for remark in dataset.remarks:
             click.echo(f"  {remark}")
-        with _quiet_stderr():
+        with quiet_stderr():
             from . import train as training
         training.train(
             dataset, training.Options(name, cases, store=store, version=version, rights=Rights(**about), **chosen)
@@ -331,7 +331,7 @@ def _train(
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Hold back what C++ libraries write to stderr while they load, and pass it on only if they fail."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's errors still raise
     stderr = os.dup(2)

@@ -1,14 +1,16 @@
 """Hold a model that was just trained against the limits of fairness, beside one that was trained without any care."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from candor.errors import HintedError
 from candor.model import metrics
 from candor.model.classifier import softmax
+from candor.redact.sieve import redact_texts
 
 from . import bundle_files, fairness, learn, ways
 from .data import Dataset
@@ -70,6 +72,37 @@ def judge(
         )
     found["gate"] = {"limits": fairness.limits(), "passed": passed, "accepted": care.accepted if passed else ""}
     return found
+
+
+def compare_ways(dataset: Dataset, groups: Mapping[str, Sequence[str]], seed: int) -> dict[str, Any]:
+    """Train in each way, and measure each.
+
+    Args:
+        dataset: The data set.
+        groups: Terms by group.
+        seed: Seed of all draws.
+
+    Returns:
+        JSON-ready: `data`, what was learnt from; and `ways`: by way, `accuracy` with interval on held-out texts, `flips`, the largest share of texts of a group whose label changes when terms are exchanged, and `gap`,
+        the largest difference of a probability within one sentence.
+    """
+    plain = learn.Texts(
+        redact_texts(dataset.texts), dataset.targets, len(dataset.labels), redact_texts(dataset.unlabelled)
+    )
+    measured, rows = {}, np.random.default_rng(seed).permutation(len(dataset.texts))[:MAX_TEXTS]
+    for way in tqdm(ways.WAYS, desc="training", unit=" ways", leave=False, disable=None):
+        care = ways.Care(way, groups)
+        texts = ways.prepare(plain, care, seed)
+        learnt = learn.learn(texts, seed, None, quick=True)
+        found = audit(care, dataset, plain, learnt, Exported.of(learnt, texts.identity), rows, seed)
+        worst = found["worst"]
+        measured[way] = {
+            "accuracy": found["accuracy"],
+            "flips": worst["label_flips"].get("value", 0.0),
+            "gap": worst["template_difference"]["value"],
+            "audit": found,
+        }
+    return {"data": f"{dataset.name}, n = {len(dataset.texts):,} texts", "ways": measured}
 
 
 def audit(

@@ -267,6 +267,63 @@ def draw_calibration(folder: Path, decisions: Mapping[str, Any], split: str, cap
     return [folder / "reliability.png", folder / "coverage.png"]
 
 
+def draw_fairness(folder: Path, found: Mapping[str, Any], caption: str) -> Path:
+    """Write a picture of how far the terms of each group move a probability in one sentence.
+
+    Args:
+        folder: An existing folder.
+        found: The content of fairness.json.
+        caption: The line below the picture.
+    """
+    names = list(found["chosen"]["swaps"])[::-1]
+
+    def spread(figure: Figure) -> None:
+        axes = figure.subplots()
+        models = {"ours": found["chosen"], "baseline": found.get("off")}
+        words = {"ours": f"This model ({found['way']})", "baseline": "Without care for fairness"}
+        places = np.arange(len(names))
+        for network, audit in models.items():
+            if audit:
+                values = [audit["templates"][name]["max_difference"] for name in names]
+                shift = 0.14 if network == "ours" else -0.14
+                axes.barh(places + shift, values, height=0.26, color=COLOURS[network], label=words[network])
+        limit = found["gate"]["limits"]["template_difference"]
+        axes.axvline(limit, color=INK, linewidth=1, linestyle=":", label=f"Limit, {limit}")
+        axes.set_yticks(places, names)
+        axes.set(xlabel="Largest difference of a probability within one sentence")
+        axes.set_xlim(left=0)
+        axes.grid(visible=False, axis="y")
+        axes.legend(loc="lower right")
+
+    _save(folder / "fairness.png", (8, 4.8), "What a group's terms change", caption, spread)
+    return folder / "fairness.png"
+
+
+def draw_ways(folder: Path, measured: Mapping[str, Mapping[str, Any]], caption: str) -> Path:
+    """Write a picture of ways of training: accuracy against what exchanging terms changes.
+
+    Args:
+        folder: An existing folder.
+        measured: `accuracy` (with interval) and `gap` of each way, by its name.
+        caption: The line below the picture.
+    """
+
+    def ways(figure: Figure) -> None:
+        axes = figure.subplots()
+        for name, each in measured.items():
+            accuracy = each["accuracy"]
+            errors = [[accuracy["value"] - accuracy["low"]], [accuracy["high"] - accuracy["value"]]]
+            axes.errorbar(each["gap"], accuracy["value"], yerr=errors, fmt="o", color=COLOURS["ours"], ecolor=GREY)
+            axes.annotate(name, (each["gap"], accuracy["value"]), (8, 4), textcoords="offset points")
+        axes.set(xlabel="Largest difference of a probability within one sentence", ylabel="Accuracy (%)")
+        axes.set_xlim(left=-0.02)
+        axes.margins(x=0.15)
+        _percent(axes.yaxis)
+
+    _save(folder / "ways.png", (8, 4.4), "Accuracy and fairness by way of training", caption, ways)
+    return folder / "ways.png"
+
+
 def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
     """Return false and true positive rates, from (0, 0) to (1, 1), a point for each distinct score, highest first.
 
