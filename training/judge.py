@@ -83,9 +83,9 @@ def compare_ways(dataset: Dataset, groups: Mapping[str, Sequence[str]], seed: in
         seed: Seed of all draws.
 
     Returns:
-        JSON-ready: `data`, what was learnt from; and `ways`: by way, `accuracy` with interval on held-out texts, `flips`,
-        the largest share of texts of a group whose label changes when terms are exchanged, `gap`, the largest
-        difference of a probability within one sentence, and `audit`, the rest.
+        JSON-ready: `data`, what was learnt from, and `ways`. Each way has `accuracy` on held-out texts, with interval;
+        `flips`, the largest share of texts of a group whose label changes when terms are exchanged; `gap`, the largest
+        difference of a probability within one sentence; and `audit`, the rest.
     """
     plain = learn.Texts(
         redact_texts(dataset.texts), dataset.targets, len(dataset.labels), redact_texts(dataset.unlabelled)
