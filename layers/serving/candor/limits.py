@@ -15,6 +15,10 @@ MAX_BODY_BYTES = 1_000_000  # bytes of the body: room for MAX_DOCUMENTS document
 MAX_JSON_DEPTH = 32  # nested arrays and objects of the body: a valid request has 3, and Python's parser recurses
 MAX_GATEWAY_BYTES = 10_000_000  # bytes of a body that API Gateway, and the development server like it, hands on
 
+# The development server.
+MAX_CONNECTIONS = 128  # at a time, each with a thread
+MAX_GATEWAY_SECONDS = 30  # in which a request must arrive, counted from the connection or the answer before
+
 # One file of texts.
 MAX_LINE_BYTES = 1_000_000  # bytes of a line, or of a CSV record with quoted line ends: a whole one is held in memory
 MAX_UNPACKED = 200  # times its size that a gzip file may unpack to: English text takes 3, a gzip bomb 1,000
