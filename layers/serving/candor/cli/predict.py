@@ -225,7 +225,7 @@ def _print_prediction(each: Text, prediction: "Prediction", threshold: float) ->
     elif prediction.warnings:
         click.echo("  uncertain: " + " ".join(WARNINGS[code] for code in prediction.warnings))
     else:
-        click.echo(f"  uncertain: below {_percent(threshold)}")
+        click.echo(f"  uncertain: below {round(threshold * 100, 10):.10g}%")
 
 
 def _percent(share: float) -> str:
