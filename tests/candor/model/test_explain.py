@@ -136,6 +136,16 @@ def test_explainer_spans_are_in_the_text_as_written(explainer):
     assert (explanation.values[7:] == 0).all()
 
 
+def test_explainer_spans_cover_character_references(explainer):
+    """A word with a reference in it is one token, whose span covers the reference."""
+    text = "I don&#39;t like it&#8212;&quot;boring&quot;&lt;br&gt;&amp; dull&nbsp;film"
+    explanation = explainer(text, explainer.classifier.bundle.labels[-1])
+    words = [text[begin:end] for begin, end in explanation.spans]
+    assert words == ["I", "don&#39;t", "like", "it", "&#8212;", "&quot;", "boring", "&quot;", "&amp;", "dull", "film"]
+    plain = explainer('I don\'t like it-"boring" & dull film', explanation.label)
+    assert (explanation.values.tolist(), explanation.logit) == (plain.values.tolist(), plain.logit)
+
+
 def test_explainer_text_without_tokens_has_only_a_base(explainer):
     """A text without tokens has no values: its base is its logit. Unknown marks have values of 0."""
     label = explainer.classifier.bundle.labels[0]
