@@ -300,7 +300,17 @@ def test_explain_values_add_up(capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed["label"] == "negative"
     total = printed["base_value"] + sum(each["value"] for each in printed["attributions"])
-    assert total == pytest.approx(printed["logit"], abs=1e-4)
+    assert total == pytest.approx(printed["logit"], abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["A wonderful film, and a dull end.", "boring " * 2500, "film " * 4000, "xyzzy"])
+def test_explain_printed_values_add_up(text, capsys):
+    """Of the figures as printed, with three decimals, those above the last add up to it, for thousands of words, too."""
+    assert main(["explain", text]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    *values, total = (round(1000 * float(line.split()[0])) for line in lines)
+    assert len(values) > len(text.split())
+    assert sum(values) == total
 
 
 def test_redact_masks_and_locates(capsys, monkeypatch):
