@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from candor.batch.faults import export_hint, named_labels
 from candor.batch.labelled import LabelledRow, content_digest, copy_key, line_list, read_all, read_labelled, remarks
+from candor.batch.labels import RESERVED, is_reserved
 from candor.batch.rows import READERS, Reading, RowsError, read, shown
 from candor.errors import HintedError
 from candor.limits import MAX_SHOWN_LINES, MAX_SHOWN_NAMES
@@ -576,7 +577,17 @@ def _listed_labels(lone: Mapping[str, Sequence[LabelledRow]]) -> str:
 
 
 def _check_labels(labels: Sequence[str], rows: Sequence[LabelledRow], named: str) -> None:
-    """Raise DataError unless each label has a text to train on and another to validate on, as `folds` draws them."""
+    """Raise DataError unless each label has a text to train on and another to validate on, as `folds` draws them.
+
+    No label may be called as the decision is where there is none.
+    """
+    if reserved := [label for label in labels if is_reserved(label)]:
+        n_rows = sum(row.label in reserved for row in rows)
+        named_label = f"label {shown(reserved[0])} of {n_rows:,} row{'s' * (n_rows > 1)}"
+        raise DataError(
+            f'{named}: the {named_label} is reserved: answers say "{RESERVED}" where they decide no label',
+            "rename it, such as to unclear; or leave the cells empty, so that the rows are texts without a label",
+        )
     if len(labels) < 2:
         raise DataError(f"{named} has one label only", "a classifier needs at least two")
     if lone := _lone_labels(rows):

@@ -385,6 +385,41 @@ def test_load_folder_a_label_is_read(tmp_path):
     assert found.files[0] == "no/2.txt"
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        "uncertain",
+        "Uncertain",
+        " UNCERTAIN\u00a0",
+        "ＵＮＣＥＲＴＡＩＮ",
+        "un\u200bcertain",
+        "uncertai\u034fn",
+    ],
+)
+def test_load_label_uncertain_is_refused(label, tmp_path):
+    """What a reader takes for the word of no decision is no label, in any file or folder; longer words are."""
+    texts = [("Xyzzy one", "good"), ("Xyzzy two", "good"), ("Xyzzy three", "L"), ("Xyzzy four", "L")]
+
+    def sources(name):
+        named = [(text, name if each == "L" else each) for text, each in texts]
+        yield written(tmp_path / "a.csv", encoded(named)), {}
+        yield written(tmp_path / "a.jsonl", encoded(named, "jsonl")), {}
+        renamed = encoded(named).replace(b"label", b"queue", 1)
+        yield written(tmp_path / "b.csv", renamed), {"label_column": "queue"}
+        each = {f"{name}/{n}.txt": text for n, (text, _) in enumerate(named[2:])}
+        yield folder(tmp_path / name.encode().hex(), {"good/1.txt": "Xyzzy 1", "good/2.txt": "Xyzzy 2", **each}), {}
+
+    for source, options in sources(label):
+        for skip in (False, True):
+            message = refusal(source, **options, skip_bad_rows=skip)
+            assert 'is reserved: answers say "uncertain" where they decide no label' in message
+            assert " of 2 rows " in message
+    for other in ("uncertainty", "unsure", "un certain", "不确定"):
+        assert [load(source, **options).labels for source, options in sources(other)] == [
+            tuple(sorted(("good", other)))
+        ] * 4
+
+
 def test_load_skip_bad_rows_leaves_out_what_it_says(tmp_path):
     """With the option bad rows and labels of one text are left out and told; without it both are refused."""
     table = CSV + "e,maybe\nf,x,y\n"
