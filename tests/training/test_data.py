@@ -688,6 +688,20 @@ def test_download_offline_names_the_remedy(tmp_path):
         assert fetched(site, tmp_path)
 
 
+def test_download_that_fails_leaves_no_empty_folder(tmp_path):
+    """A folder that was made for a download goes with it, unless it keeps a part to go on from, or was there before."""
+    (own := tmp_path / "own").mkdir()
+    with serving(status=404) as site:
+        for folder in (tmp_path / ".data", own):
+            refused_download(site, folder)
+    with serving(content=b"!" * len(ARCHIVE)) as site:
+        refused_download(site, tmp_path / ".data")
+    assert list(tmp_path.iterdir()) == [own]
+    with serving(cut=1000, ranges=False) as site:
+        refused_download(site, tmp_path / ".data")
+    assert (tmp_path / ".data/a.tar.gz.part").stat().st_size > 0
+
+
 def test_load_none_downloads_official_archive(tmp_path, monkeypatch):
     path = archive(tmp_path / "a.tar.gz", REVIEWS)
     defaults = (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
