@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 from typing import Any
 
+from candor.cli.evaluation_page import n_texts
 from candor.cli.store import default_place
 from candor.limits import MAX_SHOWN_NAME
 
@@ -91,13 +92,18 @@ def few_rows(labels: Sequence[str], targets: Sequence[int], *, unlabelled: bool 
 
 
 def threshold(decisions: Mapping[str, Any], split: str) -> str:
-    """Return from which confidence on the model decides, and what share of a split that is."""
+    """Return from which confidence on the model decides, and what share of a split that is.
+
+    The confidence is chosen on held-out texts. A test split may have no text of as much.
+    """
     interval, decided = decisions["interval"], decisions[split]["decided"]
-    if not decided["n"]:
-        return f"decides nothing: no confidence reaches {decisions['target_accuracy']:.0%} accuracy"
+    target, n = f"{decisions['target_accuracy']:.0%} accuracy", decided["n"]
+    share = f"{decided['share']:.0%} of texts, {decided['accuracy']:.1%} right" if n else "none of these texts"
+    if decisions["min_confidence"] >= 1:
+        certain = f"; only from 100% on: {share}" if n else ""
+        return f"decides nothing: no confidence reaches {target}{certain}"
     where = f"{decisions['min_confidence']:.1%} confidence ({interval['low']:.1%} to {interval['high']:.1%})"
-    share = f"{decided['share']:.0%} of texts, {decided['accuracy']:.1%} right"
-    return f"decides from {where} for {decisions['target_accuracy']:.0%} accuracy: {share}"
+    return f"decides from {where} for {target}: {share}"
 
 
 def findings(found: Mapping[str, Any]) -> list[str]:
@@ -106,9 +112,10 @@ def findings(found: Mapping[str, Any]) -> list[str]:
     if found["confused"]:
         first = found["confused"][0]
         pair = f"{_short(first['label'])} taken for {_short(first['predicted'])}"
-        lines.append(f"confusion    {pair}: {first['texts']:,} texts ({first['share']:.0%})")
+        lines.append(f"confusion    {pair}: {n_texts(first['texts'])} ({first['share']:.0%})")
     if found["suspect_labels"]:
-        lines.append(f"suspects     {found['suspect_labels']:,} rows whose label may be wrong: see report.json")
+        n = found["suspect_labels"]
+        lines.append(f"suspects     {n:,} row{'s' * (n != 1)} whose label may be wrong: see report.json")
     return lines
 
 

@@ -348,6 +348,7 @@ def describe(
         drift_reference=drift_reference(dataset, learnt),
         text_noun=options.text_noun,
         samples=options.samples,
+        shows_texts=options.golden_from_held_out,
     )
     return facts, made
 

@@ -77,7 +77,12 @@ def test_threshold_says_what_is_decided():
     assert summary.threshold(decisions(50), "test") == (
         "decides from 81.2% confidence (75.0% to 90.0%) for 97% accuracy: 62% of texts, 97.1% right"
     )
-    assert summary.threshold(decisions(0), "test") == "decides nothing: no confidence reaches 97% accuracy"
+    none_here = "decides from 81.2% confidence (75.0% to 90.0%) for 97% accuracy: none of these texts"
+    assert summary.threshold(decisions(0), "test") == none_here
+    never = "decides nothing: no confidence reaches 97% accuracy"
+    assert summary.threshold(decisions(0) | {"min_confidence": 1.0}, "test") == never
+    certain = summary.threshold(decisions(50) | {"min_confidence": 1.0}, "test")
+    assert certain == f"{never}; only from 100% on: 62% of texts, 97.1% right"
 
 
 def test_test_split_counts_copies():
@@ -99,4 +104,7 @@ def test_findings_lines_where_there_are_any():
         "confusion    a taken for b: 1,234 texts (25%)",
         "suspects     1,500 rows whose label may be wrong: see report.json",
     ]
+    one = summary.findings({"confused": [pair | {"texts": 1}], "suspect_labels": 1})
+    assert [line.split(": ")[1].split(" (")[0] for line in one] == ["1 text", "see report.json"]
+    assert one[1].startswith("suspects     1 row whose")
     assert summary.findings({"confused": [], "suspect_labels": 0}) == []

@@ -93,7 +93,7 @@ def _confusion(report: Mapping[str, Any]) -> Iterable[str]:
 def _trust(report: Mapping[str, Any]) -> Iterable[str]:
     yield "<h2>Calibration</h2><p>A model that says 80% should be right in 80% of such texts.</p>"
     yield _wide(calibration_chart(report))
-    yield "<h2>Coverage and accuracy</h2><p>Whoever decides only where the model is surest is right more often.</p>"
+    yield "<h2>Coverage and accuracy</h2><p>The accuracy of the surest answers, by how many of the texts they are.</p>"
     yield _wide(coverage_chart(report))
 
 
