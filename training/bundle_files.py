@@ -370,8 +370,8 @@ def _decides(described: Mapping[str, Any]) -> str:
     threshold, target = described["min_confidence"], f"{described['metrics']['target_accuracy']:.0%}"
     if threshold >= 1:
         return (
-            f"No probability gave held-out texts an accuracy of {target}. By default it decides nothing below 1: it says "
-            '"uncertain".'
+            f"No probability gave held-out texts an accuracy of {target}. By default it decides nothing below 1: it "
+            'says "uncertain".'
         )
     return (
         f"By default it decides from {threshold} on, chosen on held-out texts for an accuracy of {target} of what it "

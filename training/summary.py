@@ -6,6 +6,7 @@ from typing import Any
 
 from candor.cli.evaluation_page import n_texts
 from candor.cli.store import default_place
+from candor.cli.width import columns, distinct, padded, shortened
 from candor.limits import MAX_SHOWN_NAME
 
 from .data import Dataset, find_copies
@@ -121,20 +122,20 @@ def findings(found: Mapping[str, Any]) -> list[str]:
 
 def label_table(report: Mapping[str, Any]) -> str:
     """Return support, precision, recall and F1 of each label, from a result of candor.model.metrics.evaluate."""
-    names = {label: _short(label) for label in report["by_label"]}
-    width = max(len("macro avg"), *map(len, names.values()))
+    names = distinct([*report["by_label"]], MAX_SHOWN_NAME)
+    width = max(map(columns, ["macro avg", *names]))
     rows = [f"{'label':<{width}}{'support':>9}{'precision':>11}{'recall':>8}{'f1':>8}"]
-    rows += [_label_row(names[label], width, each) for label, each in report["by_label"].items()]
+    rows += [_label_row(name, width, each) for name, each in zip(names, report["by_label"].values(), strict=True)]
     return "\n".join([*rows, _label_row("macro avg", width, report)])
 
 
 def _label_row(name: str, width: int, metrics: Mapping[str, Any]) -> str:
     precision, recall, f1 = (metrics[metric]["value"] for metric in ("precision", "recall", "f1"))
-    return f"{name:<{width}}{metrics['n']:>9,}{precision:>11.4f}{recall:>8.4f}{f1:>8.4f}"
+    return f"{padded(name, width)}{metrics['n']:>9,}{precision:>11.4f}{recall:>8.4f}{f1:>8.4f}"
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= MAX_SHOWN_NAME else f"{label[: MAX_SHOWN_NAME - 1]}…"
+    return shortened(label, MAX_SHOWN_NAME)
 
 
 def accuracy_with_interval(report: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from candor.cli.width import columns
+from candor.model.metrics import evaluate
 from training import summary
 from training.data import Dataset
 from training.stack import Tried
@@ -62,6 +64,17 @@ def test_tried_table_has_a_row_a_candidate():
     baseline = summary.baseline_row({"epoch": 3.0, "val_loss": 0.4321, "val_accuracy": 0.8765})
     assert len(baseline) == 67
     assert baseline.split() == ["baseline", "network,", "epoch", "3", "0.8765", "0.4321", "-", "-"]
+
+
+def test_label_table_columns_stay_below_their_heads():
+    """Letters of two columns count as two, and long names that begin alike are told apart."""
+    same = "a label whose name is long and goes on and on, "
+    labels = ("日本語のラベル", f"{same}one", f"{same}two", "\x1b[31mred")
+    targets = np.arange(40) % 4
+    head, *rows = summary.label_table(evaluate(np.eye(4)[targets], targets, labels, seed=1, resamples=2)).splitlines()
+    assert {columns(row) for row in rows} == {len(head)}
+    assert len({row[:30] for row in rows}) == 5
+    assert "\x1b" not in "".join(rows)
 
 
 def decisions(n):
