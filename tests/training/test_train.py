@@ -174,7 +174,7 @@ def test_report_has_both_networks_and_pictures(trained):
 def test_report_page_shows_labels_and_lines(trained):
     """The page of a held-out split shows labels of any script in its charts, and no text."""
     page = (trained / "report/report.html").read_text()
-    assert "<p class=soft dir=auto>120 texts, held out of training</p>" in page
+    assert "<h1 dir=auto>fruit 1</h1><p class=soft dir=auto>120 texts, held out of training</p>" in page
     for label in FRUIT:
         assert f"<title>{label}</title>{label}</text>" in page
     assert [

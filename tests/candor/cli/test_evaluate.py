@@ -197,6 +197,8 @@ def test_evaluate_report_shows_every_label(model, kind, capsys):
     names = {"report.html", "report.json", *(f"{name}.svg" for name in CHARTS)}
     assert {path.name for path in Path("folder").iterdir()} == names
     page = Path("folder/report.html").read_text()
+    assert "If some of these texts were among them, the figures are too good." in page
+    assert page.count("@media(prefers-color-scheme:dark)") == 1 + len(CHARTS)
     for forbidden in ("<script", "src=", "href=", "url(", "<b>bold"):
         assert forbidden not in page
     for name in CHARTS:

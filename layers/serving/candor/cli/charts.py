@@ -15,7 +15,9 @@ BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#007A5A"
 STYLE = """
 .chart{font:12px system-ui,sans-serif;background:#fff}.chart text{fill:#222}.chart .soft{fill:#595959}
 .chart .grid{stroke:#e2e2e2}.chart .axis{stroke:#767676}.chart .end{text-anchor:end}.chart .middle{text-anchor:middle}
-.chart .inverse{fill:#fff}
+@media(prefers-color-scheme:dark){.chart{background:#1c1f25}.chart text{fill:#eceae4}.chart .soft{fill:#a9afba}
+.chart .grid{stroke:#343840}.chart .axis{stroke:#8a919c}}
+.chart text.inverse{fill:#fff}
 """
 MAX_NAME = 30
 """Columns of a label's name; the title of each mark has it whole."""
