@@ -455,7 +455,8 @@ def write_page(
     )
     where = {"test": dataset.test_name, "validation": HELD_OUT}[split.name]
     report = evaluation.evaluate(answers, seed=options.seed)
-    path.write_text(page(f"{options.name} {version}", f"{n_texts(len(split.texts))}, {where}", report), encoding="utf-8")
+    content = page(f"{options.name} {version}", f"{n_texts(len(split.texts))}, {where}", report)
+    path.write_text(content, encoding="utf-8")
 
 
 def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost: Mapping[str, Any]) -> None:

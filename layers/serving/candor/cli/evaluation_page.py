@@ -24,8 +24,8 @@ blockquote{margin:.8rem 0;padding:.4rem .9rem;border-left:3px solid var(--line);
 blockquote p{margin:0}small,.soft{color:var(--soft)}h1{overflow-wrap:anywhere}h2{margin-top:2.2rem}
 """
 RECOGNISED = (
-    "A model holds no text that it learnt from, so it knows them again only as a whole: the same rows in the same order. "
-    "If some of these texts were among them, the figures are too good."
+    "A model holds no text that it learnt from, so it knows them again only as a whole: the same rows in the same "
+    "order. If some of these texts were among them, the figures are too good."
 )
 CHARTS = {
     "labels": labels_chart,
