@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from candor.text.characters import CharacterTable, codes_of
-
 from candor.text import references
+from candor.text.characters import CharacterTable, codes_of
 
 MIN_SCRIPT_SHARE = 0.001
 """Minimum share of a script among the letters of the training texts for the script to count as seen in training."""
