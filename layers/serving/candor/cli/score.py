@@ -359,14 +359,20 @@ class Parts:
             self.scorer.progress.update(chunk.rows)
 
 
+_OF_A_TERMINAL = {signal.SIGINT, signal.SIGHUP}  # they reach every process of a terminal; the first one decides
+
+
 @contextmanager
 def _without_interrupt() -> Iterator[None]:
-    """Hold back Ctrl-C while processes are started: until they ignore it themselves, it would end them noisily."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Hold back what a terminal sends while processes are started, which inherit that: it would end them noisily.
+
+    Workers ignore it from then on. The resource tracker of multiprocessing ignores Ctrl-C, but not a hang-up.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_TERMINAL)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_A_TERMINAL)
 
 
 _classifier: Classifier
@@ -374,7 +380,7 @@ _classifier: Classifier
 
 def _start(bundle: Path, digest: str) -> None:
     global _classifier
-    for number in (signal.SIGINT, signal.SIGHUP):  # they reach every process of a terminal; the first one decides
+    for number in _OF_A_TERMINAL:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
