@@ -501,7 +501,7 @@ def test_score_nohup_outlives_terminal(tmp_path):
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, start_new_session=True, **quiet) as process:
         try:
-            while not list(tmp_path.glob("results/*/part-*")):
+            while not list(tmp_path.glob("out/*/part-*")):
                 assert process.poll() is None
                 time.sleep(0.02)
             os.killpg(process.pid, signal.SIGHUP)
@@ -509,7 +509,7 @@ def test_score_nohup_outlives_terminal(tmp_path):
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    assert list(tmp_path.glob("results/*/manifest.json"))
+    assert list(tmp_path.glob("out/*/manifest.json"))
 
 
 def session_of(leader):

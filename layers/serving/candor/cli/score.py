@@ -41,6 +41,8 @@ from candor.limits import CHUNK_ROWS
 from candor.model.classifier import Classifier
 from candor.storage import Folder
 
+MAX_ROWS = 10**9  # of a part: far more than its bytes allow
+MAX_PROCESSES = 1000  # as many as a large machine has cores
 MAX_NAME = 40  # columns of a label on the terminal
 MAX_FILE_NAME = 238  # bytes of a file's name: its results' folder has 17 more, and file systems allow 255
 
@@ -84,7 +86,7 @@ class Extras:
 @click.option("--picture", is_flag=True, help="Write histogram.svg, too: texts by confidence.")
 @click.option(
     "--rows",
-    type=options.Whole(1),
+    type=options.Whole(1, MAX_ROWS),
     default=CHUNK_ROWS,
     show_default=True,
     metavar="N",
@@ -99,8 +101,8 @@ class Extras:
 )
 @click.option(
     "--processes",
-    type=options.Whole(1),
-    default=os.cpu_count() or 1,
+    type=options.Whole(1, MAX_PROCESSES),
+    default=min(os.cpu_count() or 1, MAX_PROCESSES),
     show_default="one a core",
     metavar="N",
     help="Worker processes.",
