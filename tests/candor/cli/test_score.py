@@ -648,6 +648,25 @@ def test_report_nothing_scored_writes_no_page(tmp_path, capsys):
     assert "reading texts from 'Comment'" in capsys.readouterr().out
 
 
+def test_verify_manifest_of_version_2_holds(tmp_path):
+    """Results of the second version are verified by its own rules: which lines are blank, and what is an id."""
+    (tmp_path / "a.csv").write_text('id,text\n1,A wonderful film\n"",""\n\u3000,\n2,boring\n')
+    (tmp_path / "b.jsonl").write_text('{"id":7.0,"text":"good"}\n\u00a0\n{"id":7,"text":"bad"}\n')
+    inbox, results = Folder(tmp_path), Folder(tmp_path / "out")
+    classifier = Classifier.load(Settings.from_environ().bundle)
+    for name, errors in (("a.csv", {"blank": 2}), ("b.jsonl", {"wrong_type": 1, "invalid_json": 1})):
+        source, folder = inbox.source(name), f"{name}/"
+        job, chunks = jobs.plan(inbox, source, classifier.bundle.identity, jobs.Options(), folder, version=2)
+        for number, chunk in enumerate(chunks):
+            jobs.score(job, number, chunk, inbox, results, classifier)
+        manifest = jobs.finish(job, chunks, results, path=str(tmp_path / name))
+        assert (manifest["code_version"], manifest["counts"]["errors"]) == (2, errors)
+        assert main(["verify", str(tmp_path / "out" / name)]) == 0
+        now = run(tmp_path / name, tmp_path / "now" / name)[2]
+        assert (now["code_version"], now["counts"]["errors"]) == (3, {})
+        assert now["blank_lines"] == {"a.csv": 2, "b.jsonl": 1}[name]
+
+
 def test_verify_manifest_of_version_1_holds(tmp_path):
     """Results of the first version are verified by its own rules, under its own job id."""
     (tmp_path / "a.csv").write_bytes(b"id,text\r\n1,A wonderful film\r\n2\r\n,\r\n4,a boring\rmess\r\n")

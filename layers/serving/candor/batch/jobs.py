@@ -95,6 +95,8 @@ class Job:
     format: Format
     chunks: int
     """Number of chunks, which is the number of parts; 0 until all of the input was read."""
+    blank: int = 0
+    """Number of blank lines, which are no rows; 0 until all of the input was read."""
 
     def to_dict(self) -> JsonObject:
         """Return the job as JSON values, for the state machine to hand on."""
@@ -119,7 +121,7 @@ def job_id(source: Source, model: JsonObject, options: Options, version: int = V
 
     Example:
         >>> job_id(Source("inbox", "a.csv", "v1", "", 0), {"sha256": "0" * 64}, Options())
-        '1ed899b8a79967c7ac639e7e69a06454'
+        '752964c2d3ccec4061b56f70f9c42bbf'
     """
     state = source.version or [source.etag, source.bytes]
     inputs = [version, [source.bucket, source.key, state], model["sha256"], options.to_dict()]
@@ -155,21 +157,28 @@ def plan(
         StorageError: The store fails.
     """
     shape = Format.of(source.key, options.text_column, options.id_column, options.reading)
+    shape = replace(shape, rules=version)
     if version == 1:  # it knew one column and one delimiter
-        shape = replace(shape, rules=1, text_column=options.text_column or DEFAULT_TEXT, delimiter=",")
+        shape = replace(shape, text_column=options.text_column or DEFAULT_TEXT, delimiter=",")
     digest = hashlib.sha256()
     factor = 1 if shape.seekable else COMPRESSED_CHUNK_FACTOR
     chunks: list[Chunk] = []
+    blank = 0
+
+    def count_blank() -> None:
+        nonlocal blank
+        blank += 1
+
     try:
         blocks = _update(digest, inbox.blocks(source))
-        shape, planned = rows.plan(blocks, shape, options.bytes * factor, options.rows * factor)
+        shape, planned = rows.plan(blocks, shape, options.bytes * factor, options.rows * factor, count_blank)
         job = Job(job_id(source, model, options, version), folder, source, "", model, options, shape, 0)
         for chunk in planned:
             chunks.append(chunk)
             on_chunk(job, chunk)
     except RowsError as error:
         raise error.named(source.key) from None
-    return replace(job, sha256=digest.hexdigest(), chunks=len(chunks)), chunks
+    return replace(job, sha256=digest.hexdigest(), chunks=len(chunks), blank=blank), chunks
 
 
 def _update(digest: Any, blocks: Iterable[bytes]) -> Iterator[bytes]:

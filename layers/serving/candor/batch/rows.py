@@ -107,7 +107,11 @@ def read(
 
 
 def plan(
-    blocks: Iterable[bytes], file_format: Format, bytes_each: int, rows_each: int
+    blocks: Iterable[bytes],
+    file_format: Format,
+    bytes_each: int,
+    rows_each: int,
+    on_blank: Callable[[], None] = lambda: None,
 ) -> tuple[Format, Iterator[Chunk]]:
     """Find out how to read a file, and cut it into chunks.
 
@@ -116,6 +120,7 @@ def plan(
         file_format: What is known of it from its name.
         bytes_each: A chunk ends with the record that reaches this many bytes,
         rows_each: or this many rows.
+        on_blank: Called for each record that is left out because it is blank.
 
     Returns:
         The format with its encoding and columns, and the chunks.
@@ -123,9 +128,9 @@ def plan(
     Raises:
         RowsError: The file cannot be read as a whole. Iterating over the chunks raises it, too.
     """
-    found = opened(iter(blocks), file_format)
+    found = opened(iter(blocks), file_format, on_blank)
     start = Chunk(found.offset, found.offset, found.line, 0)
-    return found.format, _chunks(found.records, found.format, start, bytes_each, rows_each)
+    return found.format, _chunks(found.records, found.format, start, bytes_each, rows_each, on_blank)
 
 
 def read_chunk(blocks: Iterable[bytes], file_format: Format, chunk: Chunk) -> Iterator[Row]:
@@ -216,8 +221,8 @@ def file_blocks(file: IO[bytes]) -> Iterator[bytes]:
     return iter(lambda: file.read(decode.BLOCK), b"")
 
 
-def opened(blocks: Iterator[bytes], file_format: Format) -> Opened:
-    """Find out how to read a file: its encoding, delimiter and columns.
+def opened(blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[], None] = lambda: None) -> Opened:
+    """Find out how to read a file: its encoding, delimiter and columns. `on_blank` is called as by plan().
 
     Raises:
         RowsError: The file cannot be read as a whole.
@@ -235,6 +240,7 @@ def opened(blocks: Iterator[bytes], file_format: Format) -> Opened:
             if not is_empty(record.data) or file_format.rules == 1:
                 header = record
                 break
+            on_blank()
     file_format, start = _with_columns(file_format, header, start)
     return Opened(file_format, start, offset, line)
 
@@ -385,9 +391,21 @@ def _sampled(
 
 
 def _as_cell(value: object) -> str:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+    return as_text(value[0] if isinstance(value, list) and len(value) == 1 else value)
+
+
+def as_text(value: object) -> str:
+    """Return a JSON value as the text of a cell: a string itself, null as "", anything else as it is written in JSON.
+
+    Example:
+        >>> as_text("a"), as_text(decode_json("7.0")), as_text(True), as_text({"$oid": "5f"})
+        ('a', '7.0', 'true', '{"$oid":"5f"}')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, _Written):
+        return value.written
+    return "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _object(data: bytes) -> object:
@@ -398,13 +416,20 @@ def _object(data: bytes) -> object:
 
 
 def _chunks(
-    records: Iterable[Record], file_format: Format, start: Chunk, bytes_each: int, rows_each: int
+    records: Iterable[Record],
+    file_format: Format,
+    start: Chunk,
+    bytes_each: int,
+    rows_each: int,
+    on_blank: Callable[[], None],
 ) -> Iterator[Chunk]:
     (begin, end, first, rows), line, is_empty = start, start.line, emptiness(file_format)
     for data, size, lines, error in records:
         end, line = end + size, line + lines
         if error or not is_empty(data):
             rows += 1
+        else:
+            on_blank()
         if end - begin >= bytes_each or rows >= rows_each:
             yield Chunk(begin, end, first, rows)
             begin, first, rows = end, line, 0
@@ -415,12 +440,44 @@ def _chunks(
 # From records to rows
 
 
+class _Written(float):
+    """A number with the digits in which it was written: as an id, 7.0 is not 7."""
+
+    written: str
+
+    def __new__(cls, written: str) -> "_Written":
+        number = super().__new__(cls, written)
+        number.written = written
+        return number
+
+
 def _constant(name: str) -> NoReturn:
-    raise ValueError("no JSON")
+    raise json.JSONDecodeError("no JSON", name, 0)
 
 
-decode_json = json.JSONDecoder(parse_constant=_constant).decode
-"""Parse JSON, in which NaN and Infinity are no numbers (RFC 8259)."""
+def whole_number(digits: str) -> int | str:
+    """Return a whole number of JSON; one that Python refuses to read, which takes long, as it is written."""
+    return int(digits) if len(digits) < _MAX_DIGITS else digits
+
+
+_MAX_DIGITS = 4000  # of a whole number; Python's own limit is 4,300
+_decode = json.JSONDecoder(parse_constant=_constant, parse_float=_Written).decode
+_decode_long = json.JSONDecoder(parse_constant=_constant, parse_float=_Written, parse_int=whole_number).decode
+
+
+def decode_json(text: str) -> Any:
+    """Parse JSON, in which NaN and Infinity are no numbers (RFC 8259). Whole numbers may have any length.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return _decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a number that Python would take long to read
+        return _decode_long(text)
 
 
 def _rows(records: Iterable[Record], file_format: Format, line: int) -> Iterator[Row]:
@@ -469,10 +526,10 @@ def _json_row(line: int, record: str, file_format: Format) -> Row:
     if not isinstance(value, dict):
         return Row(line, None, "", "invalid_json")
     name = value.get(file_format.id_column)
-    if isinstance(name, int) and not isinstance(name, bool):
-        name = str(name)
     if name is not None and not isinstance(name, str):
-        return Row(line, None, "", "wrong_type")
+        if file_format.rules < 3 and (isinstance(name, bool) or not isinstance(name, int)):
+            return Row(line, None, "", "wrong_type")
+        name = as_text(name)
     if file_format.text_column not in value:
         return Row(line, _valid_id(name), "", "missing_text")
     return _row(line, name, value[file_format.text_column])

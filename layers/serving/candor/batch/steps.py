@@ -119,7 +119,7 @@ class Batch:
         job = Job.from_dict(event["job"])
         listed = json.loads(self.results.get(event["chunks"]["key"]))
         chunks = [Chunk(*(chunk[name] for name in Chunk._fields)) for chunk in listed]
-        manifest = jobs.finish(job, chunks, self.results, event["started"])
+        manifest = jobs.finish(job, chunks, self.results, event["started"], blank_lines=job.blank)
         return {"status": manifest["status"], "work": job.key, "counts": manifest["counts"]}
 
     def _note_failure(self, failure: JsonObject) -> JsonObject:

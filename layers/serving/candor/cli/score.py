@@ -259,7 +259,7 @@ def score_file(path: Path, scorer: "Scorer", settings: Options) -> dict[str, Any
         with Parts(scorer, inbox) as parts:
             job, chunks = jobs.plan(inbox, source, identity, settings, folder, parts.on_chunk)
             parts.finish()
-            manifest = jobs.finish(job, chunks, results, started, parts.map, path=full)
+            manifest = jobs.finish(job, chunks, results, started, parts.map, path=full, blank_lines=job.blank)
     return {"folder": str(results.root / folder), **manifest}
 
 
