@@ -106,6 +106,8 @@ class Format:
     header: bool = True
     """CSV only: the first record names the columns."""
     rules: int = RULES
+    kept: tuple[str, ...] | None = None
+    """None: rows keep their text and id only. Else they keep their other columns, which have these names in CSV."""
 
     @property
     def seekable(self) -> bool:
@@ -143,7 +145,8 @@ class Format:
     def from_dict(cls, value: dict[str, Any]) -> "Format":
         """Return the format that `to_dict` described, in this version or an earlier one."""
         names = value["kind"], value["packed"], value["encoding"], value["text"], value["id"]
-        later = {"delimiter": value.get("delimiter", ","), "rules": value.get("rules", 1)}
+        kept = tuple(value["kept"]) if "kept" in value else None
+        later = {"delimiter": value.get("delimiter", ","), "rules": value.get("rules", 1), "kept": kept}
         return cls(*names, columns=tuple(value["columns"]), **later)
 
     def to_dict(self) -> dict[str, Any]:
@@ -157,4 +160,5 @@ class Format:
             "columns": list(self.columns),
             "delimiter": self.delimiter,
             "rules": self.rules,
+            **({} if self.kept is None else {"kept": list(self.kept)}),
         }

@@ -59,12 +59,16 @@ class Options:
     """Bytes of input after which a part ends."""
     reading: Reading = field(default_factory=Reading)
     """What the user says about the file."""
+    columns: bool = False
+    """Repeat the other columns of the input in each result, redacted in the mode of `text`, or else in "replace"."""
 
     def to_dict(self) -> JsonObject:
-        """Return the options as JSON: what is said about the file only where something is."""
+        """Return the options as JSON: what is said about the file, and `columns`, only where something is."""
         said = {name: value for name, value in asdict(self.reading).items() if value != getattr(Reading(), name)}
         values = {**asdict(self), "text_column": self.text_column or DEFAULT_TEXT}
         del values["reading"]
+        if not self.columns:
+            del values["columns"]
         return {**values, "reading": said} if said else values
 
     @classmethod
@@ -157,7 +161,7 @@ def plan(
         StorageError: The store fails.
     """
     shape = Format.of(source.key, options.text_column, options.id_column, options.reading)
-    shape = replace(shape, rules=version)
+    shape = replace(shape, rules=version, kept=() if options.columns else None)
     if version == 1:  # it knew one column and one delimiter
         shape = replace(shape, text_column=options.text_column or DEFAULT_TEXT, delimiter=",")
     digest = hashlib.sha256()
@@ -271,12 +275,13 @@ class ResultEncoder:
         self.errors = {code: _json({"code": code, "detail": detail}) for code, detail in ERRORS.items()}
         self.explainer = Explainer(classifier) if options.explain else None
         self.text_mode = options.text
+        self.columns_mode = (options.text or "replace") if options.columns else ""
 
     def __call__(self, row: Row, prediction: Prediction | None) -> str:
         """Return the line of one row. Without a prediction it is the row's error."""
         row_id = "" if row.id is None else f',"id":{_json(row.id)}'
         if prediction is None:
-            return f'{{"line":{row.line}{row_id},"error":{self.errors[row.error]}}}\n'
+            return f'{{"line":{row.line}{row_id},"error":{self.errors[row.error]}{self._columns(row)}}}\n'
         names, label = self.names, prediction.label
         decision = names[prediction.decision(self.min_confidence)]
         probabilities = ",".join([f"{names[label]}:{p!r}" for label, p in prediction.probabilities.items()])
@@ -285,7 +290,7 @@ class ResultEncoder:
             f'{{"line":{row.line}{row_id},"label":{names[label]},"decision":{decision},'
             f'"probabilities":{{{probabilities}}},"tokens":{prediction.tokens},"warnings":{warnings}'
             f"{self._attributions(row.text, label) if self.explainer else ''}"
-            f"{self._redacted(row.text) if self.text_mode else ''}}}\n"
+            f"{self._redacted(row.text) if self.text_mode else ''}{self._columns(row)}}}\n"
         )
 
     def _attributions(self, text: str, label: str) -> str:
@@ -296,6 +301,23 @@ class ResultEncoder:
     def _redacted(self, text: str) -> str:
         redacted = redact(text, self.text_mode)
         return f',"text":{_json(redacted.text)},"pii":' + _json([entity._asdict() for entity in redacted.entities])
+
+    def _columns(self, row: Row) -> str:
+        if not self.columns_mode:
+            return ""
+        return ',"columns":' + _json({name: redact_cell(name, cell, self.columns_mode) for name, cell in row.columns})
+
+
+def redact_cell(name: str, cell: str, mode: str) -> str:
+    """Return a cell of a table, redacted. The name of its column counts, as it may announce what the cell is.
+
+    Example:
+        >>> redact_cell("Password", "hunter2", "replace"), redact_cell("Rating", "5", "replace")
+        ('[PASSWORD]', '5')
+    """
+    announced = f"{name}: "
+    redacted = redact(announced + cell, mode).text
+    return redacted[len(announced) :] if redacted.startswith(announced) else redact(cell, mode).text
 
 
 def _json(value: Any) -> str:

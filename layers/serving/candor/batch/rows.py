@@ -52,6 +52,8 @@ class Row(NamedTuple):
     id: str | None
     text: str
     error: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Names and cells of the other columns, if they are kept."""
 
 
 class Chunk(NamedTuple):
@@ -95,8 +97,8 @@ def read(
 
     Example:
         >>> from io import BytesIO
-        >>> list(read(BytesIO(b"id,text\n7,good\n8,\n"), "reviews.csv"))
-        [Row(line=2, id='7', text='good', error=''), Row(line=3, id='8', text='', error='blank')]
+        >>> list(read(BytesIO(b"id,text\n7,good\n8,\n"), "reviews.csv"))  # doctest: +ELLIPSIS
+        [Row(line=2, id='7', text='good', error='', columns=()), Row(line=3, id='8', ..., error='blank', columns=())]
     """
     try:
         found = opened(file_blocks(file), Format.of(name, text_column, id_column, reading))
@@ -350,10 +352,27 @@ def _with_columns(
     if choice.label is not None:
         found = replace(found, label_column=table.names[choice.label], label_index=choice.label)
     if found.kind == "csv":
+        if found.kept is not None:
+            found = replace(found, kept=_distinct(table.names))
         # Ids are read from a column of exactly that name: results of files that have none are to stay as they were.
         ids = None if found.labelled else columns.matching(table.names, found.id_column, "id", trim=False)
         found = replace(found, columns=(len(table.names), choice.text, -1 if ids is None else ids))
     return found, chain(seen, start)
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns of which none is empty or comes twice.
+
+    Example:
+        >>> _distinct(["a", "", "a"])
+        ('a', 'column 2', 'a (column 3)')
+    """
+    found: list[str] = []
+    for number, name in enumerate(names, 1):
+        bare = name.strip()
+        place = f"{bare} (column {number})" if bare else f"column {number}"
+        found.append(bare if bare and bare not in found else place)
+    return tuple(found)
 
 
 def _all_named(table: Table, file_format: Format) -> bool:
@@ -502,7 +521,12 @@ def _csv_row(line: int, record: str, file_format: Format) -> Row:
     name = found[identifier] if 0 <= identifier < len(found) else None
     if len(found) != count and not fit(found, file_format):
         return Row(line, _valid_id(name), "", "ragged")
-    return _row(line, name, cell_at(found, text))
+    row = _row(line, name, cell_at(found, text))
+    if file_format.kept is None:
+        return row
+    own = (text, identifier)
+    others = ((each, cell_at(found, at)) for at, each in enumerate(file_format.kept) if at not in own)
+    return row._replace(columns=tuple(others))
 
 
 def fit(found: list[str], file_format: Format) -> bool:
@@ -525,6 +549,15 @@ def _json_row(line: int, record: str, file_format: Format) -> Row:
         return Row(line, None, "", "invalid_json")
     if not isinstance(value, dict):
         return Row(line, None, "", "invalid_json")
+    row = _object_row(line, value, file_format)
+    if file_format.kept is None:
+        return row
+    own = (file_format.text_column, file_format.id_column)
+    others = ((_encodable(each), _encodable(as_text(other))) for each, other in value.items() if each not in own)
+    return row._replace(columns=tuple(others))
+
+
+def _object_row(line: int, value: dict[str, Any], file_format: Format) -> Row:
     name = value.get(file_format.id_column)
     if name is not None and not isinstance(name, str):
         if file_format.rules < 3 and (isinstance(name, bool) or not isinstance(name, int)):
@@ -554,6 +587,11 @@ def _row(line: int, name: str | None, text: Any) -> Row:
 def _valid_id(name: str | None) -> str | None:
     """Return an id that a row with an error can be named by, else None."""
     return None if name is None or len(name) > MAX_ID_LENGTH or not _encodes(name) else name
+
+
+def _encodable(text: str) -> str:
+    """Return a text in which what is no valid Unicode is a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _encodes(name: str) -> bool:

@@ -4,9 +4,7 @@ Plan, score and finish are those of the batch functions. Each file gets a folder
 parts of an interrupted run are kept.
 """
 
-import csv
 import errno
-import io
 import json
 import os
 import signal
@@ -35,6 +33,7 @@ from candor.cli import options
 from candor.cli.errors import CommandError, fault, printable, report, silence_stdout
 from candor.cli.histogram import bin_of, histogram
 from candor.cli.inputs import inputs
+from candor.cli.spreadsheet import spreadsheet
 from candor.cli.width import columns, padded, shortened
 from candor.errors import CandorError
 from candor.limits import CHUNK_ROWS
@@ -79,6 +78,11 @@ class Extras:
     show_default="texts are left out",
     help="Repeat the text in the results, with personal data masked in this mode.",
 )
+@click.option(
+    "--with-columns",
+    is_flag=True,
+    help="Repeat the other columns or fields in the results, too, with personal data masked as --with-text does.",
+)
 @click.option("--csv", "table", is_flag=True, help="Write results.csv, too: a table for spreadsheets.")
 @click.option(
     "--csv-bom", "mark", is_flag=True, help="Write results.csv with a byte order mark, which Excel needs to see UTF-8."
@@ -118,6 +122,7 @@ def score(
     explain: bool,
     no_redact: bool,
     with_text: str | None,
+    with_columns: bool,
     table: bool,
     mark: bool,
     picture: bool,
@@ -131,7 +136,15 @@ def score(
     same command again after an interruption: it goes on from there.
     """
     settings = Options(
-        text_column, id_column, min_confidence, explain, not no_redact, with_text or "", rows, reading=reading
+        text_column,
+        id_column,
+        min_confidence,
+        explain,
+        not no_redact,
+        with_text or "",
+        rows,
+        reading=reading,
+        columns=with_columns,
     )
     for number in (signal.SIGTERM, signal.SIGHUP):  # end as Ctrl-C does: no worker and no text stays behind
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
@@ -170,8 +183,8 @@ def _score_or_say_why(path: Path, name: str, scorer: "Scorer", settings: Options
         folder = Path(manifest["folder"])
         if extras.table:
             mark = ["\ufeff"] if extras.mark else []
-            labels = scorer.classifier.bundle.labels
-            write(folder / "results.csv", chain(mark, spreadsheet(lines(folder, manifest), labels)))
+            rows = spreadsheet(lambda: lines(folder, manifest), scorer.classifier.bundle.labels, manifest["settings"])
+            write(folder / "results.csv", chain(mark, rows))
         if extras.picture:
             write(folder / "histogram.svg", [picture_of(lines(folder, manifest))])
         return max(_summarised(manifest), judge(path, name, manifest, settings))
@@ -439,29 +452,6 @@ def write(path: Path, content: Iterable[str]) -> None:
         raise CommandError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def spreadsheet(results: Iterable[dict[str, Any]], labels: Sequence[str]) -> Iterator[str]:
-    """Yield rows of CSV (RFC 4180) for spreadsheets; no cell of them is a formula (OWASP, CSV injection)."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    header = ["line", "id", "label", "decision", *map(escape_formula, labels), "error"]
-    for cells in chain([header], (_cells(result, labels) for result in results)):
-        writer.writerow(cells)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-
-
 def picture_of(results: Iterable[dict[str, Any]]) -> str:
     """Return a histogram of the labels' probabilities (SVG)."""
     return histogram(Counter(bin_of(each["probabilities"][each["label"]]) for each in results if "label" in each))
-
-
-def _cells(result: dict[str, Any], labels: Sequence[str]) -> list[Any]:
-    names = [escape_formula(result.get(name, "")) for name in ("id", "label", "decision")]
-    shares = [result.get("probabilities", {}).get(label, "") for label in labels]
-    return [result["line"], *names, *shares, result.get("error", {}).get("code", "")]
-
-
-def escape_formula(cell: str) -> str:
-    """Return a cell that a spreadsheet shows instead of computing it."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
