@@ -97,7 +97,7 @@ def too_large(index: int, size: int) -> Problem:
     """Return the problem of a document whose result has no room in the answer."""
     return Problem(
         "answer_too_large",
-        f"The results of a request may have {limits.MAX_ANSWER_BYTES:,} bytes; this one, of {size:,} bytes, has no room. "
+        f"The results of a request may have {limits.MAX_ANSWER_BYTES:,} bytes; this one, of {size:,}, has no room. "
         "Send the document in another request, or leave out /explain and /redact.",
         pointer=f"/documents/{index}",
         limit=limits.MAX_ANSWER_BYTES,
