@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from candor.model.classifier import MAX_FEATURES, Classifier, model_inputs
 from candor.model.interpreter import Signature
+from candor.redact import Redacted
 from candor.text.features import Grams
-from candor.text.offsets import spans
+from candor.text.offsets import Edits, spans
 
 METHOD = "shapley"
 """The method of every explanation."""
@@ -122,9 +123,7 @@ class Explainer:
         logit = float(self._predict(model_inputs(features))["logits"][0] @ contrast)
         grams = self._featuriser.grams(prepared.text, self._table)
         base, values = self._values(grams, contrast) if len(grams.ids) else (logit, np.zeros(grams.tokens))
-        original_spans = spans(prepared.text)
-        if prepared.entities:
-            original_spans = [prepared.to_original(*span) for span in original_spans]
+        original_spans = spans(prepared.text, _edits(prepared))
         return Explanation(METHOD, label, base, logit, logit - base - float(values.sum()), original_spans, values)
 
     def _values(self, grams: Grams, contrast: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -145,3 +144,9 @@ class Explainer:
         weights = np.full(len(self._labels), -1 / (len(self._labels) - 1))
         weights[self._labels.index(label)] = 1.0
         return weights
+
+
+def _edits(redacted: Redacted) -> Edits:
+    """Return what redaction did to a text."""
+    begins, ends = np.array([(begin, end) for _, begin, end in redacted.entities], np.int64).reshape(-1, 2).T
+    return Edits.of(begins, ends, np.array([*map(len, redacted.replacements)], np.int64))

@@ -72,11 +72,12 @@ class Edits:
         return mapped
 
 
-def spans(text: str) -> list[Span]:
+def spans(text: str, *earlier: Edits) -> list[Span]:
     """Return the span of each token in the text as it was written, in code points.
 
     Args:
-        text: The text as the caller wrote it.
+        text: The text as the caller wrote it,
+        earlier: or as these edits made it of that, in order.
 
     Returns:
         One (begin, end) for each word and each punctuation mark, in order.
@@ -86,7 +87,7 @@ def spans(text: str) -> list[Span]:
         [(0, 4), (4, 5), (11, 15)]
     """
     begins, ends = _clean_spans(text)
-    for edits in reversed([*_steps(text)]):
+    for edits in reversed([*earlier, *_steps(text)]):
         begins, ends = edits.to_input(begins, 0), edits.to_input(ends - 1, 1)
     return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
