@@ -16,7 +16,7 @@ override candor = [ -z "$$STORE" ] || export CANDOR_STORE="$$STORE"; PYTHONPATH=
 override dev := .venv/dev/bin/python
 override bench := PYTHONPATH=functions:layers/serving .venv/bench/bin/python
 override sam := SAM_CLI_TELEMETRY=0 .venv/sam/bin/sam
-override parameters := --parameter-overrides "Architecture=$${ARCHITECTURE:-x86_64}"
+override architecture := Architecture=$${ARCHITECTURE:-x86_64}
 # How a file is to be read, for all that read files of users.
 override reading = $${DELIMITER:+--delimiter="$$DELIMITER"} $${ENCODING:+--encoding="$$ENCODING"} $${NO_HEADER:+--no-header}
 # The time of the code that makes a bundle, where git knows it: `make ship` again then gives the same one, to the byte.
@@ -110,10 +110,11 @@ torture: .venv/torture/.made ## run batch jobs under random schedules of faults 
 	@$(call candor,torture) torture $${SCHEDULES:+--schedules="$$SCHEDULES"} $${SEED:+--seed="$$SEED"}
 
 build: .venv/sam/.made ## build functions and layers as they are deployed, in .aws-sam/build [ARCHITECTURE=arm64]
-	@PYTHON="$$PWD/.venv/sam/bin/python" $(sam) build $(parameters)
+	@PYTHON="$$PWD/.venv/sam/bin/python" $(sam) build --parameter-overrides "$(architecture)"
 
-deploy: build ## deploy the stack to your AWS account; asks before it changes anything [ARCHITECTURE=arm64]
-	@$(sam) deploy --guided $(parameters)
+deploy: build ## deploy the stack to your AWS account; lists what changes and asks once [STACK=candor PARAMETERS="AlarmEmail=me@example.com MemorySize=2048" ARCHITECTURE=arm64 YES=1]
+	@$(sam) deploy --stack-name "$${STACK:-candor}" --parameter-overrides "$(architecture) $$PARAMETERS" --resolve-s3 \
+	  --capabilities CAPABILITY_IAM --$${YES:+no-}confirm-changeset --no-fail-on-empty-changeset
 
 bench: .venv/bench/.made .cache/fasttext build ## measure every figure that training does not [DATA=aclImdb_v1.tar.gz]; needs Docker
 	@tests/e2e/docker-start
