@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -15,7 +16,10 @@ from samtranslator.yaml_helper import yaml_parse
 
 from api.app import ROUTES
 from api.problems import CODES
+from candor.batch.steps import requested
 from candor.cli.dashboard import SEARCH
+from candor.cli.torture.bucket import INBOX as INBOX_NAME
+from candor.cli.torture.bucket import PERSONAL, created, delivered
 from candor.cli.torture.workflow import DEFINITION
 from candor.limits import CHUNK_ROWS, JOB_CONCURRENCY, MAX_BODY_BYTES
 from candor.operate.drift import ALARM
@@ -449,6 +453,29 @@ def test_inbox_event_is_retried_then_dead_lettered(stack: Template) -> None:
     queue = stack["Resources"]["InboxDeadLetters"]["Properties"]
     assert queue["KmsMasterKeyId"] == KEY
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+KEYS = [
+    "in/a.csv", "a b+c%20d.csv", 'say "hi".csv', "back\\slash.csv", "\\", '"', "é中文🙂.csv", "tab\t.csv", "<object>", "<bucket>", "{}",
+]  # fmt: skip
+
+
+def test_inbox_rule_hands_on_no_person(stack: Template) -> None:
+    """Executions hold no address and no principal, whatever the object's name; a job starts from what is left."""
+    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    (target,) = rule["Properties"]["Targets"]
+    assert not {"Input", "InputPath"} & target.keys()
+    for key, version_id in itertools.product(KEYS, ({}, {"VersionId": "v1"})):
+        event = created(key, {"ETag": '"1"', **version_id})
+        assert all(value in str(event) for value in PERSONAL.values())
+        handed = delivered(event, target["InputTransformer"])
+        assert (
+            requested(handed, "results")
+            == requested(event, "results")
+            == (INBOX_NAME, key, version_id.get("VersionId", ""))
+        )
+        assert not [value for value in PERSONAL.values() if value in str(handed)]
+        assert not {"account", "resources", "id"} & handed.keys()
 
 
 def test_state_machine_invokes_the_aliases(stack: Template) -> None:

@@ -68,6 +68,7 @@ RECORDS = checks.test_api_has_no_cors_and_traces_no_body
 ROLLOUT = checks.test_rollout_is_checked_gradual_and_reversible
 ALARMS = checks.test_alarms_watch_metrics_and_notify_the_topic
 RULE = checks.test_inbox_event_is_retried_then_dead_lettered
+HANDED = checks.test_inbox_rule_hands_on_no_person
 LOOP = checks.test_only_the_inbox_starts_jobs
 STEPS = checks.test_step_retries_transient_errors_only
 MAP = checks.test_map_is_distributed_and_bounded
@@ -148,6 +149,16 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         properties("ResultsBucket", "NotificationConfiguration", to={"EventBridgeConfiguration": {"EventBridgeEnabled": True}}),
         LOOP, ()),
     "any bucket starts jobs": (properties("InboxRule", "EventPattern", "detail", "bucket", drop=True), LOOP, ()),
+    "jobs keep who put the object": (properties("InboxRule", "Targets", 0, "InputTransformer", drop=True), HANDED, ()),
+    "jobs keep the whole detail": (
+        properties("InboxRule", "Targets", 0, "InputTransformer", to={
+            "InputPathsMap": {"detail": "$.detail"},
+            "InputTemplate": '{"source":"aws.s3","detail-type":"Object Created","detail":<detail>}'}), HANDED, ()),
+    "quotes in a key break the event": (
+        properties("InboxRule", "Targets", 0, "InputTransformer", to={
+            "InputPathsMap": {"bucket": "$.detail.bucket", "key": "$.detail.object.key", "id": "$.detail.object.version-id"},
+            "InputTemplate": '{"source":"aws.s3","detail-type":"Object Created","detail":{"bucket":<bucket>,"object":'
+                             '{"key":<key>,"version-id":<id>}}}'}), HANDED, ()),
     "events are not tried again": (properties("InboxRule", "Targets", 0, "RetryPolicy", drop=True), RULE, ()),
     "events have no dead-letter queue": (properties("InboxRule", "Targets", 0, "DeadLetterConfig", drop=True), RULE, ()),
     "anybody's rule may fill the queue": (

@@ -144,6 +144,7 @@ NAMES = [
     "中文.txt",
     "🙂.txt",
     "'quo\"te'.txt",
+    "back\\slash\t.txt",
     "n" * 1020 + ".txt",
     "../up.txt",
 ]
