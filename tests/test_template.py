@@ -456,7 +456,8 @@ def test_inbox_event_is_retried_then_dead_lettered(stack: Template) -> None:
 
 
 KEYS = [
-    "in/a.csv", "a b+c%20d.csv", 'say "hi".csv', "back\\slash.csv", "\\", '"', "é中文🙂.csv", "tab\t.csv", "<object>", "<bucket>", "{}",
+    "in/a.csv", "a b+c%20d.csv", 'say "hi".csv', "back\\slash.csv", "\\", '"', "é中文🙂.csv", "tab\t.csv",
+    "<object>", "<bucket>", "{}",
 ]  # fmt: skip
 
 
