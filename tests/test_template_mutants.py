@@ -130,6 +130,17 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         properties("Key", "KeyPolicy", "Statement", 2, "Condition", to={}), ONE_KEY, ()),
     "logs are not encrypted": (properties("BatchLogs", "KmsKeyId", drop=True), ONE_KEY, ()),
     "environments are not encrypted": (at("/", "Globals", "Function", "KmsKeyArn", drop=True), ONE_KEY, ()),
+    "histories are not encrypted": (properties("BatchStateMachine", "EncryptionConfiguration", drop=True), ONE_KEY, ()),
+    "executions' data is logged": (
+        properties("BatchStateMachine", "LoggingConfiguration", to={"Level": "ALL", "IncludeExecutionData": True}),
+        checks.test_state_machine_invokes_the_aliases, ()),
+    "the map may not watch its children": (
+        action("BatchStateMachineRole", 0, 4, ["states:StopExecution", "states:RedriveExecution"]),
+        LEAST, ("BatchStateMachineRole",)),
+    "the history's key is out of reach": (action("BatchStateMachineRole", 0, 2, "kms:Decrypt"), LEAST, ("BatchStateMachineRole",)),
+    "a job that runs out of time rings no alarm": (
+        properties("BatchFailedAlarm", "Metrics", 1, "MetricStat", "Metric", "MetricName", to="ExecutionsStarted"),
+        checks.test_batch_alarm_rings_for_every_bad_end, ()),
     "alarms are not encrypted": (properties("AlarmTopic", "KmsMasterKeyId", drop=True), ONE_KEY, ()),
     "the secret is shown": (at("/", "Parameters", "RedactionKey", "NoEcho", to=False), checks.test_secrets_are_hidden, ()),
     "a bucket is not encrypted": (properties("InboxBucket", "BucketEncryption", drop=True), BUCKETS, ()),
