@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -16,7 +17,10 @@ from samtranslator.yaml_helper import yaml_parse
 
 from api.app import ROUTES
 from api.problems import CODES
+from candor.batch.steps import requested
 from candor.cli.dashboard import SEARCH
+from candor.cli.torture.bucket import INBOX as INBOX_NAME
+from candor.cli.torture.bucket import PERSONAL, created, delivered
 from candor.cli.torture.workflow import DEFINITION
 from candor.limits import CHUNK_ROWS, JOB_CONCURRENCY, MAX_BODY_BYTES
 from candor.operate.drift import ALARM
@@ -33,7 +37,8 @@ def source() -> Template:
     """Return template.yaml as `sam package` writes it, with each folder replaced by the address of its content."""
     template: Template = yaml_parse((ROOT / "template.yaml").read_text())
     template["Globals"]["Function"]["CodeUri"] = "s3://artifacts/functions-1"
-    template["Resources"]["BatchStateMachine"]["Properties"]["DefinitionUri"] = "s3://artifacts/batch-1"
+    location = {"Bucket": "artifacts", "Key": "batch-1"}
+    template["Resources"]["BatchStateMachine"]["Properties"]["DefinitionS3Location"] = location
     for layer in LAYERS:
         template["Resources"][layer]["Properties"]["ContentUri"] = f"s3://artifacts/{layer}-1"
     return template
@@ -349,8 +354,12 @@ MAY = {
     ],
     "BatchStateMachineRole": [
         ({"lambda:InvokeFunction"}, {f"{name}Aliaslive" for name in FUNCTIONS[1:]}),
-        (READS, {"ResultsBucket/plans/*"}), DECRYPTS,
+        (READS, {"ResultsBucket/plans/*"}), ENCRYPTS,
         ({"states:StartExecution"}, {"stateMachine:${AWS::StackName}-batch"}),
+        (
+            {"states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"},
+            {"execution:${AWS::StackName}-batch:*", "execution:${AWS::StackName}-batch/Score:*"},
+        ),
         (TRACES | {"xray:GetSamplingRules", "xray:GetSamplingTargets"}, {"*"}),
     ],
     "InboxRuleRole": [({"states:StartExecution"}, {"BatchStateMachine"})],
@@ -384,8 +393,8 @@ USES = {
     "logs:PutLogEvents": ("template.yaml", "LoggingConfig:"),
     "xray:PutTraceSegments": ("template.yaml", "Tracing: Active"),
     "xray:PutTelemetryRecords": ("template.yaml", "Tracing: Active"),
-    "xray:GetSamplingRules": ("template.yaml", "Tracing: {Enabled: true}"),  # by the state machine
-    "xray:GetSamplingTargets": ("template.yaml", "Tracing: {Enabled: true}"),
+    "xray:GetSamplingRules": ("template.yaml", "TracingConfiguration: {Enabled: true}"),  # by the state machine
+    "xray:GetSamplingTargets": ("template.yaml", "TracingConfiguration: {Enabled: true}"),
     "kms:Decrypt": ("template.yaml", "KmsKeyArn: !GetAtt Key.Arn"),
     "kms:GenerateDataKey": ("layers/serving/candor/storage.py", "client.put_object("),
     "s3:GetObject": ("layers/serving/candor/storage.py", "client.get_object("),
@@ -393,7 +402,11 @@ USES = {
     "s3:ListBucket": ("layers/serving/candor/storage.py", '_MISSING = {"404"'),  # without it a missing object is a 403
     "s3:PutObject": ("layers/serving/candor/storage.py", "client.put_object("),
     "lambda:InvokeFunction": ("functions/pre_traffic/app.py", 'client("lambda").invoke('),
+    # By the map: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
     "states:StartExecution": ("functions/batch.asl.json", '"Mode": "DISTRIBUTED"'),
+    "states:DescribeExecution": ("functions/batch.asl.json", '"Mode": "DISTRIBUTED"'),
+    "states:StopExecution": ("functions/batch.asl.json", '"Mode": "DISTRIBUTED"'),
+    "states:RedriveExecution": ("functions/batch.asl.json", '"Label": "Score"'),
     "codedeploy:PutLifecycleEventHookExecutionStatus": (
         "functions/pre_traffic/app.py",
         "put_lifecycle_event_hook_execution_status(",
@@ -484,6 +497,10 @@ def test_one_rotating_key_encrypts_everything(stack: Template) -> None:
     for function in of_type(stack, "AWS::Lambda::Function").values():
         assert function["Properties"]["KmsKeyArn"] == KEY
     assert stack["Resources"]["AlarmTopic"]["Properties"]["KmsMasterKeyId"] == KEY
+    (machine,) = of_type(stack, "AWS::StepFunctions::StateMachine").values()
+    encryption = machine["Properties"]["EncryptionConfiguration"]
+    assert (encryption["Type"], encryption["KmsKeyId"]) == ("CUSTOMER_MANAGED_KMS_KEY", KEY)
+    assert 60 <= encryption["KmsDataKeyReusePeriodSeconds"] <= 900
     account, *services = key["Properties"]["KeyPolicy"]["Statement"]
     assert account["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
     assert len(services) == 2
@@ -562,6 +579,30 @@ def test_inbox_event_is_retried_then_dead_lettered(stack: Template) -> None:
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
+KEYS = [
+    "in/a.csv", "a b+c%20d.csv", 'say "hi".csv', "back\\slash.csv", "\\", '"', "é中文🙂.csv", "tab\t.csv",
+    "<object>", "<bucket>", "{}",
+]  # fmt: skip
+
+
+def test_inbox_rule_hands_on_no_person(stack: Template) -> None:
+    """Executions hold no address and no principal, whatever the object's name; a job starts from what is left."""
+    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    (target,) = rule["Properties"]["Targets"]
+    assert not {"Input", "InputPath"} & target.keys()
+    for key, version_id in itertools.product(KEYS, ({}, {"VersionId": "v1"})):
+        event = created(key, {"ETag": '"1"', **version_id})
+        assert all(value in str(event) for value in PERSONAL.values())
+        handed = delivered(event, target["InputTransformer"])
+        assert (
+            requested(handed, "results")
+            == requested(event, "results")
+            == (INBOX_NAME, key, version_id.get("VersionId", ""))
+        )
+        assert not [value for value in PERSONAL.values() if value in str(handed)]
+        assert not {"account", "resources", "id"} & handed.keys()
+
+
 def test_state_machine_invokes_the_aliases(stack: Template) -> None:
     properties = stack["Resources"]["BatchStateMachine"]["Properties"]
     assert properties["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-batch"}
@@ -570,6 +611,10 @@ def test_state_machine_invokes_the_aliases(stack: Template) -> None:
     assert properties["DefinitionSubstitutions"] == aliases | {"Partition": {"Ref": "AWS::Partition"}}
     used = set(re.findall(r"\$\{(\w+)\}", (ROOT / "functions/batch.asl.json").read_text()))
     assert used == set(properties["DefinitionSubstitutions"])
+    assert properties["LoggingConfiguration"] == {"Level": "OFF", "IncludeExecutionData": False}
+    assert properties["StateMachineType"] == "STANDARD"
+    assert properties["RoleArn"] == {"Fn::GetAtt": ["BatchStateMachineRole", "Arn"]}
+    assert DEFINITION["States"]["Score"]["Label"] == "Score", "the role may redrive children of this label"
 
 
 def tasks() -> dict[str, dict[str, Any]]:
@@ -668,26 +713,45 @@ WATCHED = {
     "ApiErrorsAlarm": ("AWS/ApiGateway", "5XXError", 0.01), "FunctionErrorsAlarm": ("AWS/Lambda", "Errors", 0),
     "SlowAlarm": ("AWS/Lambda", "Duration", {"Ref": "SlowMilliseconds"}),
     "IntegrityAlarm": ("Candor", "IntegrityFailures", 0), "DriftAlarm": ("Candor", "Drift", 0.25),
-    "BatchFailedAlarm": ("AWS/States", "ExecutionsFailed", 0),
     "DeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", 0),
 }  # fmt: skip
 
 
 def test_alarms_watch_metrics_and_notify_the_topic(stack: Template) -> None:
     alarms = {name: alarm["Properties"] for name, alarm in of_type(stack, "AWS::CloudWatch::Alarm").items()}
-    watched = {name: (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) for name, alarm in alarms.items()}
+    sums = {name: alarm for name, alarm in alarms.items() if "Metrics" in alarm}
+    watched = {
+        name: (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"])
+        for name, alarm in alarms.items()
+        if name not in sums
+    }
     assert watched == WATCHED
+    assert sums.keys() == {"BatchFailedAlarm"}
     for alarm in alarms.values():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
         assert alarm["TreatMissingData"] == "notBreaching"
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-        if alarm["Namespace"] == "Candor":
+        if alarm.get("Namespace") == "Candor":
             assert f'"{alarm["MetricName"]}"' in MEASURED
             assert alarm["Dimensions"] == [{"Name": "service", "Value": "candor"}]
     (stage,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
     assert (
         stage["Properties"]["Name"] == alarms["ApiErrorsAlarm"]["Dimensions"][0]["Value"] == {"Ref": "AWS::StackName"}
     )
+
+
+def test_batch_alarm_rings_for_every_bad_end(stack: Template) -> None:
+    """A job that fails rings, and so does one that runs out of time, which leaves no note."""
+    alarm = of_type(stack, "AWS::CloudWatch::Alarm")["BatchFailedAlarm"]["Properties"]
+    *parts, total = alarm["Metrics"]
+    metrics = {part["Id"]: part["MetricStat"]["Metric"] for part in parts}
+    assert {metric["MetricName"] for metric in metrics.values()} == {"ExecutionsFailed", "ExecutionsTimedOut"}
+    for metric in metrics.values():
+        assert metric["Namespace"] == "AWS/States"
+        assert metric["Dimensions"] == [{"Name": "StateMachineArn", "Value": {"Ref": "BatchStateMachine"}}]
+    assert set(re.findall(r"FILL\((\w+), 0\)", total["Expression"])) == metrics.keys()
+    assert [part.get("ReturnData", True) for part in alarm["Metrics"]] == [False, False, True]
+    assert alarm["Threshold"] == 0
 
 
 def test_alarm_topic_takes_alarms_only(stack: Template) -> None:

@@ -49,7 +49,7 @@ class Batch:
         """Plan a job for an object that was created in the inbox.
 
         Args:
-            event: An EventBridge event of S3, "Object Created".
+            event: An event of S3, "Object Created": whole, or what the template's rule hands on of it.
             remaining: Returns the milliseconds that are left to the function.
 
         Returns:
