@@ -19,6 +19,7 @@ import candor
 from candor.errors import HintedError
 from candor.model import bundle
 from candor.model.bundle import NOT_STATED
+from candor.text import references
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
 
 from .data import Dataset
@@ -274,7 +275,7 @@ def seen_scripts(texts: Sequence[str]) -> list[str]:
         >>> seen_scripts(["a good film", "好"])
         ['CJK', 'LATIN']
     """
-    counts: Counter[str] = sum((count_scripts(text) for text in texts), Counter())
+    counts: Counter[str] = sum((count_scripts(references.read(text)) for text in texts), Counter())
     return sorted(name for name, count in counts.items() if count >= MIN_SCRIPT_SHARE * counts.total())
 
 

@@ -254,7 +254,7 @@ def draw_calibration(folder: Path, decisions: Mapping[str, Any], split: str, cap
             *(np.array([row[key] for row in rows]) for key in ("coverage", "accuracy")), "o-", color=COLOURS["ours"]
         )
         for row in rows:
-            words = f"{100 * row['accuracy']:.1f} % from {row['min_confidence']:.2f}"
+            words = f"{100 * row['accuracy']:.1f} % from {row['min_confidence']:.4f}"
             axes.annotate(words, (row["coverage"], row["accuracy"]), (6, 6), textcoords="offset points", size=8.5)
         axes.set(xlabel="Coverage: share of texts decided (%)", ylabel="Accuracy of decided texts (%)")
         axes.margins(0.12)

@@ -96,7 +96,7 @@ def threshold(decisions: Mapping[str, Any], split: str) -> str:
     interval, decided = decisions["interval"], decisions[split]["decided"]
     if not decided["n"]:
         return f"decides nothing: no confidence reaches {decisions['target_accuracy']:.0%} accuracy"
-    where = f"{decisions['min_confidence']:.1%} confidence ({interval['low']:.1%} to {interval['high']:.1%})"
+    where = f"{decisions['min_confidence']:.2%} confidence ({interval['low']:.2%} to {interval['high']:.2%})"
     share = f"{decided['share']:.0%} of texts, {decided['accuracy']:.1%} right"
     return f"decides from {where} for {decisions['target_accuracy']:.0%} accuracy: {share}"
 

@@ -75,7 +75,7 @@ def decisions(n):
 
 def test_threshold_says_what_is_decided():
     assert summary.threshold(decisions(50), "test") == (
-        "decides from 81.2% confidence (75.0% to 90.0%) for 97% accuracy: 62% of texts, 97.1% right"
+        "decides from 81.23% confidence (75.00% to 90.00%) for 97% accuracy: 62% of texts, 97.1% right"
     )
     assert summary.threshold(decisions(0), "test") == "decides nothing: no confidence reaches 97% accuracy"
 

@@ -150,7 +150,7 @@ def test_bundle_describes_itself(trained):
     assert "On 120 held-out texts, with 95 % bootstrap intervals:" in card
     assert model["libraries"].keys() >= {"tensorflow", "keras", "numpy", "scipy", "ai-edge-litert"}
     assert model["metrics"]["parity"]["labels_agree"] == 1
-    assert model["featuriser"] == {"kinds": ["word", "pair", "char"], "version": 2}
+    assert model["featuriser"] == {"kinds": ["word", "pair", "char"], "version": 3}
     assert model["evidence"].keys() == {"min_known_share", "min_known_words"}
 
 

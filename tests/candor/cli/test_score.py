@@ -112,7 +112,9 @@ def test_score_stopped_run_goes_on(source, tmp_path, monkeypatch):
 
 def test_score_explain_adds_attributions(source, tmp_path):
     assert "attributions" not in run(source, tmp_path / "plain")[1][0]
-    found = run(source, tmp_path / "explained", "--explain")[1][0]["attributions"]
+    result = run(source, tmp_path / "explained", "--explain")[1][0]
+    found = result["attributions"]
+    assert result["base_value"] + sum(each["value"] for each in found) == pytest.approx(result["logit"], abs=1e-6)
     assert [TEXTS[0][each["begin"] : each["end"]] for each in found][:4] == ["A", "wonderful", "film", ","]
 
 

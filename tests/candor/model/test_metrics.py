@@ -256,6 +256,32 @@ def confident(rows, seed=3):
     return np.stack([confidence, 1 - confidence], axis=1), targets
 
 
+@pytest.mark.parametrize("lowest", [0.5, 0.9, 0.9991, 0.99996, 0.9999996, 1.0])
+def test_confidence_threshold_decides_what_chose_it(lowest):
+    """Of an easy task, all of whose texts are right, every text is decided, however close to 1 the model is."""
+    confidence = np.append(lowest + (1 - lowest) * np.random.default_rng(5).random(500), lowest)
+    probabilities, targets = np.stack([confidence, 1 - confidence], axis=1), np.zeros(501, int)
+    threshold = confidence_threshold(probabilities, targets, 0.97)
+    assert lowest - 1.01e-4 < threshold <= min(lowest, 0.9999)
+    assert decided(probabilities, targets, threshold)["n"] == 501
+    assert coverage(probabilities, targets, [1])[0]["min_confidence"] == threshold
+    assert confidence_threshold(probabilities, targets + 1, 0.97) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_confidence_threshold_accuracy_of_decided(seed):
+    """All texts at the threshold or above are as accurate as asked, ties and rounding included; no lower one does."""
+    random = np.random.default_rng(seed)
+    confidence = random.choice([random.random(300), random.random(8).repeat(40), np.full(50, 0.75)][seed % 3], 300)
+    confidence = 0.9995 + confidence / 2000
+    probabilities, targets = np.stack([confidence, 1 - confidence], axis=1), (random.random(300) < 0.1).astype(int)
+    threshold = confidence_threshold(probabilities, targets, 0.9)
+    found = [decided(probabilities, targets, step / 10_000) for step in range(9995, 10_000)]
+    reached = [each for each in found if each["n"] and each["accuracy"] >= 0.9]
+    assert (threshold < 1) == bool(reached)
+    assert not reached or decided(probabilities, targets, threshold) == reached[0]
+
+
 def test_threshold_interval_holds_the_threshold():
     """The interval lies around the threshold, and narrows with more texts."""
     widths = []

@@ -307,8 +307,8 @@ class ResultEncoder:
 
     def _attributions(self, text: str, label: str) -> str:
         assert self.explainer
-        explanation = self.explainer(text, label)
-        return ',"attributions":' + _json(explanation.to_dict()["attributions"])
+        explanation = self.explainer(text, label).to_dict()
+        return "".join(f',"{name}":{_json(explanation[name])}' for name in ("base_value", "logit", "attributions"))
 
     def _redacted(self, text: str) -> str:
         redacted = redact(text, self.text_mode)

@@ -100,7 +100,7 @@ def coverage_chart(report: Mapping[str, Any]) -> str:
     decided = report["decided"]
     if decided["n"]:
         at = place(decided["share"], max(decided["accuracy"], lowest)).replace(" ", '" cy="')
-        words = f"from {decided['min_confidence']:.1%}: {decided['share']:.1%} decided, {decided['accuracy']:.1%} right"
+        words = f"from {decided['min_confidence']:.2%}: {decided['share']:.1%} decided, {decided['accuracy']:.1%} right"
         parts.append(f'<circle cx="{at}" r="6" fill="{ORANGE}"><title>{words}</title></circle>')
         parts.append(f'<circle cx="{left + 10}" cy="12" r="6" fill="{ORANGE}"/>')
         parts.append(_text(left + 22, 16, f"the model's threshold, {words}"))

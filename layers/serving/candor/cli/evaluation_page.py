@@ -146,8 +146,8 @@ def measures(each: Mapping[str, Any]) -> list[str]:
 def decided(report: Mapping[str, Any]) -> str:
     """Return what the threshold decides, from the member `decided` of a report."""
     if report["accuracy"] is None:
-        return f"nothing: no text reaches {report['min_confidence']:.1%} confidence without a warning"
-    share = f"{report['share']:.1%} from {report['min_confidence']:.1%} confidence on"
+        return f"nothing: no text reaches {report['min_confidence']:.2%} confidence without a warning"
+    share = f"{report['share']:.1%} from {report['min_confidence']:.2%} confidence on"
     return f"{share}, {percent({**report, 'value': report['accuracy']})} right"
 
 

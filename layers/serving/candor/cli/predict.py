@@ -225,7 +225,7 @@ def _print_prediction(each: Text, prediction: "Prediction", threshold: float) ->
     elif prediction.warnings:
         click.echo("  uncertain: " + " ".join(WARNINGS[code] for code in prediction.warnings))
     else:
-        click.echo(f"  uncertain: below {_percent(threshold)}")
+        click.echo(f"  uncertain: below {round(threshold * 100, 10):.10g}%")
 
 
 def _percent(share: float) -> str:
@@ -240,9 +240,14 @@ def _print_words(text: str, explanation: "Explanation", count: int) -> None:
 
 
 def _print_explanation(text: str, explanation: "Explanation") -> None:
+    import numpy as np
+
+    from candor.model.explain import round_to_sum
+
+    base, *values = round_to_sum(np.array([explanation.base, *explanation.values]), explanation.logit, 3).tolist()
     click.echo(f"logit of {click.style(explanation.label, bold=True)} against the other labels")
-    click.echo(f"  {_signed(explanation.base)}  (base: a text of which the model knows nothing)")
-    for (begin, end), value in zip(explanation.spans, explanation.values.tolist(), strict=True):
+    click.echo(f"  {_signed(base)}  (base: a text of which the model knows nothing)")
+    for (begin, end), value in zip(explanation.spans, values, strict=True):
         click.echo(f"  {_signed(value)}  {text[begin:end]}")
     click.echo(f"  {_signed(explanation.logit)}  (sum: the logit)")
 

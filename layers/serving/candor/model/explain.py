@@ -23,6 +23,8 @@ from candor.text.offsets import spans
 
 METHOD = "shapley"
 """The method of every explanation."""
+DECIMALS = 7
+"""Decimals of published values."""
 # The tokens between the ends of a feature of each kind that make it, too, counted from its first one.
 _INNER = {"trigram": (1,)}
 
@@ -47,16 +49,44 @@ class Explanation:
     """[tokens] contribution of each token to the logit"""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the explanation as answers show it, with attributions rounded to 6 places."""
-        tokens = zip(self.spans, self.values.tolist(), strict=True)
+        """Return the explanation as answers show it: values are rounded so that they still add up, at any length."""
+        values = round_to_sum(self.values, self.logit - self.base, DECIMALS)
+        tokens = zip(self.spans, values.tolist(), strict=True)
         return {
             "label": self.label,
             "method": self.method,
             "base_value": self.base,
             "logit": self.logit,
-            "residual": self.residual,
-            "attributions": [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in tokens],
+            "residual": round(self.logit - self.base - float(values.sum()), DECIMALS + 2),
+            "attributions": [{"begin": begin, "end": end, "value": value} for (begin, end), value in tokens],
         }
+
+
+def round_to_sum(values: NDArray[np.float64], total: float, decimals: int) -> NDArray[np.float64]:
+    """Round values so that they add up to their total, rounded likewise: the largest-remainder method.
+
+    Rounded one by one, the values of a few thousand equal words would be off by some thousandths together.
+
+    Args:
+        values: [n]
+        total: Their sum, but for an error of less than half a unit a value.
+        decimals: Decimals to round to.
+
+    Returns:
+        [n] Each less than 1.5 units from its value. Zeros stay zero.
+
+    Example:
+        >>> round_to_sum(np.array([0.14, 0.14, 0.0, 0.14]), 0.42, 1).tolist()
+        [0.2, 0.1, 0.0, 0.1]
+    """
+    exact = values * 10.0**decimals
+    units = np.rint(exact)
+    missing = round(total * 10.0**decimals) - int(units.sum())
+    step = 1 if missing > 0 else -1
+    candidates = values.nonzero()[0]
+    worst = np.argsort((units - exact)[candidates] * step, kind="stable")[: abs(missing)]
+    units[candidates[worst]] += step
+    return units / 10.0**decimals + 0.0  # without negative zeros
 
 
 class Explainer:

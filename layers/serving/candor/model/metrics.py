@@ -359,7 +359,8 @@ def coverage(probabilities: Floats, targets: Ints, shares: Sequence[float] = COV
         shares: The shares, each above 0 and at most 1.
 
     Returns:
-        `coverage` (the share), `min_confidence` (the lowest confidence in it) and `accuracy` of each share.
+        `coverage` (the share), `min_confidence` (the lowest confidence in it, as `confidence_threshold` rounds it) and
+        `accuracy` of each share.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     order = np.argsort(-confidence, kind="stable")
@@ -367,7 +368,7 @@ def coverage(probabilities: Floats, targets: Ints, shares: Sequence[float] = COV
     return [
         {
             "coverage": share,
-            "min_confidence": round(float(confidence[order[count - 1]]), DECIMALS),
+            "min_confidence": float(_as_threshold(confidence[order[count - 1]])),
             "accuracy": round(float(correct[order[:count]].mean()), DECIMALS),
         }
         for share, count in zip(shares, kept, strict=True)
@@ -383,23 +384,41 @@ def confidence_threshold(probabilities: Floats, targets: Ints, accuracy: float) 
         accuracy: Accuracy to reach, from 0 to 1.
 
     Returns:
-        The threshold, from 0 to 1, rounded to 4 decimals.
+        The threshold, in steps of 0.0001, at most 0.9999: rounded down, so that it decides every text that it was
+        chosen for, and chosen for all that it decides.
 
     Example:
         >>> probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]])
         >>> confidence_threshold(probabilities, np.array([0, 0, 1]), accuracy=0.95)
         0.8
+        >>> confidence_threshold(np.array([[0.99998, 0.00002]]), np.array([0]), accuracy=0.95)
+        0.9999
     """
-    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    order = np.argsort(-confidence, kind="stable")
+    thresholds, correct = _as_threshold(probabilities.max(axis=1)), probabilities.argmax(axis=1) == targets
+    order = np.argsort(-thresholds, kind="stable")
     reached = np.cumsum(correct[order]) / np.arange(1, len(order) + 1) >= accuracy
-    return round(float(confidence[order[np.flatnonzero(reached)[-1]]]), 4) if reached.any() else 1.0
+    reached[:-1] &= np.diff(thresholds[order]) < 0  # a threshold decides all texts that have it
+    return float(thresholds[order[np.flatnonzero(reached)[-1]]]) if reached.any() else 1.0
+
+
+def _as_threshold(confidence: Floats) -> Floats:
+    """Round confidence down to a threshold that it reaches: in steps of 0.0001, at most 0.9999, as 1 decides nothing.
+
+    Confidence counts as answers publish it, with 6 decimals.
+    """
+    thresholds: Floats = np.minimum(_published(confidence) // 100, 9_999) / 10_000
+    return thresholds
+
+
+def _published(confidence: Floats) -> Floats:
+    """Return confidence as answers publish it, in whole millionths."""
+    return np.rint(confidence * 1_000_000)
 
 
 def threshold_interval(
     probabilities: Floats, targets: Ints, accuracy: float, *, seed: int, resamples: int = 200
 ) -> dict[str, float]:
-    """Return the 95 % interval of `confidence_threshold`, `low` and `high`, by the bootstrap.
+    """Return the 95 % interval of `confidence_threshold`, `low` and `high`, by the bootstrap. It holds the threshold.
 
     Args:
         probabilities: [n, K] as for `evaluate`.
@@ -412,7 +431,8 @@ def threshold_interval(
     draws = (random.integers(0, n, n) for _ in range(resamples))
     thresholds = [confidence_threshold(probabilities[rows], targets[rows], accuracy) for rows in draws]
     low, high = np.quantile(thresholds, [0.025, 0.975])
-    return {"low": round(float(low), 4), "high": round(float(high), 4)}
+    chosen = confidence_threshold(probabilities, targets, accuracy)
+    return {"low": min(round(float(low), 4), chosen), "high": max(round(float(high), 4), chosen)}
 
 
 def decided(probabilities: Floats, targets: Ints, min_confidence: float) -> dict[str, float]:
@@ -427,7 +447,7 @@ def decided(probabilities: Floats, targets: Ints, min_confidence: float) -> dict
         >>> decided(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 0]), 0.8)
         {'n': 1, 'share': 0.5, 'accuracy': 1.0, 'low': 0.2065, 'high': 1.0}
     """
-    sure = probabilities.max(axis=1) >= min_confidence
+    sure = _published(probabilities.max(axis=1)) >= round(min_confidence * 1_000_000)
     correct, n = int((probabilities.argmax(axis=1) == targets)[sure].sum()), int(sure.sum())
     low, high = wilson_interval(correct, n) if n else (0.0, 1.0)
     return {

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from candor.text import references
+
 SEPARATOR = "\0"
 """Stands between the texts of a block. No token ever contains it."""
 _SEPARATOR_BYTE = SEPARATOR.encode()
@@ -99,6 +101,7 @@ def clean(text: str) -> str:
         >>> clean("Good<br />FILM — très “bon”")
         'good film - très "bon"'
     """
+    text = references.read(text)
     if text.isascii():
         return strip_tags(text).lower()
     return strip_tags(NON_ASCII.sub(lambda match: replacement(match[0]), _fold(text)))
@@ -129,6 +132,7 @@ def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     """
     if any(SEPARATOR in text for text in texts):  # it is no part of a word
         texts = [text.replace(SEPARATOR, " ") for text in texts]
+    texts = [references.read(text) if "&" in text else text for text in texts]
     parts = [text.encode() if text.isascii() else _encode(text) for text in texts]
     data = _SEPARATOR_BYTE.join([b"", *parts, end])
     data = _blank_breaks(data) if len(data) > _LONG else data.replace(_BREAK_BYTES, b" ")

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from candor.text import references
+
 MIN_SCRIPT_SHARE = 0.001
 """Minimum share of a script among the letters of the training texts for the script to count as seen in training."""
 
@@ -54,7 +56,7 @@ def warnings(text: str, words: int, known: int, trained_scripts: Iterable[str], 
         >>> warnings("good xyzzy film", 3, 2, ["LATIN"], evidence), warnings("好好好", 3, 3, ["LATIN"], evidence)
         ([], ['LANGUAGE_UNSUPPORTED'])
     """
-    codes = []
+    codes, text = [], references.read(text)
     if (
         not text.isascii()
         and not _mostly_latin(text, trained_scripts)

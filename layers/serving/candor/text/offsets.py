@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from candor.text import references
 from candor.text.clean import NON_ASCII, TAGS, replacement
 from candor.text.tokens import tokenize
 
@@ -90,6 +91,9 @@ def _clean_spans(text: str) -> tuple[Offsets, Offsets]:
 
 def _steps(text: str) -> Iterator[Iterator[tuple[int, int, int]]]:
     """Yield the replacements of candor.text.clean.clean step by step, each step on the output of the one before."""
+    if "&" in text:
+        yield map(tuple, references.edits(text).tolist())
+        text = references.read(text)
     if not text.isascii():
         folds = list(_folds(text))
         yield iter(folds)
