@@ -17,7 +17,7 @@ from api.app import ROUTES
 from api.problems import CODES
 from candor.cli.dashboard import SEARCH
 from candor.cli.torture.workflow import DEFINITION
-from candor.limits import CHUNK_ROWS, MAX_BODY_BYTES
+from candor.limits import CHUNK_ROWS, JOB_CONCURRENCY, MAX_BODY_BYTES
 from candor.operate.drift import ALARM
 
 ROOT = Path(__file__).parents[1]
@@ -462,13 +462,13 @@ def test_state_machine_invokes_the_aliases(stack: Template) -> None:
 
 
 def tasks() -> dict[str, dict[str, Any]]:
-    outer = {name: state for name, state in DEFINITION["States"].items() if state["Type"] in ("Task", "Map")}
-    return outer | DEFINITION["States"]["Score"]["ItemProcessor"]["States"]
+    states = DEFINITION["States"] | DEFINITION["States"]["Score"]["ItemProcessor"]["States"]
+    return {name: state for name, state in states.items() if state["Type"] in ("Task", "Map")}
 
 
 @pytest.mark.parametrize("name", tasks())
 def test_step_retries_transient_errors_only(name: str) -> None:
-    """Transient errors are retried with jitter, all others are caught."""
+    """Throttled calls are retried for days, transient errors some times, all with jitter; all others are caught."""
     state = tasks()[name]
     assert all(rule["JitterStrategy"] == "FULL" and rule["BackoffRate"] == 2 for rule in state["Retry"])
     retried = {error for rule in state["Retry"] for error in rule["ErrorEquals"]}
@@ -478,22 +478,34 @@ def test_step_retries_transient_errors_only(name: str) -> None:
             "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.ClientExecutionTimeoutException",
             "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout",
         }  # fmt: skip
-        assert state["TimeoutSeconds"] <= 900
+        throttled = state["Retry"][0]
+        assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+        assert throttled["MaxAttempts"] * throttled["MaxDelaySeconds"] / 2 > 2 * 24 * 3600
+        assert all(rule["MaxAttempts"] <= 8 for rule in state["Retry"][1:])
     assert not retried & {"States.ALL", "EventError", "ConflictError", "DeniedError", "MissingError", "ChangedError"}
-    if name != "ScoreChunk":
-        assert "States.ALL" in state["Catch"][-1]["ErrorEquals"]
+    assert "States.ALL" in state["Catch"][-1]["ErrorEquals"]
 
 
-def test_map_is_distributed_and_bounded() -> None:
+def test_map_is_distributed_and_bounded(stack: Template) -> None:
+    """Children are standard: an express one ends after five minutes, however long it had to wait for the quota."""
     state = DEFINITION["States"]["Score"]
-    assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
-    assert 0 < state["MaxConcurrency"] <= 1000
-    assert 0 < state["ToleratedFailurePercentage"] <= 10
+    assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert state["MaxConcurrencyPath"] == "$.concurrency"
+    assert "MaxConcurrency" not in state
+    assert not {"ToleratedFailurePercentage", "ToleratedFailureCount"} & state.keys()
     assert state["ItemReader"]["Parameters"] == {"Bucket.$": "$.chunks.bucket", "Key.$": "$.chunks.key"}
-    assert tasks()["ScoreChunk"]["TimeoutSeconds"] < 300, "an Express child ends after five minutes"
-    timeouts = {name: source()["Resources"][name]["Properties"]["Timeout"] for name in FUNCTIONS[1:]}
-    assert timeouts["BatchScoreFunction"] <= tasks()["ScoreChunk"]["TimeoutSeconds"]
-    assert timeouts["BatchPlanFunction"] <= tasks()["Plan"]["TimeoutSeconds"]
+    plan = stack["Resources"]["BatchPlanFunction"]["Properties"]["Environment"]["Variables"]
+    assert plan["CONCURRENCY"] == {"Ref": "BatchConcurrency"}
+    parameter = source()["Parameters"]["BatchConcurrency"]
+    assert (parameter["Default"], parameter["MinValue"]) == (JOB_CONCURRENCY, 1)
+
+
+@pytest.mark.parametrize("name", [name for name, state in tasks().items() if state["Type"] == "Task"])
+def test_step_waits_longer_than_its_function(name: str, stack: Template) -> None:
+    """A function reports its own timeout before Step Functions gives it up."""
+    function = tasks()[name]["Resource"].strip("${}")
+    timeout = stack["Resources"][f"Batch{function}"]["Properties"]["Timeout"]
+    assert timeout < tasks()[name]["TimeoutSeconds"] <= timeout + 60
 
 
 def test_functions_match_their_layers(stack: Template) -> None:
@@ -578,8 +590,8 @@ def test_alarm_topic_takes_alarms_only(stack: Template) -> None:
 
 
 def test_concurrency_can_be_reserved(stack: Template) -> None:
-    for name, parameter in (("ApiFunction", "ApiConcurrency"), ("BatchScoreFunction", "BatchConcurrency")):
-        condition = f"Reserve{parameter.removesuffix('Concurrency')}"
+    for name, parameter in (("ApiFunction", "ApiConcurrency"), ("BatchScoreFunction", "BatchReservedConcurrency")):
+        condition = f"Reserve{name.removesuffix('Function').removesuffix('Score')}"
         reserved = stack["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
         assert reserved == {"Fn::If": [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
         assert stack["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]}

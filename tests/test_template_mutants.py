@@ -171,6 +171,8 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "anybody may raise alarms": (
         properties("AlarmTopicPolicy", "PolicyDocument", "Statement", 0, "Condition", drop=True),
         checks.test_alarm_topic_takes_alarms_only, ()),
+    "BatchConcurrency bounds nothing": (
+        properties("BatchPlanFunction", "Environment", "Variables", "CONCURRENCY", drop=True), MAP, ()),
     "a batch can take all executions": (
         properties("BatchScoreFunction", "ReservedConcurrentExecutions", drop=True),
         checks.test_concurrency_can_be_reserved, ()),
@@ -192,8 +194,15 @@ STEP_MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         at("/", "States", "Plan", "Retry", 0, "ErrorEquals", to=["States.ALL"]), STEPS, ("Plan",)),
     "the map is inline": (
         at("/", "States", "Score", "ItemProcessor", "ProcessorConfig", "Mode", to="INLINE"), MAP, ()),
-    "the map is unbounded": (at("/", "States", "Score", "MaxConcurrency", to=0), MAP, ()),
+    "the map is unbounded": (at("/", "States", "Score", "MaxConcurrencyPath", drop=True), MAP, ()),
+    "children end after five minutes": (
+        at("/", "States", "Score", "ItemProcessor", "ProcessorConfig", "ExecutionType", to="EXPRESS"), MAP, ()),
     "half of all chunks may fail": (at("/", "States", "Score", "ToleratedFailurePercentage", to=50), MAP, ()),
+    "throttled calls give up soon": (at("/", "States", "Finish", "Retry", 0, "MaxAttempts", to=6), STEPS, ("Finish",)),
+    "a chunk's failure is caught by nobody": (
+        at("/", "States", "Score", "ItemProcessor", "States", "ScoreChunk", "Catch", drop=True), STEPS, ("ScoreChunk",)),
+    "a step gives up before its function": (
+        at("/", "States", "Plan", "TimeoutSeconds", to=900), checks.test_step_waits_longer_than_its_function, ("Plan",)),
 }  # fmt: skip
 
 

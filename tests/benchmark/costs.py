@@ -19,7 +19,7 @@ GB_SECOND, INVOCATION = 0.0000166667, 0.20e-6  # Lambda
 RESTORED_GB, CACHED_GB_SECOND = 0.0001397998, 0.0000015046  # Lambda SnapStart
 REQUEST = 3.50e-6  # API Gateway, REST
 LOGGED_GB, METRIC, ALARM, DASHBOARD, KEY = 0.50, 0.30, 0.10, 3.00, 1.00  # CloudWatch, KMS
-TRANSITION, CHILD, WRITE, READ = 0.025e-3, 1.00e-6, 0.005e-3, 0.0004e-3  # Step Functions, S3
+TRANSITION, WRITE, READ = 0.025e-3, 0.005e-3, 0.0004e-3  # Step Functions, S3
 TIERS = ((10e6, 0.0001), (40e6, 0.00005), (float("inf"), 0.000025))  # Comprehend: units of 100 characters
 MONTH = 30 * 24 * 3600
 PROCESSOR = 1769  # MB of memory that come with one whole processor
@@ -96,10 +96,11 @@ def batch_milliseconds() -> float:
 def by_file(count: int, rate: float) -> float:
     """Return the cost of scoring files.
 
-    Planning and counting take about a tenth of scoring. A part holds 12,000 reviews and has its own reads and writes.
+    Planning and counting take about a tenth of scoring. A part holds 12,000 reviews and has its own reads and writes,
+    and two transitions: the start of its execution and its one state.
     """
     seconds, parts = 1.15 * count / rate, max(1, count // 12_000)
-    moved = parts * (CHILD + 2 * WRITE + 6 * READ + INVOCATION) + 5 * TRANSITION + 4 * WRITE
+    moved = parts * (2 * TRANSITION + 2 * WRITE + 6 * READ + INVOCATION) + 5 * TRANSITION + 4 * WRITE
     return GB_SECOND * seconds * PROCESSOR / 1024 + moved
 
 

@@ -28,5 +28,9 @@ MAX_SHOWN_LINES = 10  # numbers of lines that a message lists
 MAX_INPUT_BYTES = 40 * 10**9  # bytes of an object in the inbox: one function can read as many in its 15 minutes
 
 # One part of the results, which ends with the record that reaches either number.
-CHUNK_ROWS = 20_000  # rows, the default of `--rows` and BatchChunkRows: scored in far less than a function's 4 minutes
+CHUNK_ROWS = 20_000  # rows, the default of `--rows` and BatchChunkRows: scored in far less than a function's 15 minutes
 CHUNK_BYTES = 16 << 20  # bytes of input: long texts reach them before CHUNK_ROWS, and parts stay of similar size
+
+# One batch job on AWS.
+MAX_PARTS = 10_000  # parts: the function that counts their rows can read as many in its 15 minutes
+JOB_CONCURRENCY = 5  # chunks at a time, the default of BatchConcurrency: half of a new account's 10 executions

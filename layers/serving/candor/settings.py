@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from candor.limits import CHUNK_ROWS
+from candor.limits import CHUNK_ROWS, JOB_CONCURRENCY
 from candor.values import number, whole
 
 T = TypeVar("T")
@@ -42,6 +42,8 @@ class Settings:
     """WITH_TEXT: "replace" or "mask" repeats the redacted text in batch results (default: no text)."""
     chunk_rows: int = CHUNK_ROWS
     """CHUNK_ROWS: maximum rows per part of the results."""
+    concurrency: int = JOB_CONCURRENCY
+    """CONCURRENCY: maximum of a batch job's chunks that are scored at a time."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -64,6 +66,7 @@ class Settings:
             environ.get("REDACT") != "false",
             environ.get("WITH_TEXT", ""),
             _named("CHUNK_ROWS", environ.get("CHUNK_ROWS"), lambda value: whole(value, 1), CHUNK_ROWS),
+            _named("CONCURRENCY", environ.get("CONCURRENCY"), lambda value: whole(value, 1), JOB_CONCURRENCY),
         )
 
 

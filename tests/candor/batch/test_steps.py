@@ -29,6 +29,7 @@ from candor.cli.torture.bucket import (
     torn,
 )
 from candor.cli.torture.schedules import SETTINGS, World, expected, manifests, parts, sample, trial
+from candor.cli.torture.workflow import FailedError
 from candor.errors import (
     ChangedError,
     CodeChangedError,
@@ -480,29 +481,32 @@ def test_redrive_of_caught_failure_fails(world):
     assert done(world, event, "execution-2")
 
 
-def test_map_tolerates_5_percent_of_failures():
-    """One failed item in a hundred is tolerated, one in ten is not."""
-    with buckets() as real:
-        world = World(real)
-        workflow, tried = world.workflow(), []
+def test_first_failed_chunk_ends_the_job(world):
+    """No further chunk is begun, since the job cannot be done; the parts that are there stay."""
+    event = world.put("in/file.jsonl", sample("jsonl"))
+    workflow, score, tried = world.workflow(), world.task("score"), []
 
-        def run(items):
-            def score(given):
-                tried.append(given["chunk"]["number"])
-                return {} if given["chunk"]["number"] else world.task("plan")(None)
+    def second_fails(given):
+        tried.append(given["chunk"]["number"])
+        if len(tried) == 2:
+            raise FailedError("ConflictError")
+        return score(given)
 
-            listed = json.dumps([{"number": number} for number in range(items)])
-            workflow.read = lambda bucket, key: listed.encode()
-            workflow.tasks = {
-                "PlanFunction": lambda _: {"status": "planned", "job": {}, "chunks": {"bucket": "b", "key": "k"}},
-                "ScoreFunction": score,
-                "FinishFunction": lambda given: {"status": "failed"} if "failure" in given else {"status": "done"},
-            }
-            return workflow.start({})
+    workflow.tasks = {**workflow.tasks, "ScoreFunction": second_fails}
+    assert workflow.start(event).error == "States.ExceedToleratedFailureThreshold"
+    assert len(tried) == 2 < len(expected("jsonl")[0])
+    assert len(parts(world.real)) == 1
+    assert done(world, event, "execution-2")
 
-        assert run(100).status == "SUCCEEDED"
-        assert sorted(tried) == list(range(100))
-        assert run(10).error == "States.ExceedToleratedFailureThreshold"
+
+def test_plan_too_many_parts_names_the_parameter(world, monkeypatch):
+    event = world.put("in/file.jsonl", sample("jsonl"))
+    monkeypatch.setattr("candor.batch.steps.MAX_PARTS", 2)
+    (note,) = failed(world, event, "JobError")
+    assert "3 parts; at most 2" in note["error"]["detail"]
+    assert "BatchChunkRows" in note["error"]["detail"]
+    monkeypatch.setattr("candor.batch.steps.MAX_PARTS", 3)
+    assert done(world, event, "execution-2")
 
 
 def test_observed_hides_unexpected_messages(capsys):
