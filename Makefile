@@ -44,8 +44,8 @@ help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1:/p' Makefile | while IFS=: read -r name text; do \
 	  printf '  make %-13s ' "$$name"; fold -s -w 96 <<<"$$text" | sed '2,$$s/^/                     /'; done
 
-run: .venv/serve/.made ## serve the API and its page on http://127.0.0.1:8000 [PORT= MODEL= LOG=FILE API_KEYS=a,b]
-	@$(call candor,serve) serve $${MODEL:+--model="$$MODEL"} $${PORT:+--port="$$PORT"} $${LOG:+--log="$$LOG"}
+run: .venv/serve/.made ## serve the API and its page on http://127.0.0.1:8000 [HOST= PORT= MODEL= LOG=FILE API_KEYS=a,b]
+	@$(call candor,serve) serve $${MODEL:+--model="$$MODEL"} $${HOST:+--host="$$HOST"} $${PORT:+--port="$$PORT"} $${LOG:+--log="$$LOG"}
 
 test: .venv/dev/.linked $(if $(value TESTS),,.venv/sam/.made .venv/scan/.made .venv/edge/.made) ## run every test, or some [TESTS="tests/candor/text -k clean"]; those in Lambda's container need Docker
 	@PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $$TESTS" $(dev) -m pytest

@@ -30,6 +30,16 @@ def at(*path: Any, to: Any = None, drop: bool = False) -> Change:
     return change
 
 
+def both(first: Change, second: Change) -> Change:
+    """Return a change that makes two."""
+
+    def change(template: Template) -> None:
+        first(template)
+        second(template)
+
+    return change
+
+
 def properties(name: str, *path: Any, **change: Any) -> Change:
     """Change a property of a resource."""
     return at(name, "Properties", *path, **change)
@@ -72,6 +82,7 @@ LOOP = checks.test_only_the_inbox_starts_jobs
 STEPS = checks.test_step_retries_transient_errors_only
 MAP = checks.test_map_is_distributed_and_bounded
 TRUST = checks.test_each_role_is_trusted_to_one_service
+PUBLISHED = checks.test_changed_parameter_reaches_the_alias
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 ENVIRONMENT = ("/", "Globals", "Function", "Environment", "Variables")
 
@@ -130,7 +141,30 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "logs are not encrypted": (properties("BatchLogs", "KmsKeyId", drop=True), ONE_KEY, ()),
     "environments are not encrypted": (at("/", "Globals", "Function", "KmsKeyArn", drop=True), ONE_KEY, ()),
     "alarms are not encrypted": (properties("AlarmTopic", "KmsMasterKeyId", drop=True), ONE_KEY, ()),
-    "the secret is shown": (at("/", "Parameters", "RedactionKey", "NoEcho", to=False), checks.test_secrets_are_hidden, ()),
+    "a secret is a parameter": (
+        at("/", "Parameters", "AlarmEmail", "NoEcho", to=True), checks.test_no_secret_is_a_parameter_or_an_output, ()),
+    "the secret is shown": (
+        at("/", "Outputs", "DashboardUrl", "Value", to={"Ref": "RedactionSecret"}),
+        checks.test_no_secret_is_a_parameter_or_an_output, ()),
+    "a new key number makes no new key": (
+        properties("RedactionSecret", "GenerateSecretString", "GenerateStringKey", to="key1"),
+        checks.test_new_redaction_key_is_generated_and_read, ()),
+    "a new key is not read": (
+        properties("ApiFunction", "Environment", "Variables", "REDACTION_KEY",
+                   to={"Fn::Sub": "{{resolve:secretsmanager:${RedactionSecret}:SecretString:key1}}"}),
+        checks.test_new_redaction_key_is_generated_and_read, ()),
+    "a parameter misses the alias": (
+        properties("ApiSettings", "Content", 0, to="MemorySize=${MemorySize}"), PUBLISHED, ("ApiFunction",)),
+    "a parameter of files misses the alias": (
+        properties("BatchSettings", "Content", to={"Fn::Sub": "Architecture=${Architecture}"}), PUBLISHED, ("BatchPlanFunction",)),
+    "a version keeps its description": (
+        properties("BatchScoreFunction", "VersionDescription", drop=True), PUBLISHED, ("BatchScoreFunction",)),
+    "a version's description changes alone": (
+        both(properties("BatchFinishFunction", "Environment", "Variables", "SETTINGS", drop=True),
+             properties("BatchFinishFunction", "Environment", "Variables", "REDACT", drop=True)),
+        PUBLISHED, ("BatchFinishFunction",)),
+    "a replaced version is deleted": (
+        at("ApiFunction", "UpdateReplacePolicy", drop=True), checks.test_old_versions_stay_to_roll_back_to, ()),
     "a bucket is not encrypted": (properties("InboxBucket", "BucketEncryption", drop=True), BUCKETS, ()),
     "a bucket may be public": (
         properties("ResultsBucket", "PublicAccessBlockConfiguration", "BlockPublicPolicy", to=False), BUCKETS, ()),
@@ -171,6 +205,8 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "anybody may raise alarms": (
         properties("AlarmTopicPolicy", "PolicyDocument", "Statement", 0, "Condition", drop=True),
         checks.test_alarm_topic_takes_alarms_only, ()),
+    "BatchConcurrency bounds nothing": (
+        properties("BatchPlanFunction", "Environment", "Variables", "CONCURRENCY", drop=True), MAP, ()),
     "a batch can take all executions": (
         properties("BatchScoreFunction", "ReservedConcurrentExecutions", drop=True),
         checks.test_concurrency_can_be_reserved, ()),
@@ -192,8 +228,15 @@ STEP_MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         at("/", "States", "Plan", "Retry", 0, "ErrorEquals", to=["States.ALL"]), STEPS, ("Plan",)),
     "the map is inline": (
         at("/", "States", "Score", "ItemProcessor", "ProcessorConfig", "Mode", to="INLINE"), MAP, ()),
-    "the map is unbounded": (at("/", "States", "Score", "MaxConcurrency", to=0), MAP, ()),
+    "the map is unbounded": (at("/", "States", "Score", "MaxConcurrencyPath", drop=True), MAP, ()),
+    "children end after five minutes": (
+        at("/", "States", "Score", "ItemProcessor", "ProcessorConfig", "ExecutionType", to="EXPRESS"), MAP, ()),
     "half of all chunks may fail": (at("/", "States", "Score", "ToleratedFailurePercentage", to=50), MAP, ()),
+    "throttled calls give up soon": (at("/", "States", "Finish", "Retry", 0, "MaxAttempts", to=6), STEPS, ("Finish",)),
+    "a chunk's failure is caught by nobody": (
+        at("/", "States", "Score", "ItemProcessor", "States", "ScoreChunk", "Catch", drop=True), STEPS, ("ScoreChunk",)),
+    "a step gives up before its function": (
+        at("/", "States", "Plan", "TimeoutSeconds", to=900), checks.test_step_waits_longer_than_its_function, ("Plan",)),
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from candor.limits import CHUNK_ROWS
+from candor.limits import CHUNK_ROWS, JOB_CONCURRENCY
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,15 @@ class Settings:
     """WITH_TEXT: "replace" or "mask" repeats the redacted text in batch results (default: no text)."""
     chunk_rows: int = CHUNK_ROWS
     """CHUNK_ROWS: maximum rows per part of the results."""
+    concurrency: int = JOB_CONCURRENCY
+    """CONCURRENCY: maximum of a batch job's chunks that are scored at a time."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read the settings from environment variables.
 
         Raises:
-            ValueError: MIN_CONFIDENCE or CHUNK_ROWS is not a number.
+            ValueError: MIN_CONFIDENCE, CHUNK_ROWS or CONCURRENCY is not a number.
         """
         return cls(
             Path(environ.get("BUNDLE_PATH", "/opt/bundle")),
@@ -57,4 +59,5 @@ class Settings:
             environ.get("REDACT") != "false",
             environ.get("WITH_TEXT", ""),
             int(environ.get("CHUNK_ROWS", CHUNK_ROWS)),
+            int(environ.get("CONCURRENCY", JOB_CONCURRENCY)),
         )

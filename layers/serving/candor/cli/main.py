@@ -43,6 +43,7 @@ Exit status:
   0    done
   1    done, but something did not hold (verify, evaluate, use, torture)
   2    not done: wrong usage, or input that cannot be read
+  3    nothing is wrong, but not all could be checked (verify)
   70   stopped by a fault of Candor's own
   130  interrupted with Ctrl-C
 

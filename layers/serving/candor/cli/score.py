@@ -28,7 +28,7 @@ from typing import Any, Self
 import click
 from tqdm import tqdm
 
-from candor.batch import jobs
+from candor.batch import jobs, manifests
 from candor.batch.columns import listed
 from candor.batch.faults import export_hint
 from candor.batch.jobs import Job, Options
@@ -45,6 +45,7 @@ from candor.storage import Folder
 
 SUFFIXES = tuple(kind + compressed for kind in READERS for compressed in ("", ".gz"))
 MAX_NAME = 40  # columns of a label on the terminal
+MAX_NAMES = 5  # damaged files that a note names
 _MANIFEST = b'"code_version"'  # stands first in the manifest of a job
 SUPPORTED = f"supported: {', '.join(READERS)}, each also with .gz"
 
@@ -164,11 +165,15 @@ def _score_or_say_why(
     try:
         manifest = score_file(path, output, model, settings, processes)
         folder = Path(manifest["folder"])
+        files = dict[str, Iterable[str]]()
         if extras.table:
             mark = ["\ufeff"] if extras.mark else []
-            write(folder / "results.csv", chain(mark, spreadsheet(lines(folder, manifest), model.labels)))
+            files["results.csv"] = chain(mark, spreadsheet(lines(folder, manifest), model.labels))
         if extras.picture:
-            write(folder / "histogram.svg", [picture_of(lines(folder, manifest))])
+            files["histogram.svg"] = [picture_of(lines(folder, manifest))]
+        with manifests.listing(Folder(output), f"{folder.name}/", [*files]):
+            for name, content in files.items():
+                write(folder / name, content)
     except RowsError as error:
         report(str(error), error.hint)
         return 2
@@ -272,16 +277,18 @@ def score_file(path: Path, output: Path, model: Bundle, settings: Options, proce
     with Scorer(inbox, results, model.path, model.digest, processes) as scorer:
         if path.stat().st_size > settings.bytes:
             scorer.warm()  # while the file is read for its digest
-        source, started = inbox.source(path.name), jobs.now()
-        folder = f"{path.name}-{jobs.job_id(source, identity, settings)[:16]}/"
-        manifest = jobs.read_manifest(results, folder)
-        if manifest and manifest["status"] == "rejected":  # by what read it then: it is read again
-            (output / folder / "manifest.json").unlink(missing_ok=True)
-            manifest = None
+        source, started = inbox.source(path.name), manifests.now()
+        folder = f"{path.name}-{jobs.new_job_id(source, identity, settings)[:16]}/"
+        manifest, damaged = manifests.left(results, folder)
+        if damaged:
+            named = ", ".join(damaged[:MAX_NAMES]) + f" and {len(damaged) - MAX_NAMES} more" * (
+                len(damaged) > MAX_NAMES
+            )
+            click.echo(f"note: {printable(output / folder)}: damaged, so made again: {named}", err=True)
         if manifest is None:
             job, chunks = jobs.plan(inbox, source, identity, settings, folder, scorer.on_chunk)
             scorer.finish()
-            manifest = jobs.finish(job, chunks, results, started, scorer.map, path=str(path.resolve()))
+            manifest = manifests.finish(job, chunks, results, started, scorer.map, path=str(path.resolve()))
     return {"folder": str(output / folder), **manifest}
 
 
@@ -336,7 +343,7 @@ class Scorer:
                 self.pool.submit(int)
 
     @property
-    def map(self) -> jobs.Map:
+    def map(self) -> manifests.Map:
         """The pool's map if it is in use, else the built-in one."""
         return self.pool.map if self.tasks else map
 

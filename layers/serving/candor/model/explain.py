@@ -120,14 +120,16 @@ class Explainer:
         logit = float(self._predict(model_inputs(features))["logits"][0] @ contrast)
         grams = self._featuriser.grams(prepared.text, self._table)
         base, values = self._values(grams, contrast) if len(grams.ids) else (logit, np.zeros(grams.tokens))
-        original_spans = [prepared.to_original(*span) for span in spans(prepared.text)]
+        original_spans = spans(prepared.text)
+        if prepared.entities:
+            original_spans = [prepared.to_original(*span) for span in original_spans]
         return Explanation(METHOD, label, base, logit, logit - base - float(values.sum()), original_spans, values)
 
     def _values(self, grams: Grams, contrast: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the base, and what each token adds to it."""
         terms = self._explain({"ids": grams.ids[:MAX_FEATURES]})
         each, values = terms["terms"] @ contrast, np.zeros(grams.tokens)
-        for kind in np.unique(grams.kinds[:MAX_FEATURES]).tolist():
+        for kind in self._featuriser.kinds:
             chosen = grams.kinds[:MAX_FEATURES] == kind
             first, last = grams.first[:MAX_FEATURES][chosen], grams.last[:MAX_FEATURES][chosen]
             members = [first] if kind in ("word", "char") else [first, last]
