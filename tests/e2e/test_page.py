@@ -195,7 +195,7 @@ def test_page_calls_a_document_what_it_shows(visit: Visit) -> None:
     too_long = "Review 3 has 20,001 bytes of UTF-8; at most 20,000 are allowed. Split it, or send a part."
     expect(note).to_have_text(too_long)
     visit.page.get_by_role("button", name="中文").click()
-    expect(note).to_have_text("评论 3太长：20,001 字节，最多 20,000 字节。请拆分，或只发送一部分。")
+    expect(note).to_have_text("评论 3：太长，有 20,001 字节，最多 20,000 字节。请拆分，或只发送一部分。")
     visit.classify("\n".join([GOOD] * 11))
     expect(note).to_have_text("条数太多：11 条，最多 10 条。请分几次发送，或不要勾选“说明每个词的作用”。")
     visit.page.get_by_role("button", name="English").click()
@@ -332,7 +332,7 @@ def test_page_threshold_shown_is_the_one_used(browser: Browser, tmp_path: Path, 
         assert (answer >= float(shown.removesuffix(" %"))) is decided
         assert answer == pytest.approx(100 * sure, abs=0.1)
         bars = visit.page.locator(".bar > :last-child").all_inner_texts()
-        assert f"{answer:g}" in [f"{float(bar.removesuffix(' %')):g}" for bar in bars]
+        assert answer in [float(bar.removesuffix(" %")) for bar in bars]
 
 
 def test_page_says_that_a_warning_prevents_a_decision(visit: Visit) -> None:
