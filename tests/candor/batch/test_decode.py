@@ -101,6 +101,29 @@ def test_read_utf_16_without_mark_names_it():
     assert (raised.value.code, raised.value.hint) == ("unknown_encoding", "pass --encoding utf-16-be")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_read_utf_8_named_utf_16_says_so(encoding):
+    """A text in UTF-8 read as UTF-16 would be a column's name of Chinese letters, in a message."""
+    content = "text\ngood film\n"
+    with pytest.raises(RowsError, match=r"it is no UTF-(16|32), but seems to be UTF-8") as raised:
+        list(read(io.BytesIO(content.encode()), "a.csv", reading=Reading(encoding=encoding)))
+    assert raised.value.hint == "leave --encoding out"
+    for sound in (content, "\u597d\u7684\n" * 40):
+        rows = read(io.BytesIO(sound.encode(encoding)), "a.txt", reading=Reading(encoding=encoding))
+        assert next(rows).error == ""
+    assert list(read(io.BytesIO(b""), "a.txt", reading=Reading(encoding=encoding))) == []
+
+
+def test_read_japanese_of_seven_bits_names_it():
+    """It is valid UTF-8, so that it would be scored as if it were words."""
+    content = "text\nこの映画は面白い\n".encode("iso2022_jp")
+    with pytest.raises(RowsError) as raised:
+        list(read(io.BytesIO(content), "a.csv"))
+    assert raised.value.hint == "pass --encoding iso2022_jp"
+    (row,) = read(io.BytesIO(content), "a.csv", reading=Reading(encoding="iso2022_jp"))
+    assert row.text == "この映画は面白い"
+
+
 def test_read_other_file_named_csv_is_refused():
     """A spreadsheet is none of our files, whatever its name."""
     with pytest.raises(RowsError, match="it is a ZIP archive or a spreadsheet, whatever its name says"):

@@ -15,6 +15,7 @@ from candor.batch.formats import Format
 from candor.limits import ALWAYS_UNPACKED, MAX_UNPACKED
 
 BLOCK = 1 << 18
+_START = 64  # bytes that show what kind of file it is
 
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -48,7 +49,7 @@ def decoded(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Itera
     """Return the format with its encoding, the text as UTF-8 without byte order mark, and the offset of its start."""
     if file_format.compressed:
         blocks = _unpacked(blocks)
-    start, blocks = peeked(blocks, 8)
+    start, blocks = peeked(blocks, _START)
     if not file_format.compressed and start.startswith(b"\x1f\x8b"):
         raise RowsError("unexpected_gzip")
     mark = next((mark for mark in _MARKS if start.startswith(mark)), b"")
@@ -59,6 +60,12 @@ def decoded(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Itera
         raise RowsError("unknown_encoding", hint="save it as UTF-8, or pass --encoding utf-32")
     if encoding in ("utf-16", "utf-32"):
         encoding += "-le"
+    if not mark and encoding.startswith(("utf-16", "utf-32")) and b"\0" not in start and _is_utf8(start):
+        raise RowsError(
+            "unknown_encoding",
+            problem=f"it is no {encoding[:6].upper()}, but seems to be UTF-8",
+            hint="leave --encoding out",
+        )
     blocks = dropped(blocks, len(mark))
     if encoding == "utf-8":
         return replace(file_format, encoding=encoding), blocks, len(mark)
@@ -102,6 +109,14 @@ def _check_start(start: bytes, file_format: Format) -> None:
         likely = likely_encoding(start)
         hint = f"pass --encoding {likely}" if likely else ""
         raise RowsError("unknown_encoding", hint=hint)
+
+
+def _is_utf8(start: bytes) -> bool:
+    """Return whether bytes are the start of a text in UTF-8 that is not empty."""
+    try:
+        return bool(codecs.getincrementaldecoder("utf-8")().decode(start))
+    except UnicodeDecodeError:
+        return False
 
 
 def _transcoded(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:

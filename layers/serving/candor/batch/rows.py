@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 _PEEK = 1 << 16  # bytes in which a delimiter is looked for
+_ISO_2022_JP = re.compile(rb"\x1b\$[@B]")  # switches to JIS X 0208
 _SEPARATOR_LINE = re.compile(rb'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
@@ -256,6 +257,9 @@ def _started(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Iter
     """Return the format without its columns, all records, and the offset and line at which they start."""
     file_format, decoded, offset = decode.decoded(blocks, file_format)
     start, decoded = decode.peeked(decoded, _PEEK)
+    if file_format.rules > 2 and file_format.encoding == "utf-8" and _ISO_2022_JP.search(start):
+        problem = "it is Japanese in an encoding of seven bits"
+        raise RowsError("unknown_encoding", problem=problem, hint="pass --encoding iso2022_jp")
     if file_format.kind in ("json", "jsonl") and file_format.rules > 1:
         file_format = replace(file_format, kind=_kind_of_json(start, file_format.kind))
     if file_format.kind == "json":
