@@ -210,6 +210,9 @@ def train(
     No model or other file is written over; a training that is stopped leaves nothing.
     """
     place = options.place(click.get_current_context())
+    for path in (golden, samples, unlabelled, test):
+        if path and not path.exists():  # before IMDB is downloaded
+            raise CommandError(f"{path} does not exist")
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test, reading, skip_bad_rows)
         shown = _shown(dataset, text_noun, samples, text_column)
@@ -325,7 +328,7 @@ def _train(
     except (ModelError, ExportError) as error:
         raise CommandError(error.problem, error.hint or None) from None
     except UnfairError as error:
-        raise CommandError(error.problem, error.hint, status=3) from None
+        raise CommandError(error.problem, error.hint, status=4) from None
     except CandorError as error:
         raise CommandError(str(error)) from None
 
