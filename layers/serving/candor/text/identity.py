@@ -93,11 +93,11 @@ def forms(terms: Sequence[str]) -> list[str]:
         found.append(term)
         if term.lower() == term.upper():  # a script without cases
             continue
-        if term.endswith("y") and term[-2:-1] not in "aeiou":
-            plural = f"{term[:-1]}ies"
-        elif term.endswith("man"):
-            plural = f"{term[:-3]}men"
+        if term.endswith("man"):
+            plural, of_plural = f"{term[:-3]}men", f"{term[:-3]}men's"
         else:
-            plural = f"{term}es" if term.endswith(_SIBILANTS) else f"{term}s"
-        found += [f"{term}'s", plural, f"{plural}'"]
+            ends_in_y = term.endswith("y") and term[-2:-1] not in "aeiou"
+            plural = f"{term[:-1]}ies" if ends_in_y else f"{term}es" if term.endswith(_SIBILANTS) else f"{term}s"
+            of_plural = f"{plural}'"
+        found += [f"{term}'s", plural, of_plural]
     return found
