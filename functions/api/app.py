@@ -20,7 +20,7 @@ from candor import limits
 from candor.errors import CandorError
 from candor.model.bundle import NOT_STATED
 from candor.model.classifier import Classifier, Prediction
-from candor.operate.observe import DriftReporter, measure
+from candor.operate.observe import DriftReporter, harmless, measure
 from candor.redact import Entity, redact
 from candor.settings import Settings
 from candor.text.evidence import WARNINGS
@@ -269,7 +269,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         log_fault(error)
         fault = Problem("internal_error", "The fault is ours and is logged. Quote the request_id when you report it.")
         answer, code = refusal(fault, request_id), fault.code
-    observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
+    with harmless(logger):
+        observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
     return respond(request, answer, request_id)
 
 

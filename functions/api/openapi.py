@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 TICKET = "I was charged twice for the same order, please refund one."
 BODY = (
+    "bad_request",
     "invalid_json",
     "invalid_encoding",
     "too_deep",
@@ -31,7 +32,7 @@ BODY = (
     "invalid_request",
 )
 KEYED = ("forbidden", "too_many_requests", "quota_exceeded")
-ANY = ("method_not_allowed", "internal_error", "timeout")
+ANY = ("bad_request", "method_not_allowed", "internal_error", "timeout")
 MODEL = {
     "type": "object",
     "required": ["name", "version", "sha256"],

@@ -608,9 +608,21 @@ def test_unexpected_error_is_500_without_its_message(logged, monkeypatch):
     assert call(GOOD)[0] == 200
 
 
+def test_answer_survives_metrics_that_fail(logged, monkeypatch):
+    def refuse(*arguments):
+        raise ValueError(CANARY)
+
+    monkeypatch.setattr(app, "measure", refuse)
+    assert call(GOOD)[0] == 200
+    assert '"error":"ValueError"' in logged.getvalue()
+    assert CANARY not in logged.getvalue()
+    monkeypatch.undo()
+    assert call(GOOD)[0] == 200
+
+
 def test_every_problem_code_is_used():
     elsewhere = {"internal_error", "model_unavailable", "too_many_documents"}
-    gateway = {"forbidden", "too_many_requests", "quota_exceeded", "timeout"}
+    gateway = {"bad_request", "forbidden", "too_many_requests", "quota_exceeded", "timeout"}
     used = {code for *_, code in REFUSED.values()} | elsewhere | gateway
     assert used == set(problems.CODES)
 
