@@ -78,6 +78,7 @@ RECORDS = checks.test_api_has_no_cors_and_traces_no_body
 ROLLOUT = checks.test_rollout_is_checked_gradual_and_reversible
 ALARMS = checks.test_alarms_watch_metrics_and_notify_the_topic
 RULE = checks.test_inbox_event_is_retried_then_dead_lettered
+HANDED = checks.test_inbox_rule_hands_on_no_person
 LOOP = checks.test_only_the_inbox_starts_jobs
 STEPS = checks.test_step_retries_transient_errors_only
 MAP = checks.test_map_is_distributed_and_bounded
@@ -164,6 +165,17 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         properties("Key", "KeyPolicy", "Statement", 2, "Condition", to={}), ONE_KEY, ()),
     "logs are not encrypted": (properties("BatchLogs", "KmsKeyId", drop=True), ONE_KEY, ()),
     "environments are not encrypted": (at("/", "Globals", "Function", "KmsKeyArn", drop=True), ONE_KEY, ()),
+    "histories are not encrypted": (properties("BatchStateMachine", "EncryptionConfiguration", drop=True), ONE_KEY, ()),
+    "executions' data is logged": (
+        properties("BatchStateMachine", "LoggingConfiguration", to={"Level": "ALL", "IncludeExecutionData": True}),
+        checks.test_state_machine_invokes_the_aliases, ()),
+    "the map may not watch its children": (
+        action("BatchStateMachineRole", 0, 4, ["states:StopExecution", "states:RedriveExecution"]),
+        LEAST, ("BatchStateMachineRole",)),
+    "the history's key is out of reach": (action("BatchStateMachineRole", 0, 2, "kms:Decrypt"), LEAST, ("BatchStateMachineRole",)),
+    "a job that runs out of time rings no alarm": (
+        properties("BatchFailedAlarm", "Metrics", 1, "MetricStat", "Metric", "MetricName", to="ExecutionsStarted"),
+        checks.test_batch_alarm_rings_for_every_bad_end, ()),
     "alarms are not encrypted": (properties("AlarmTopic", "KmsMasterKeyId", drop=True), ONE_KEY, ()),
     "a secret is a parameter": (
         at("/", "Parameters", "AlarmEmail", "NoEcho", to=True), checks.test_no_secret_is_a_parameter_or_an_output, ()),
@@ -206,6 +218,16 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         properties("ResultsBucket", "NotificationConfiguration", to={"EventBridgeConfiguration": {"EventBridgeEnabled": True}}),
         LOOP, ()),
     "any bucket starts jobs": (properties("InboxRule", "EventPattern", "detail", "bucket", drop=True), LOOP, ()),
+    "jobs keep who put the object": (properties("InboxRule", "Targets", 0, "InputTransformer", drop=True), HANDED, ()),
+    "jobs keep the whole detail": (
+        properties("InboxRule", "Targets", 0, "InputTransformer", to={
+            "InputPathsMap": {"detail": "$.detail"},
+            "InputTemplate": '{"source":"aws.s3","detail-type":"Object Created","detail":<detail>}'}), HANDED, ()),
+    "quotes in a key break the event": (
+        properties("InboxRule", "Targets", 0, "InputTransformer", to={
+            "InputPathsMap": {"bucket": "$.detail.bucket", "key": "$.detail.object.key", "id": "$.detail.object.version-id"},
+            "InputTemplate": '{"source":"aws.s3","detail-type":"Object Created","detail":{"bucket":<bucket>,"object":'
+                             '{"key":<key>,"version-id":<id>}}}'}), HANDED, ()),
     "events are not tried again": (properties("InboxRule", "Targets", 0, "RetryPolicy", drop=True), RULE, ()),
     "events have no dead-letter queue": (properties("InboxRule", "Targets", 0, "DeadLetterConfig", drop=True), RULE, ()),
     "anybody's rule may fill the queue": (
@@ -232,6 +254,8 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "anybody may raise alarms": (
         properties("AlarmTopicPolicy", "PolicyDocument", "Statement", 0, "Condition", drop=True),
         checks.test_alarm_topic_takes_alarms_only, ()),
+    "BatchConcurrency bounds nothing": (
+        properties("BatchPlanFunction", "Environment", "Variables", "CONCURRENCY", drop=True), MAP, ()),
     "a batch can take all executions": (
         properties("BatchScoreFunction", "ReservedConcurrentExecutions", drop=True),
         checks.test_concurrency_can_be_reserved, ()),
@@ -253,8 +277,15 @@ STEP_MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         at("/", "States", "Plan", "Retry", 0, "ErrorEquals", to=["States.ALL"]), STEPS, ("Plan",)),
     "the map is inline": (
         at("/", "States", "Score", "ItemProcessor", "ProcessorConfig", "Mode", to="INLINE"), MAP, ()),
-    "the map is unbounded": (at("/", "States", "Score", "MaxConcurrency", to=0), MAP, ()),
+    "the map is unbounded": (at("/", "States", "Score", "MaxConcurrencyPath", drop=True), MAP, ()),
+    "children end after five minutes": (
+        at("/", "States", "Score", "ItemProcessor", "ProcessorConfig", "ExecutionType", to="EXPRESS"), MAP, ()),
     "half of all chunks may fail": (at("/", "States", "Score", "ToleratedFailurePercentage", to=50), MAP, ()),
+    "throttled calls give up soon": (at("/", "States", "Finish", "Retry", 0, "MaxAttempts", to=6), STEPS, ("Finish",)),
+    "a chunk's failure is caught by nobody": (
+        at("/", "States", "Score", "ItemProcessor", "States", "ScoreChunk", "Catch", drop=True), STEPS, ("ScoreChunk",)),
+    "a step gives up before its function": (
+        at("/", "States", "Plan", "TimeoutSeconds", to=900), checks.test_step_waits_longer_than_its_function, ("Plan",)),
 }  # fmt: skip
 
 
