@@ -22,7 +22,7 @@ from candor import limits
 from candor.errors import CandorError
 from candor.model.bundle import NOT_STATED
 from candor.model.classifier import Classifier, Prediction
-from candor.operate.observe import DriftReporter, measure
+from candor.operate.observe import DriftReporter, harmless, measure
 from candor.redact import Entity, redact
 from candor.settings import Settings
 from candor.text.evidence import WARNINGS
@@ -299,10 +299,8 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
         log_fault(error)
         fault = Problem("internal_error", "The fault is ours and is logged. Quote the request_id when you report it.")
         answer, code = refusal(fault, request_id), fault.code
-    try:
+    with harmless(logger):
         observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
-    except Exception as error:  # an answer is worth more than its metrics
-        log_fault(error)
     return respond(request, answer, request_id)
 
 
