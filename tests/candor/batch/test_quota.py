@@ -30,6 +30,8 @@ def test_documentation_names_the_number_of_jobs():
 
 
 def small(job):
+    if job.jobs > 1:
+        return job.quota == 2
     return job.chunks <= 50 or (job.concurrency == JOB_CONCURRENCY and job.quota <= 10)
 
 
