@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
@@ -120,6 +121,114 @@ def test_new_bundle_digest_makes_a_new_version() -> None:
     changed = source()
     changed["Globals"]["Function"]["Environment"]["Variables"]["BUNDLE_DIGEST"] = "f" * 64
     assert version(changed) != version(source())
+
+
+def other(parameter: dict[str, Any]) -> Any:
+    """Return a value of a parameter that is not its default."""
+    least = parameter.get("MinValue", 0)
+    values = parameter.get("AllowedValues") or ([least, least + 1] if parameter["Type"] == "Number" else ["other"])
+    return next(value for value in values if value != parameter["Default"])
+
+
+class Deployment:
+    """What CloudFormation makes of a translated template with these parameters, as far as `live` depends on it.
+
+    The id of a resource stands for the values of those properties whose change replaces it, by CloudFormation's own
+    schemas.
+    """
+
+    def __init__(self, stack: Template, **parameters: Any) -> None:
+        self.stack = stack
+        self.values = {name: each["Default"] for name, each in stack["Parameters"].items()} | parameters
+
+    def id_of(self, name: str) -> str:
+        resource = self.stack["Resources"][name]
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-central-1", resource["Type"]).schema
+        keys = [path.removeprefix("/properties/") for path in schema.get("createOnlyProperties", [])]
+        fixed = {key: resource["Properties"][key] for key in keys if key in resource.get("Properties", {})}
+        return f"{name}-{hashlib.sha256(repr(self.resolve(fixed)).encode()).hexdigest()[:8]}"
+
+    def refer(self, name: str) -> Any:
+        if name.startswith("AWS::"):
+            return name
+        return self.values[name] if name in self.values else self.id_of(name)
+
+    def resolve(self, value: Any) -> Any:
+        """Return a value with its intrinsic functions replaced by what they give."""
+        if isinstance(value, list):
+            return [self.resolve(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) != 1 or not (set(value) == {"Ref"} or next(iter(value)).startswith("Fn::")):
+            return {key: self.resolve(each) for key, each in value.items()}
+        ((function, argument),) = value.items()
+        if function == "Ref":
+            return self.refer(argument)
+        if function == "Fn::GetAtt":
+            return f"{self.id_of(argument[0])}.{argument[1]}"
+        if function == "Fn::Join":
+            return argument[0].join(str(each) for each in several(self.resolve(argument[1])))
+        if function == "Fn::Sub":
+            text, names = argument if isinstance(argument, list) else (argument, {})
+            names = self.resolve(names)
+            return re.sub(
+                r"\$\{([\w:]+)(\.\w+)?\}",
+                lambda match: str(names[match[1]] if match[1] in names else self.refer(match[1])) + (match[2] or ""),
+                text,
+            )
+        if function == "Fn::If":
+            return self.resolve(argument[1] if self.resolve(self.stack["Conditions"][argument[0]]) else argument[2])
+        if function == "Fn::Not":
+            return not self.resolve(argument[0])
+        if function == "Fn::Equals":
+            return str(self.resolve(argument[0])) == str(self.resolve(argument[1]))
+        raise NotImplementedError(function)
+
+    def configuration(self, function: str) -> Any:
+        """Return what a version of a function keeps: all but what Lambda applies to the function as a whole."""
+        properties = self.stack["Resources"][function]["Properties"]
+        whole = {"ReservedConcurrentExecutions", "Tags"}
+        return self.resolve({key: value for key, value in properties.items() if key not in whole})
+
+    def live(self, function: str) -> Any:
+        """Return the version that the alias points to."""
+        return self.resolve(self.stack["Resources"][f"{function}Aliaslive"]["Properties"]["FunctionVersion"])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_changed_parameter_reaches_the_alias(function: str, stack: Template) -> None:
+    """A function gets a new version for each parameter that changes what it is, and for no other.
+
+    Lambda publishes none of a function that has not changed, and the deployment would fail.
+    """
+    before, reached = Deployment(stack), set()
+    for name, parameter in stack["Parameters"].items():
+        after = Deployment(stack, **{name: other(parameter)})
+        changed = before.configuration(function) != after.configuration(function)
+        assert (before.live(function) != after.live(function)) == changed, name
+        reached |= {name} if changed else set()
+    assert reached >= {"Architecture", "MemorySize" if function == "ApiFunction" else "BatchWithText"}
+    assert "ApiConcurrency" not in reached
+
+
+def test_old_versions_stay_to_roll_back_to(stack: Template) -> None:
+    versions = of_type(stack, "AWS::Lambda::Version")
+    assert len(versions) == len(FUNCTIONS)
+    for each in versions.values():
+        assert each["DeletionPolicy"] == each["UpdateReplacePolicy"] == "Retain"
+
+
+def test_new_redaction_key_is_generated_and_read(stack: Template) -> None:
+    """CloudFormation reads a secret again only where the reference to it changes."""
+    secret = stack["Resources"]["RedactionSecret"]["Properties"]
+    for number in (1, 2):
+        deployed = Deployment(stack, RedactionKeyNumber=number)
+        generated = deployed.resolve(secret["GenerateSecretString"])
+        assert generated["GenerateStringKey"] == f"key{number}"
+        assert generated["PasswordLength"] >= 32
+        read = deployed.configuration("ApiFunction")["Environment"]["Variables"]["REDACTION_KEY"]
+        assert read == f"{{{{resolve:secretsmanager:{deployed.id_of('RedactionSecret')}:SecretString:key{number}}}}}"
+    assert secret["KmsKeyId"] == KEY
 
 
 def paths(stack: Template) -> dict[str, Any]:
@@ -400,9 +509,11 @@ def test_one_rotating_key_encrypts_everything(stack: Template) -> None:
         assert "kms:*" not in several(statement["Action"])
 
 
-def test_secrets_are_hidden(stack: Template) -> None:
-    assert source()["Parameters"]["RedactionKey"]["NoEcho"] is True
-    assert "RedactionKey" not in str(stack["Outputs"])
+def test_no_secret_is_a_parameter_or_an_output(stack: Template) -> None:
+    """`sam deploy --guided` takes no empty answer for a hidden parameter, and asks for ever."""
+    assert not [name for name, parameter in source()["Parameters"].items() if "NoEcho" in parameter]
+    assert "RedactionSecret" in stack["Resources"]
+    assert "RedactionSecret" not in str(stack["Outputs"])
 
 
 BUCKETS = {"InboxBucket", "ResultsBucket"}

@@ -30,6 +30,16 @@ def at(*path: Any, to: Any = None, drop: bool = False) -> Change:
     return change
 
 
+def both(first: Change, second: Change) -> Change:
+    """Return a change that makes two."""
+
+    def change(template: Template) -> None:
+        first(template)
+        second(template)
+
+    return change
+
+
 def properties(name: str, *path: Any, **change: Any) -> Change:
     """Change a property of a resource."""
     return at(name, "Properties", *path, **change)
@@ -73,6 +83,7 @@ LOOP = checks.test_only_the_inbox_starts_jobs
 STEPS = checks.test_step_retries_transient_errors_only
 MAP = checks.test_map_is_distributed_and_bounded
 TRUST = checks.test_each_role_is_trusted_to_one_service
+PUBLISHED = checks.test_changed_parameter_reaches_the_alias
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 ENVIRONMENT = ("/", "Globals", "Function", "Environment", "Variables")
 
@@ -142,7 +153,30 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         properties("BatchFailedAlarm", "Metrics", 1, "MetricStat", "Metric", "MetricName", to="ExecutionsStarted"),
         checks.test_batch_alarm_rings_for_every_bad_end, ()),
     "alarms are not encrypted": (properties("AlarmTopic", "KmsMasterKeyId", drop=True), ONE_KEY, ()),
-    "the secret is shown": (at("/", "Parameters", "RedactionKey", "NoEcho", to=False), checks.test_secrets_are_hidden, ()),
+    "a secret is a parameter": (
+        at("/", "Parameters", "AlarmEmail", "NoEcho", to=True), checks.test_no_secret_is_a_parameter_or_an_output, ()),
+    "the secret is shown": (
+        at("/", "Outputs", "DashboardUrl", "Value", to={"Ref": "RedactionSecret"}),
+        checks.test_no_secret_is_a_parameter_or_an_output, ()),
+    "a new key number makes no new key": (
+        properties("RedactionSecret", "GenerateSecretString", "GenerateStringKey", to="key1"),
+        checks.test_new_redaction_key_is_generated_and_read, ()),
+    "a new key is not read": (
+        properties("ApiFunction", "Environment", "Variables", "REDACTION_KEY",
+                   to={"Fn::Sub": "{{resolve:secretsmanager:${RedactionSecret}:SecretString:key1}}"}),
+        checks.test_new_redaction_key_is_generated_and_read, ()),
+    "a parameter misses the alias": (
+        properties("ApiSettings", "Content", 0, to="MemorySize=${MemorySize}"), PUBLISHED, ("ApiFunction",)),
+    "a parameter of files misses the alias": (
+        properties("BatchSettings", "Content", to={"Fn::Sub": "Architecture=${Architecture}"}), PUBLISHED, ("BatchPlanFunction",)),
+    "a version keeps its description": (
+        properties("BatchScoreFunction", "VersionDescription", drop=True), PUBLISHED, ("BatchScoreFunction",)),
+    "a version's description changes alone": (
+        both(properties("BatchFinishFunction", "Environment", "Variables", "SETTINGS", drop=True),
+             properties("BatchFinishFunction", "Environment", "Variables", "REDACT", drop=True)),
+        PUBLISHED, ("BatchFinishFunction",)),
+    "a replaced version is deleted": (
+        at("ApiFunction", "UpdateReplacePolicy", drop=True), checks.test_old_versions_stay_to_roll_back_to, ()),
     "a bucket is not encrypted": (properties("InboxBucket", "BucketEncryption", drop=True), BUCKETS, ()),
     "a bucket may be public": (
         properties("ResultsBucket", "PublicAccessBlockConfiguration", "BlockPublicPolicy", to=False), BUCKETS, ()),

@@ -19,6 +19,7 @@ CODES: dict[str, tuple[HTTPStatus, str]] = {
     "body_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
     "text_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The text is too large"),
     "too_many_documents": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The batch is too large"),
+    "answer_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The answer would be too large"),
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON in UTF-8"),
     "invalid_request": (HTTPStatus.UNPROCESSABLE_ENTITY, "The request has a wrong field"),
     "too_many_requests": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time"),

@@ -18,7 +18,7 @@ from candor.model.bundle import Bundle
 from tests import bundles
 from tests.server import Server
 from tests.trained import FIVE, TWO
-from training.bundle_files import cell
+from training.bundle_files import escaped
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @contextmanager
 def serving(folder: Path, labels: Sequence[str], **described: Any) -> Iterator[Server]:
     """Serve a made-up model with these labels."""
-    rows = "".join(f"| {cell(label)} | good, bad |\n" for label in labels)
+    rows = "".join(f"| {escaped(label)} | good, bad |\n" for label in labels)
     files = bundles.files(labels=labels, scripts=["LATIN", "CJK"], **described)
     bundle.write(folder, {**files, "card.md": (CARD + rows).encode()})
     with Server("--port", "0", "--model", str(folder)) as server:

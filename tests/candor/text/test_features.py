@@ -223,12 +223,12 @@ def test_featuriser_invalid_kinds_raise_value_error(kinds):
 def test_featuriser_to_dict_makes_an_equal_one():
     """Settings survive a round trip through JSON types; kinds have one order."""
     settings = Featuriser(("pair", "word")).to_dict()
-    assert settings == {"kinds": ["word", "pair"], "version": 2}
+    assert settings == {"kinds": ["word", "pair"], "version": 3}
     assert Featuriser(**settings) == Featuriser(("word", "pair"))
 
 
-def test_featuriser_version_2_hashes_are_pinned():
-    """The hashes of version 2 never change."""
+def test_featuriser_version_3_hashes_are_pinned():
+    """The hashes of version 3 never change."""
     tokens = tokenize(["A wonderful film, isn’t it great?"])
     kinds = {kind: combine(kind, hash_tokens(tokens), tokens.bounds)[0].tolist() for kind in KINDS[:5]}
     kinds["char"] = char_grams([b"a"])[0].tolist()

@@ -27,7 +27,7 @@ ERRORS = {
     "invalid_encoding": "The row is not valid Unicode in the file's encoding.",
     "invalid_json": "The line is not a JSON object.",
     "missing_text": "The row has no text.",
-    "wrong_type": "The text is not a string, or the id neither a string nor a whole number.",
+    "wrong_type": "The text is not a string.",
     "id_too_long": f"The id has more than {MAX_ID_LENGTH} characters.",
     "ragged": "The row has not as many cells as the header.",
     "unclosed_quote": f"A quote in the line is not closed within {MAX_LINE_BYTES:,} bytes.",

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from candor.batch import jobs
+from candor.batch import jobs, manifests
 from candor.batch.formats import DEFAULT_TEXT
 from candor.batch.jobs import Job, JsonObject, Options
 from candor.batch.rows import Chunk, RowsError
@@ -59,23 +59,24 @@ class Batch:
         Raises:
             EventError: The event does not ask for a job.
             JobError: The object has more than MAX_PARTS chunks.
+            ConflictError: The job's manifest was changed after it was written.
             OutOfTimeError: The object is too large to plan before the function's timeout.
             StorageError: A bucket fails.
         """
         name, key, version = requested(event, self.settings.results_bucket)
-        inbox, started = self.open_bucket(name), jobs.now()
+        inbox, started = self.open_bucket(name), manifests.now()
         source = inbox.source(key, version)
         model = Bundle.open(self.settings.bundle, self.settings.bundle_digest).identity
-        job_id = jobs.job_id(source, model, self.options)
+        job_id = jobs.new_job_id(source, model, self.options)
         folder = f"results/{job_id}/"
-        if manifest := jobs.read_manifest(self.results, folder):
-            return {"status": manifest["status"], "work": job_id}
+        if existing := manifests.read(self.results, folder):
+            return {"status": existing["status"], "work": job_id}
         try:
             if source.bytes > MAX_INPUT_BYTES:
                 raise RowsError("too_large")
             job, chunks = jobs.plan(DeadlineStore(inbox, remaining), source, model, self.options, folder)
         except RowsError as error:
-            jobs.reject(self.results, folder, source, model, self.options, error)
+            manifests.reject(self.results, folder, source, model, self.options, error)
             return {"status": "rejected", "work": job_id}
         if len(chunks) > MAX_PARTS:
             raise JobError(
@@ -119,7 +120,8 @@ class Batch:
                 with the number of the chunk that could not be scored, if it was that.
 
         Raises:
-            ConflictError: The parts do not match the plan, or a different manifest exists.
+            ConflictError: A part was changed after it was written, the parts do not match the plan, or a different
+                manifest exists.
             StorageError: A bucket fails, or a part is missing.
         """
         if "failure" in event:
@@ -127,8 +129,8 @@ class Batch:
         job = Job.from_dict(event["job"])
         listed = json.loads(self.results.get(event["chunks"]["key"]))
         chunks = [Chunk(*(chunk[name] for name in Chunk._fields)) for chunk in listed]
-        manifest = jobs.finish(job, chunks, self.results, event["started"])
-        return {"status": manifest["status"], "work": job.key, "counts": manifest["counts"]}
+        written = manifests.finish(job, chunks, self.results, event["started"])
+        return {"status": written["status"], "work": job.key, "counts": written["counts"]}
 
     def _note_failure(self, failure: JsonObject) -> JsonObject:
         """Write a note apart from the manifest. The parts stay, because the same job may still succeed.
@@ -142,7 +144,7 @@ class Batch:
             **{name: failure[name] for name in ("chunk",) if name in failure},
             "error": _reason(failure["error"]),
             "remedy": "Start the state machine again with the same input; finished parts are kept.",
-            "finished": jobs.now(),
+            "finished": manifests.now(),
         }
         self.results.create(f"failed/{quote(failure['execution'], safe='')}.json", canonical(note))
         return {"status": "failed"}

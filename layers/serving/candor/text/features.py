@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, tokenize
 
-VERSION = 2
+VERSION = 3
 """Version of the hashes. Change it whenever any text gets other hashes: bundles of other versions are refused."""
 KINDS = ("word", "pair", "trigram", "gap", "negated", "char")
 """Kinds of features. word: one token, a punctuation mark too. pair, trigram: neighbours. gap: the first and the third
