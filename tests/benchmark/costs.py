@@ -45,7 +45,7 @@ def main() -> None:
     fixed = metrics * METRIC + alarms * ALARM + DASHBOARD + KEY + SECRET + CACHED_GB_SECOND * memory / 1024 * MONTH
     print(f"a request: {milliseconds:.2f} ms here, {billed:.1f} ms on {memory} MB, {logged:,} bytes of log")
     print(f"in blocks, redacted: {rate:,.0f} reviews a second of one processor")
-    print(f"fixed: {metrics} metrics, {alarms} metrics under alarm, a dashboard, a key, a secret, a snapshot: ${fixed:.2f}\n")
+    print(f"fixed: {metrics} metrics, {alarms} under alarm, a dashboard, a key, a secret, a snapshot: ${fixed:.2f}\n")
     print("| predictions a month | one by one, over HTTPS | by file | Amazon Comprehend |\n|---|---|---|---|")
     each = REQUEST + INVOCATION + GB_SECOND * billed / 1000 * memory / 1024 + LOGGED_GB * logged / 1e9
     each += COLD * RESTORED_GB * memory / 1024
