@@ -287,6 +287,9 @@ def test_gateway_responses_are_listed_problems(stack: Template) -> None:
         assert response["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
         assert ("gatewayresponse.header.Retry-After" in response["responseParameters"]) == (status == 429)
     wanted = {"INVALID_API_KEY", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE"}
+    wanted |= {"UNSUPPORTED_MEDIA_TYPE"}
+    coding = gateway_responses(stack)["UNSUPPORTED_MEDIA_TYPE"]["responseParameters"]
+    assert coding["gatewayresponse.header.Accept-Encoding"] == "'gzip, identity'"
     assert set(gateway_responses(stack)) >= wanted
 
 
@@ -297,6 +300,14 @@ def test_access_log_has_no_body_query_or_address(stack: Template) -> None:
         "requestId", "requestTimeEpoch", "httpMethod", "resourcePath", "status", "responseLatency", "responseLength",
         "identity.apiKeyId",
     }  # fmt: skip
+
+
+def test_api_get_routes_take_head(stack: Template) -> None:
+    (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
+    paths = api["Properties"]["Body"]["paths"]
+    assert sorted(paths) == sorted(ROUTES)
+    for path, methods in ROUTES.items():
+        assert "GET" not in methods or {"x-amazon-apigateway-any-method", "head"} & set(paths[path]), path
 
 
 def test_api_routes_invoke_the_alias(stack: Template) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from candor.batch.formats import Format
 from candor.batch.labelled import read_labelled
-from candor.batch.rows import Reading, RowsError, plan, read, read_chunk
+from candor.batch.rows import Reading, RowsError, plan, read, read_chunk, table_of
 
 MAC = 'text,label\r"The café was great, we loved it",pos\r"Don’t buy",neg\rLovely,pos\r'
 GOOGLE_PLAY = (
@@ -309,3 +309,71 @@ def test_ids_of_any_kind_lose_no_row():
     file_format, chunks = plan([content], replace(Format.of("a.jsonl"), rules=2), 1 << 20, 100)
     errors = [row.error for row in read_chunk([content], file_format, next(chunks))]
     assert errors.count("wrong_type") == 7
+
+
+OTHERS = {  # name, content, what is said, what helps
+    "columns of pandas": (
+        "a.json",
+        b'{"text":{"0":"Xyzzy","1":"Xyzzy"},"id":{"0":5,"1":6}}',
+        "it is one object that holds whole columns, as pandas' to_json writes them",
+        "to_json(orient='records', lines=True)",
+    ),
+    "lists of pandas": ("a.json", b'{"text":["Xyzzy"],"id":[5]}', "holds whole columns", "orient='records'"),
+    "a split table of pandas": (
+        "a.json",
+        b'{"columns":["text"],"index":[0],"data":[["Xyzzy"]]}',
+        "holds whole columns",
+        "orient='records'",
+    ),
+    "an answer of an API": (
+        "a.json",
+        b'{"total":1,"data":[{"text":"Xyzzy"}]}',
+        "its rows stand in the field 'data' of one object",
+        "jq -c '.data[]' in.json",
+    ),
+    "an answer in a field of an odd name": (
+        "a.json",
+        b'{"Jane \'; rm":[{"text":"Xyzzy"}]}',
+        "rows stand",
+        '.["NAME"][]',
+    ),
+    "an object on several lines": (
+        "a.json",
+        b'{\n"text": "Xyzzy"\n}\n',
+        "it is neither a JSON array of objects nor one JSON object a line",
+        "jq -c . in.json",
+    ),
+    "JSON named as a table": ("a.csv", b'{"text":"Xyzzy"}\n', "it is JSON, whatever its name says", ".jsonl"),
+    "an array named as a table": ("a.tsv", b'[{"text":"Xyzzy"}]\n', "it is JSON, whatever its name says", ".json"),
+    "a PDF": ("a.csv", b"%PDF-1.7\n", "it is a PDF, whatever its name says", "export it as CSV"),
+    "an old spreadsheet": ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old spreadsheet", "export it as CSV"),
+    "a web page": ("a.csv", b"<!DOCTYPE html>", "it is a web page", "export it as CSV"),
+    "another archive": ("a.jsonl", b"\x28\xb5\x2f\xfd\x04\x00", "it is a zstd archive", "unpack it first"),
+    "a delimiter that is not looked for": (
+        "a.csv",
+        b"id^text\n1^Xyzzy\n",
+        "its columns are 'id^text'",
+        "pass --delimiter '^'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "problem", "hint"), OTHERS.values(), ids=OTHERS)
+def test_file_of_another_kind_says_what_was_seen(name, content, problem, hint):
+    """A file that is not what its name says is refused with what it is and what helps, and without a text of it."""
+    with pytest.raises(RowsError) as raised:  # when the file is opened, or once no row of it could be scored
+        (list(read(io.BytesIO(content), name)), table_of(io.BytesIO(content), name))
+    assert problem in raised.value.problem
+    assert hint in raised.value.hint
+    assert "Xyzzy" not in f"{raised.value} {raised.value.hint}"
+
+
+def test_file_that_looks_like_another_kind_is_read():
+    """Plain lines may begin in any way, and an object may hold a list."""
+    for start in ("<html> is a tag", "%PDF- is how they begin", "PAR1", "<?xml"):
+        assert [row.text for row in read(io.BytesIO(f"{start}\n".encode()), "a.txt")] == [start]
+    content = b'{"text":"good","data":[{"a":1}],"0":{"0":1}}\n'
+    assert [row.text for row in read(io.BytesIO(content), "a.json")] == ["good"]
+    assert [row.text for row in read(io.BytesIO(b"id^text\n1^good\n"), "a.csv", reading=Reading(delimiter="^"))] == [
+        "good"
+    ]

@@ -303,6 +303,18 @@ def test_answer_without_content_has_no_length(port):
     client.close()
 
 
+def test_gzip_request_is_unpacked(port):
+    packed = gzip.compress(GOOD)
+    for coding, status in (("gzip", 200), ("br", 415)):
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        client.request("POST", "/v1/predict", packed, JSON | {"Content-Encoding": coding})
+        response = client.getresponse()
+        assert response.status == status
+        assert (response.headers["Accept-Encoding"] is None) == (status == 200)
+        response.read()
+        client.close()
+
+
 @pytest.mark.parametrize(
     ("accepted", "packs"),
     [("gzip", True), ("GZIP", True), ("br, gzip;q=0.1", True), ("gzip;q=0", False), ("gzip; q=0.000", False),

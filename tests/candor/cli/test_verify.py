@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -206,6 +207,14 @@ def test_verify_every_changed_file_is_noticed(folder, capsys):
     (folder / "notes.txt").write_text("")
     assert verified(folder, capsys)[0] == UNCHECKED
     (folder / "notes.txt").unlink()
+    Path(os.fsdecode(bytes(folder) + b"/odd \xff\x1b[31m")).write_text("")
+    status, said = verified(folder, capsys)
+    assert (status, "\x1b" in said, r"'odd \udcff\x1b[31m', which the manifest does not list" in said) == (
+        3,
+        False,
+        True,
+    )
+    Path(os.fsdecode(bytes(folder) + b"/odd \xff\x1b[31m")).unlink()
     first, second = one.read_bytes(), other.read_bytes()
     one.write_bytes(second)
     other.write_bytes(first)

@@ -50,7 +50,7 @@ def identity() -> dict[str, str]:
 
 @cache
 def digest() -> str:
-    """Return the SHA-256 (hex) of the modules that decide what results hold. Takes two milliseconds, once a process."""
+    """Return the SHA-256 (hex) of the modules that decide what results hold: some milliseconds, once a process."""
     return digest_of(modules())
 
 

@@ -70,11 +70,19 @@ _HINTS = {
     "unexpected_gzip": "rename it so that it ends in .gz",
     "damaged_gzip": "copy or fetch it again",
     "gzip_bomb": "unpack it first",
-    "bad_json": "write an array of objects, or one object a line",
+    "bad_json": "write an array of objects, or one object a line: jq -c . in.json > out.jsonl",
     "json_too_large": "write one object a line: jq -c '.[]' in.json > out.jsonl",
     "no_labels": "export it as CSV with a column of texts and one of labels",
     "multi_label": "keep one label a row, or train one model a label",
 }
+REMEDIES = {
+    "invalid_json": "write one object a line: jq -c . in.json > out.jsonl; or name a table .csv, plain lines .txt",
+    "ragged": "put quotes around cells that hold a delimiter, or name the right one: --delimiter",
+    "unclosed_quote": "close the quotes; one within quotes is written twice",
+    "text_too_large": "split the texts",
+    "line_too_long": "check that lines end where rows do",
+}
+"""What helps where all rows have one error, by its code; others may lie in the wrong column."""
 _FEWEST_DIGITS = 5  # of what may be a number of somebody's, and no name
 
 

@@ -197,9 +197,11 @@ def listing(results: Folder, folder: str, names: Sequence[str]) -> Iterator[None
 
     At no moment does it list a file as it is not.
     """
-    _list(results, folder, dict.fromkeys(names))
+    if names:
+        _list(results, folder, dict.fromkeys(names))
     yield
-    _list(results, folder, {name: results.digest(folder + name) for name in names})
+    if names:
+        _list(results, folder, {name: results.digest(folder + name) for name in names})
 
 
 def _list(results: Folder, folder: str, changed: Mapping[str, str | None]) -> None:

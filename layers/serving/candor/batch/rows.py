@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 _PEEK = 1 << 16  # bytes in which a delimiter is looked for
+_ISO_2022_JP = re.compile(rb"\x1b\$[@B]")  # switches to JIS X 0208
 _SEPARATOR_LINE = re.compile(rb'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
@@ -180,10 +181,15 @@ def table_of(file: IO[bytes], name: str, reading: Reading | None = None) -> Tabl
     """Return the names of a file's columns or fields, and its first rows; None where it has none to name.
 
     Raises:
-        RowsError: The file cannot be read as a whole.
+        RowsError: The file cannot be read as a whole, or holds whole columns.
     """
     file_format, start, _, _ = _started(file_blocks(file), Format.of(name, reading=reading))
-    return None if file_format.kind == "txt" else _sampled(start, file_format)[0]
+    if file_format.kind == "txt":
+        return None
+    table, seen = _sampled(start, file_format)
+    if table.is_json and len(seen) == 1 and isinstance(value := _object(seen[0].data), dict) and is_columnar(value):
+        raise columnar()
+    return table
 
 
 def likely_encoding(file: IO[bytes], name: str, reading: Reading | None = None) -> str:
@@ -251,6 +257,9 @@ def _started(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Iter
     """Return the format without its columns, all records, and the offset and line at which they start."""
     file_format, decoded, offset = decode.decoded(blocks, file_format)
     start, decoded = decode.peeked(decoded, _PEEK)
+    if file_format.rules > 2 and file_format.encoding == "utf-8" and _ISO_2022_JP.search(start):
+        problem = "it is Japanese in an encoding of seven bits"
+        raise RowsError("unknown_encoding", problem=problem, hint="pass --encoding iso2022_jp")
     if file_format.kind in ("json", "jsonl") and file_format.rules > 1:
         file_format = replace(file_format, kind=_kind_of_json(start, file_format.kind))
     if file_format.kind == "json":
@@ -347,6 +356,11 @@ def _with_columns(
         if header and not _is_utf8(header.data) and file_format.encoding == "utf-8":
             bad = b"".join(record.data for record in [header, *seen] if not _is_utf8(record.data))
             raise not_utf8("the header is", bad) from None
+        if header and header.data.lstrip().startswith((b'{"', b'[{"', b"[\n")):
+            hint = "rename it so that it ends in .json or .jsonl"
+            raise RowsError("unknown_format", problem="it is JSON, whatever its name says", hint=hint) from None
+        if not header and (packed := _packed(seen)):
+            raise packed from None
         raise
     found = replace(file_format, text_column=table.names[choice.text])
     if choice.label is not None:
@@ -358,6 +372,33 @@ def _with_columns(
         ids = None if found.labelled else columns.matching(table.names, found.id_column, "id", trim=False)
         found = replace(found, columns=(len(table.names), choice.text, -1 if ids is None else ids))
     return found, chain(seen, start)
+
+
+def _packed(seen: Sequence[Record]) -> RowsError | None:
+    """Return the error for one object that holds all rows, as an answer of an API or an export of pandas does."""
+    value = _object(seen[0].data) if len(seen) == 1 else None
+    if not isinstance(value, dict):
+        return None
+    for name, held in value.items():
+        if isinstance(held, list) and held and all(isinstance(each, dict) for each in held):
+            field = f".{name}[]" if name.isascii() and name.isidentifier() else '.["NAME"][]'
+            problem = f"its rows stand in the field {shown(name)} of one object"
+            return RowsError("bad_json", problem=problem, hint=f"take them out: jq -c '{field}' in.json > out.jsonl")
+    if value.keys() >= {"columns", "data"} or is_columnar(value):
+        return columnar()
+    return None
+
+
+def is_columnar(value: dict[str, Any]) -> bool:
+    """Return whether an object seems to hold whole columns: a list, or an object with the rows' numbers, for each."""
+    held = [each for each in value.values() if isinstance(each, list | dict)]
+    return bool(held) and all(isinstance(each, list) or [*each][:1] in (["0"], ["1"]) for each in held)
+
+
+def columnar() -> RowsError:
+    """Return the error for a file of whole columns."""
+    problem = "it is one object that holds whole columns, as pandas' to_json writes them"
+    return RowsError("bad_json", problem=problem, hint="write one object a row: to_json(orient='records', lines=True)")
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

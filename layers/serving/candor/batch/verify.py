@@ -155,7 +155,8 @@ def _check_files(manifest: JsonObject, folder: str, results: Store, remake: Rema
         if name in listed:
             unchecked.append(f"{name}: it is as it was sealed, but this version cannot make it again")
         else:
-            unchecked.append(f"{name}, which the manifest does not list")
+            shown = name if name.isprintable() else repr(name)
+            unchecked.append(f"{shown}, which the manifest does not list")
 
 
 def _check_rows(

@@ -229,6 +229,6 @@ def _masked(text: str, mode: str) -> list[str]:
     points = list(text)
     if mode != "plain":
         redacted = redact(text, mode)
-        for entity, begin, end in zip(redacted.entities, redacted.bounds[::2], redacted.bounds[1::2], strict=True):
-            points[entity.begin : entity.end] = [redacted.text[begin:end]] + [""] * (entity.end - entity.begin - 1)
+        for entity, replacement in zip(redacted.entities, redacted.replacements, strict=True):
+            points[entity.begin : entity.end] = [replacement] + [""] * (entity.end - entity.begin - 1)
     return points

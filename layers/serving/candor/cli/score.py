@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from candor.batch import jobs, manifests
 from candor.batch.columns import listed
+from candor.batch.faults import REMEDIES
 from candor.batch.jobs import Job, Options
 from candor.batch.rows import READERS, Chunk, Reading, RowsError, likely_encoding, shown, table_of
 from candor.cli import options
@@ -230,7 +231,7 @@ def _summarised(manifest: dict[str, Any]) -> int:
 
 def judge(path: Path, name: str, manifest: dict[str, Any], settings: Options) -> int:
     """Return 0 if a text was scored; else say why none was, and return 2."""
-    counts = manifest["counts"]
+    counts, likely = manifest["counts"], ""
     if counts["errors"].get("invalid_encoding"):
         with path.open("rb") as file:
             likely = likely_encoding(file, path.name, settings.reading)
@@ -241,11 +242,22 @@ def judge(path: Path, name: str, manifest: dict[str, Any], settings: Options) ->
         return 0
     with path.open("rb") as file:
         table = table_of(file, path.name, settings.reading)
-    rows = f"all {counts['read']:,} rows have an error" if counts["read"] else "it has no rows"
+    errors = counts["errors"]
+    often = max(errors, key=lambda code: errors[code], default="")
+    if not errors:
+        blank = manifest.get("blank_lines")
+        rows = f"it has no rows but {blank:,} blank line{'s' * (blank > 1)}" if blank else "it has no rows"
+    elif counts["read"] == 1:
+        rows = f"its only row has the error {often}"
+    elif len(errors) == 1:
+        rows = f"all {counts['read']:,} rows have the error {often}"
+    else:
+        rows = f"all {counts['read']:,} rows have an error, most of them {often}"
     kind, hint = ("", "check that it is the file you mean")
     if table and table.names:
         kind = f"; its {'fields' if table.is_json else 'columns'} are {listed(table.names)}"
         hint = "name the one with texts: --text-column NAME"
+    hint = f"pass --encoding {likely or 'NAME'}" if often == "invalid_encoding" else REMEDIES.get(often, hint)
     report(f"{name}: nothing was scored: {rows}{kind}", hint)
     return 2
 

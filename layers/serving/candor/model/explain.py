@@ -4,8 +4,8 @@ The logit explained is a label's logit minus the mean logit of the other labels,
 The model is a sum over the features of a text: words, neighbouring words, and characters of unknown words, all divided
 by one scale, the text's norm. At that scale a token's value is its Shapley value (Shapley 1953), exact at any length: a
 feature counts only if all the tokens that make it are present, so that they share its weight equally. A word has its
-own weight, half that of each pair, and a third of that of each trigram that it is in; a negator and the word that it
-negates share what the negation adds.
+own weight and half that of each pair that it is in; a negator and the word that it negates share what the negation
+adds.
 
 The values and the base add up to the logit, and tokens that contribute equally have equal values.
 """
@@ -26,8 +26,6 @@ METHOD = "shapley"
 """The method of every explanation."""
 DECIMALS = 7
 """Decimals of published values."""
-# The tokens between the ends of a feature of each kind that make it, too, counted from its first one.
-_INNER = {"trigram": (1,)}
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,7 @@ class Explainer:
         for kind in self._featuriser.kinds:
             chosen = grams.kinds[:MAX_FEATURES] == kind
             first, last = grams.first[:MAX_FEATURES][chosen], grams.last[:MAX_FEATURES][chosen]
-            members = [first, *(first + step for step in _INNER.get(kind, ()))]
-            members += [last] * (kind not in ("word", "char"))
+            members = [first] if kind in ("word", "char") else [first, last]
             for member in members:
                 values += np.bincount(member, each[chosen] / len(members), grams.tokens)
         return float(terms["bias"] @ contrast), values

@@ -58,7 +58,9 @@ def warnings(text: str, words: int, known: int, trained_scripts: Iterable[str], 
         >>> warnings("good xyzzy film", 3, 2, ["LATIN"], evidence), warnings("好好好", 3, 3, ["LATIN"], evidence)
         ([], ['LANGUAGE_UNSUPPORTED'])
     """
-    codes, text = [], references.read(text)
+    codes = []
+    if "&" in text:
+        text = references.read(text)
     if (
         not text.isascii()
         and not _mostly_latin(text, trained_scripts)
