@@ -538,7 +538,8 @@ def test_finish_of_changed_part_measures_integrity(world, monkeypatch, capsys):
         world.batch.score({"job": planned["job"], "chunk": chunk})
     name, part = sorted(contents(world.real, planned["job"]["folder"]).items())[0]
     for content, failures in ((b"".join(part.splitlines(keepends=True)[1:]), 1), (part, 0)):
-        world.real.put_object(Bucket=RESULTS, Key=name, Body=content)
+        metadata = world.real.head_object(Bucket=RESULTS, Key=name)["Metadata"]
+        world.real.put_object(Bucket=RESULTS, Key=name, Body=content, Metadata=metadata)
         with suppress(ConflictError):
             finish(planned, context)
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
