@@ -67,7 +67,11 @@ class Connection(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Wait for a request and answer it. All of it must arrive in time, however it trickles in."""
         self._received.deadline = time.monotonic() + MAX_GATEWAY_SECONDS
-        super().handle_one_request()
+        self.server.waiting[self] = None
+        try:
+            super().handle_one_request()
+        finally:
+            self.server.waiting.pop(self, None)
 
     def _serve(self) -> None:
         try:
@@ -75,6 +79,7 @@ class Connection(BaseHTTPRequestHandler):
                 raise RefusedError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Send a request of HTTP/1.1.")
             check_headers(self.headers)
             body = read_body(self.headers, self.rfile)
+            self.server.waiting.pop(self, None)
             answer = self.server.answer(self.command, self.path, self.headers.items(), body)
         except RefusedError as refused:
             self._refuse(refused)
