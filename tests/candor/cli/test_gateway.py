@@ -231,6 +231,23 @@ def test_kept_connection_sends_at_once(start):
     client.close()
 
 
+def test_answer_is_sent_in_one_piece(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        for _ in range(5):
+            client.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+            answer = client.recv(1 << 16)
+            assert status_of(answer) == 200
+            assert b'"label"' in answer
+
+
+def test_client_that_waits_to_go_on_is_told(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(GOOD))
+        assert client.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(GOOD)
+        assert status_of(client.recv(4096)) == 200
+
+
 @pytest.mark.parametrize(
     "start_of_request",
     [b"", b"GET /health HTTP/1.1\r\nX: ", HEAD + b"Content-Length: 1000\r\n\r\n", CHUNKED + b"3e8\r\n"],

@@ -45,7 +45,8 @@ class Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = MAX_GATEWAY_SECONDS
-    disable_nagle_algorithm = True  # else the body waits for the client to acknowledge the headers: 40 ms
+    disable_nagle_algorithm = True  # else the end of an answer waits for the client to acknowledge the rest: 40 ms
+    wbufsize = 1 << 16  # bytes: headers and content leave together
     server: "Gateway"
 
     def __getattr__(self, name: str) -> Any:
@@ -72,6 +73,12 @@ class Connection(BaseHTTPRequestHandler):
             super().handle_one_request()
         finally:
             self.server.waiting.pop(self, None)
+
+    def handle_expect_100(self) -> bool:
+        """Tell a client that waits for it to go on."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
 
     def _serve(self) -> None:
         try:
@@ -119,6 +126,7 @@ class Connection(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD" and status not in _WITHOUT_CONTENT:
             self.wfile.write(content)
+        self.wfile.flush()
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Log nothing: handler and gateway log each request, and the request line may hold private data."""
