@@ -224,7 +224,9 @@ def test_explain_accepts_up_to_10_documents():
     assert batch([GOOD] * 11)[0] == 200
 
 
-@pytest.mark.parametrize("wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}])
+@pytest.mark.parametrize(
+    "wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}, {"explain_label": ""}]
+)
 def test_explain_invalid_option_names_the_labels(wrong):
     status, problem, _ = call(GOOD | wrong)
     assert (status, problem["code"]) == (422, "invalid_request")
