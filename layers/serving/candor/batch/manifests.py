@@ -51,9 +51,22 @@ def finish(
             manifest.
         StorageError: The store fails.
     """
-    if existing := read(results, job.folder):
-        return existing
     keys = [job.part(number) for number in range(job.chunks)]
+    manifest = read(results, job.folder) or _finish(job, keys, chunks, results, started, map_fn, extra)
+    for key in keys:
+        results.forget(key)
+    return manifest
+
+
+def _finish(
+    job: Job,
+    keys: Sequence[str],
+    chunks: Iterable[Chunk],
+    results: Store,
+    started: str,
+    map_fn: Map,
+    extra: Mapping[str, Any],
+) -> JsonObject:
     try:
         facts = {"status": "done", **tally(results, keys, map_fn, created=True)}
     except ConflictError:
@@ -64,10 +77,7 @@ def finish(
         raise ConflictError("the parts differ from the plan in rows; delete the job's results and start it again")
     facts = _describe(job.key, job.source, job.sha256, job.model, job.options, job.code) | facts
     facts["code_version"] = job.format.rules
-    manifest = _write(results, job.folder, facts | columns(job.options, job.format), started, extra)
-    for key in keys:
-        results.forget(key)
-    return manifest
+    return _write(results, job.folder, facts | columns(job.options, job.format), started, extra)
 
 
 def reject(
