@@ -29,6 +29,7 @@ from candor.batch.labels import RESERVED, is_reserved
 from candor.batch.rows import READERS, Reading, RowsError, read, shown
 from candor.errors import HintedError
 from candor.limits import MAX_SHOWN_LINES, MAX_SHOWN_NAMES
+from candor.model.bundle import NOT_STATED
 
 Ints = NDArray[np.int64]
 
@@ -99,7 +100,7 @@ class Dataset:
     """SHA-256 (hex) of the content, whatever file or folder it came in."""
     source: str
     citation: str = ""
-    licence: str = "the owner's own"
+    licence: str = NOT_STATED
     remarks: tuple[str, ...] = ()
     """Sentences on what was found out, left out, or is worth a look; none shows a text."""
 

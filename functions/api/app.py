@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from http import HTTPStatus
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_lambda_powertools import Logger, Metrics
@@ -58,7 +60,10 @@ def predict(request: Request) -> Answer:
 
 
 def predict_batch(request: Request) -> Answer:
-    """Classify several texts in one pass: POST /v1/predict/batch. An invalid document fails alone."""
+    """Classify several texts in one pass: POST /v1/predict/batch.
+
+    An invalid document fails alone, and so does one whose result would make the answer larger than Lambda passes on.
+    """
     fields = schemas.check(request.json(), schemas.BATCH)
     model, valid, errors = classifier(), [], []
     build = ResultBuilder(model, fields, len(fields["documents"]))
@@ -68,13 +73,36 @@ def predict_batch(request: Request) -> Answer:
         except Problem as problem:
             errors.append({"index": index, **id_of(value), **problem.entry()})
     predictions = model.predict([document["text"] for _, document in valid])
-    results = [
-        {"index": index, **id_of(document), **build(document["text"], prediction)}
-        for (index, document), prediction in zip(valid, predictions, strict=True)
-    ]
-    decisions = [(prediction, result["decision"]) for prediction, result in zip(predictions, results, strict=True)]
+    results, decisions, room = [], [], limits.MAX_ANSWER_BYTES
+    for (index, sent), prediction in zip(valid, predictions, strict=True):
+        result = {"index": index, **id_of(sent), **build(sent["text"], prediction)}
+        size = bytes_of(result)
+        if size > room:
+            errors.append({"index": index, **id_of(sent), **too_large(index, size).entry()})
+            continue
+        room -= size
+        results.append(result)
+        decisions.append((prediction, result["decision"]))
+    errors.sort(key=itemgetter("index"))
     redactions = sum(len(result.get("pii", ())) for result in results)
     return Answer({"results": results, "errors": errors, "model": model.bundle.identity}, decisions, redactions)
+
+
+def bytes_of(result: Mapping[str, Any]) -> int:
+    """Return the bytes of a result in an answer, as Lambda counts them: in JSON within JSON, which escapes quotes."""
+    encoded = encode(result)
+    return len(encoded.encode()) + encoded.count('"') + encoded.count("\\") + 1
+
+
+def too_large(index: int, size: int) -> Problem:
+    """Return the problem of a document whose result has no room in the answer."""
+    return Problem(
+        "answer_too_large",
+        f"The results of a request may have {limits.MAX_ANSWER_BYTES:,} bytes; this one, of {size:,}, has no room. "
+        "Send the document in another request, or leave out /explain and /redact.",
+        pointer=f"/documents/{index}",
+        limit=limits.MAX_ANSWER_BYTES,
+    )
 
 
 class ResultBuilder:
@@ -171,6 +199,7 @@ def model(request: Request) -> Answer:
         "text_bytes": limits.MAX_TEXT_BYTES,
         "documents": limits.MAX_DOCUMENTS,
         "body_bytes": limits.MAX_BODY_BYTES,
+        "answer_bytes": limits.MAX_ANSWER_BYTES,
     }
     shown = {"text_noun": classifier().bundle.text_noun, "samples": list(classifier().bundle.samples)}
     shown |= {name: described.get(name, NOT_STATED) for name in ("description", "intended_use", "owner")}
@@ -196,7 +225,7 @@ def page(request: Request) -> Answer:
 
 def serve(request: Request, served: Document) -> Answer:
     """Return a document, or 304 to a client that has it."""
-    known = {tag.strip().removeprefix("W/") for tag in request.header("if-none-match").split(",")}
+    known = {tag.removeprefix("W/") for tag in request.listed("if-none-match")}
     if known & {served.headers["ETag"], "*"}:
         return Answer("", status=304, content_type=served.content_type, headers=served.headers)
     return Answer(served.content, content_type=served.content_type, headers=served.headers)
@@ -210,7 +239,7 @@ def preflight(request: Request) -> Answer:
         )
     headers = {
         "Access-Control-Allow-Methods": ", ".join(methods_of(request.path)),
-        "Access-Control-Allow-Headers": "content-type, x-api-key",
+        "Access-Control-Allow-Headers": "content-encoding, content-type, x-api-key",
         "Access-Control-Max-Age": "3600",
     }
     return Answer("", status=204, headers=headers)
@@ -235,8 +264,9 @@ ROUTES: dict[str, dict[str, Callable[[Request], Answer]]] = {
 
 
 def methods_of(path: str) -> list[str]:
-    """Return the documented methods of a path, which leave out OPTIONS."""
-    return [method for method in ROUTES[path] if method != "OPTIONS"]
+    """Return the documented methods of a path: HEAD wherever there is GET, and not OPTIONS."""
+    methods = [method for method in ROUTES[path] if method != "OPTIONS"]
+    return [*methods, "HEAD"] if "GET" in methods else methods
 
 
 @cache
@@ -255,7 +285,7 @@ def classifier() -> Classifier:
         raise Problem("model_unavailable", detail) from None
 
 
-def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: Any, context: Any) -> dict[str, Any]:
     """Answer a proxy event: Lambda's entry point. Never raises, and never logs what was sent."""
     start = time.perf_counter()
     request = Request(event)
@@ -269,7 +299,10 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         log_fault(error)
         fault = Problem("internal_error", "The fault is ours and is logged. Quote the request_id when you report it.")
         answer, code = refusal(fault, request_id), fault.code
-    observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
+    try:
+        observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
+    except Exception as error:  # an answer is worth more than its metrics
+        log_fault(error)
     return respond(request, answer, request_id)
 
 
@@ -280,33 +313,44 @@ def refusal(problem: Problem, request_id: str) -> Answer:
 
 
 def route(request: Request) -> Callable[[Request], Answer]:
-    """Return the function that answers a request. Raises Problem for an unknown path or method."""
+    """Return the function that answers a request. Raises Problem for no request, or an unknown path or method."""
+    request.check()
     methods = ROUTES.get(request.path)
     if methods is None:
         raise Problem("not_found", f"No route has this address. The routes are: {', '.join(ROUTES)}.")
-    if request.method not in methods:
+    method = "GET" if request.method == "HEAD" else request.method
+    if method not in methods:
         allowed = ", ".join(methods_of(request.path))
         raise Problem("method_not_allowed", f"Use {allowed}.", {"Allow": allowed})
-    return methods[request.method]
+    return methods[method]
 
 
 def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]:
     """Return the proxy response of an answer, with the headers that all answers have."""
     body = answer.body
     if isinstance(body, dict):
-        body = json.dumps(body | {"request_id": request_id}, ensure_ascii=False, separators=(",", ":"))
+        body = encode(body | {"request_id": request_id})
     headers = {"Content-Type": answer.content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if classifier.cache_info().currsize:
         headers["X-Model-Version"] = classifier().bundle.model["version"]
     if origin := allowed_origin(request):
         exposed = "X-Request-Id, X-Model-Version, Retry-After"
         headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
+    if request.method == "HEAD":
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            headers["Content-Length"] = str(len(body.encode()))
+        body = ""
     return {
         "statusCode": answer.status,
         "headers": {**headers, **answer.headers, "X-Request-Id": request_id},
         "body": body,
         "isBase64Encoded": False,
     }
+
+
+def encode(value: Any) -> str:
+    """Return a value as answers write JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def observe(request: Request, request_id: str, answer: Answer, code: str, milliseconds: float) -> None:

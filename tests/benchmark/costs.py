@@ -1,7 +1,8 @@
 """Estimate what the stack costs a month at AWS's list prices, from times measured on this machine: `make costs`.
 
 Prices are US dollars in us-east-1 for x86_64, without free tiers, from AWS's price lists of Lambda, API Gateway,
-CloudWatch, KMS, S3, Step Functions and Comprehend as of 2025. A review has the length of IMDB's median one.
+CloudWatch, KMS, Secrets Manager, S3, Step Functions and Comprehend as of 2025. A review has the length of IMDB's
+median one.
 """
 
 import json
@@ -18,7 +19,8 @@ from candor.cli.gateway import LOCAL, event, prepare, template
 GB_SECOND, INVOCATION = 0.0000166667, 0.20e-6  # Lambda
 RESTORED_GB, CACHED_GB_SECOND = 0.0001397998, 0.0000015046  # Lambda SnapStart
 REQUEST = 3.50e-6  # API Gateway, REST
-LOGGED_GB, METRIC, ALARM, DASHBOARD, KEY = 0.50, 0.30, 0.10, 3.00, 1.00  # CloudWatch, KMS
+LOGGED_GB, METRIC, ALARM, DASHBOARD = 0.50, 0.30, 0.10, 3.00  # CloudWatch
+KEY, SECRET = 1.00, 0.40  # KMS, Secrets Manager
 TRANSITION, WRITE, READ = 0.025e-3, 0.005e-3, 0.0004e-3  # Step Functions, S3
 TIERS = ((10e6, 0.0001), (40e6, 0.00005), (float("inf"), 0.000025))  # Comprehend: units of 100 characters
 MONTH = 30 * 24 * 3600
@@ -35,11 +37,15 @@ def main() -> None:
     milliseconds, logged, metrics = request(review())
     billed = max(1.0, milliseconds * PROCESSOR / memory)
     rate = 1000 / batch_milliseconds()
-    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in stack["Resources"].values())
-    fixed = metrics * METRIC + alarms * ALARM + DASHBOARD + KEY + CACHED_GB_SECOND * memory / 1024 * MONTH
+    alarms = sum(
+        sum("MetricStat" in metric for metric in resource["Properties"].get("Metrics", [{"MetricStat": {}}]))
+        for resource in stack["Resources"].values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    )
+    fixed = metrics * METRIC + alarms * ALARM + DASHBOARD + KEY + SECRET + CACHED_GB_SECOND * memory / 1024 * MONTH
     print(f"a request: {milliseconds:.2f} ms here, {billed:.1f} ms on {memory} MB, {logged:,} bytes of log")
     print(f"in blocks, redacted: {rate:,.0f} reviews a second of one processor")
-    print(f"fixed: {metrics} metrics, {alarms} alarms, a dashboard, a key, a snapshot: ${fixed:.2f}\n")
+    print(f"fixed: {metrics} metrics, {alarms} under alarm, a dashboard, a key, a secret, a snapshot: ${fixed:.2f}\n")
     print("| predictions a month | one by one, over HTTPS | by file | Amazon Comprehend |\n|---|---|---|---|")
     each = REQUEST + INVOCATION + GB_SECOND * billed / 1000 * memory / 1024 + LOGGED_GB * logged / 1e9
     each += COLD * RESTORED_GB * memory / 1024

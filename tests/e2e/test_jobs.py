@@ -23,7 +23,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from candor.cli.samples import INPUT, samples, texts
-from candor.cli.torture.bucket import INBOX, RESULTS, contents, created
+from candor.cli.torture.bucket import INBOX, RESULTS, contents, created, delivered, transformer
 from candor.cli.torture.workflow import FailedError, Workflow
 from candor.model.bundle import Bundle
 from tests.e2e.stack import ROOT, SAM, VARIABLES, bridge, environment, run
@@ -215,7 +215,7 @@ def test_job_of_5000_reviews_same_as_on_one_machine(
             function = tasks[f"{step.capitalize()}Function"] = Emulated(built, step, f"http://127.0.0.1:{port}", log)
             stack.callback(function.end)
         workflow = Workflow(tasks, lambda bucket, key: client.get_object(Bucket=bucket, Key=key)["Body"].read())
-        event = created("in/reviews 1.jsonl", put)
+        event = delivered(created("in/reviews 1.jsonl", put), transformer())
         execution = workflow.start(event)
         assert execution.status == "SUCCEEDED", (execution.error, execution.cause, log.read_text()[-2000:])
         first = contents(client)

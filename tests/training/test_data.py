@@ -200,7 +200,7 @@ def test_load_own_file_keeps_rows_in_order(tmp_path, kind):
     assert rows(plain) == ROWS
     assert plain.labels == ("no", "yes")
     assert (plain.name, plain.source) == ("mine", f"mine.{kind}")
-    assert (plain.citation, plain.licence) == ("", "the owner's own")
+    assert (plain.citation, plain.licence) == ("", "not stated")
     assert (plain.test_texts, plain.test_targets.tolist(), plain.unlabelled) == ([], [], [])
     packed = load(written(tmp_path / f"mine.{kind.upper()}.gz", gzip.compress(content)))
     marked = load(written(tmp_path / f"marked.{kind}", b"\xef\xbb\xbf" + content))

@@ -13,7 +13,12 @@ MAX_DOCUMENTS = 100  # documents of a batch: they fit one pass of the model, whi
 MAX_EXPLAINED = 10  # explained documents of a batch: an explanation takes several times as long as a prediction
 MAX_BODY_BYTES = 1_000_000  # bytes of the body: room for MAX_DOCUMENTS documents of 10,000 bytes each
 MAX_JSON_DEPTH = 32  # nested arrays and objects of the body: a valid request has 3, and Python's parser recurses
+MAX_ANSWER_BYTES = 6_000_000  # bytes of an answer's results, quotes escaped: Lambda takes 6,291,556 bytes in all
 MAX_GATEWAY_BYTES = 10_000_000  # bytes of a body that API Gateway, and the development server like it, hands on
+
+# The development server.
+MAX_CONNECTIONS = 128  # at a time, each with a thread
+MAX_GATEWAY_SECONDS = 30  # in which a request must arrive, counted from the connection or the answer before
 
 # One file of texts.
 MAX_LINE_BYTES = 1_000_000  # bytes of a line, or of a CSV record with quoted line ends: a whole one is held in memory

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -151,6 +152,7 @@ NAMES = [
     "中文.txt",
     "🙂.txt",
     "'quo\"te'.txt",
+    "back\\slash\t.txt",
     "n" * 1020 + ".txt",
     "../up.txt",
 ]
@@ -523,6 +525,24 @@ def test_observed_hides_unexpected_messages(capsys):
     assert str(raised.value).startswith("ValueError in test_steps.py:")
     assert raised.value.__suppress_context__
     assert "canary" not in "".join(capsys.readouterr())
+
+
+def test_finish_of_changed_part_measures_integrity(world, monkeypatch, capsys):
+    """IntegrityAlarm watches the metric; a job that ends well measures none."""
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Candor")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "candor")
+    finish, context = observed(lambda event, context: world.batch.finish(event)), SimpleNamespace(aws_request_id="1")
+    planned = world.batch.plan(world.put("in/file.jsonl", sample("jsonl")))
+    for chunk in json.loads(contents(world.real, "plans/").popitem()[1]):
+        world.batch.score({"job": planned["job"], "chunk": chunk})
+    name, part = sorted(contents(world.real, planned["job"]["folder"]).items())[0]
+    for content in (b"".join(part.splitlines(keepends=True)[1:]), part):
+        world.real.put_object(Bucket=RESULTS, Key=name, Body=content)
+        with suppress(ConflictError):
+            finish(planned, context)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [(line["IntegrityFailures"], line["Errors"]) for line in lines] == [([1.0], [1.0]), ([0.0], [0.0])]
 
 
 def test_log_has_no_text_and_no_s3_message(capfd):

@@ -559,11 +559,16 @@ NOTHING = {  # name, content, options, what is said
         "a.jsonl",
         b'{"reviewText":"Xyzzy film","overall":5}\n',
         ["--text", "body"],
-        "all 1 rows have an error; its fields are 'reviewText', 'overall'",
+        "its only row has the error missing_text; its fields are 'reviewText', 'overall'",
     ),
-    "all ragged": ("a.csv", b"id,text\n1,Xyzzy,b\n", [], "all 1 rows have an error; its columns are 'id', 'text'"),
-    "all invalid": ("a.jsonl", b"Xyzzy\n{Xyzzy\n", [], "all 2 rows have an error"),
-    "all blank": ("a.txt", b" \n\xc2\xa0\n", [], "all 1 rows have an error"),
+    "all ragged": (
+        "a.csv",
+        b"id,text\n1,Xyzzy,b\n",
+        [],
+        "its only row has the error ragged; its columns are 'id', 'text'",
+    ),
+    "all invalid": ("a.jsonl", b"Xyzzy\n{Xyzzy\n", [], "all 2 rows have the error invalid_json"),
+    "all blank": ("a.txt", b" \n\xc2\xa0\n", [], "it has no rows but 2 blank lines"),
     "empty": ("a.csv", b"", [], "it has no rows"),
     "a header only": ("a.csv", b"id,text\n", [], "it has no rows; its columns are 'id', 'text'"),
     "an empty array": ("a.json", b"[]", [], "it has no rows"),
@@ -631,7 +636,7 @@ def test_score_table_has_a_mark_on_request(source, tmp_path):
 
 
 def test_report_nothing_scored_writes_no_page(tmp_path, capsys):
-    (tmp_path / "a.csv").write_text('text\n" "\n')
+    (tmp_path / "a.csv").write_text('id,text\n1," "\n')
     assert main(["report", str(tmp_path / "a.csv"), str(tmp_path / "a.html")]) == 2
     assert "a.csv: nothing was scored: 1 × blank" in capsys.readouterr().err
     assert not (tmp_path / "a.html").exists()

@@ -10,10 +10,13 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 from moto import mock_aws
 
 from candor import resources
 from candor.cli import samples, use
+from candor.cli.diff import paired_accuracies
 from candor.cli.main import main
 from candor.cli.store import ModelError, ModelStore, resolve
 from candor.errors import BundleError, DeniedError
@@ -561,3 +564,12 @@ def test_diff_masks_words_of_a_file(checkout, tmp_path, capsys):
     output = compared(capsys, "first", "tickets@v1", str(data), "--json")
     assert "film" in output
     assert "canary" not in output
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
+def test_diff_interval_holds_the_gain(right):
+    """Of any two models on any number of texts; it is never empty, and never beyond a gain of all texts."""
+    answers = [["yes" if each[model] else "no" for each in right] for model in (0, 1)]
+    gain = paired_accuracies(answers, ["yes"] * len(right))["gain"]
+    assert -1 <= gain["low"] <= gain["value"] <= gain["high"] <= 1
+    assert gain["low"] < gain["high"]

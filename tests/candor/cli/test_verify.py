@@ -156,7 +156,7 @@ def test_verify_form_of_the_manifest_counts(folder, capsys):
     path, whole = folder / "manifest.json", (folder / "manifest.json").read_bytes()
     said = json.loads(whole)
     for forged in (
-        whole.replace(b'{\n "code_version"', b'{\n "status": "done",\n "code_version"', 1),
+        whole.replace(b'\n "code_version"', b'\n "status": "done",\n "code_version"', 1),
         whole.replace(b'"read": 5', b'"read": 6,\n  "read": 5', 1),
         whole + b"\n",
         whole[:-1],
@@ -489,6 +489,28 @@ def test_verify_manifest_of_version_1_holds(tmp_path, capsys):
     assert verified(tmp_path / "out/a", capsys)[0] == UNCHECKED
     known = jobs.job_id(Source("inbox", "a.csv", "v1", "", 0), {"sha256": "0" * 64}, jobs.Options().to_dict(), None, 1)
     assert known == "2ed22094cc9c80db9d94f5f7763d464a", "the id that the first version gave this job"
+
+
+def test_verify_manifest_of_version_2_holds(tmp_path, capsys):
+    """Results of the second version are verified by its own rules: which lines are blank, and what is an id."""
+    (tmp_path / "a.csv").write_text('id,text\n1,A wonderful film\n"",""\n\u3000,\n2,boring\n')
+    (tmp_path / "b.jsonl").write_text('{"id":7.0,"text":"good"}\n\u00a0\n{"id":7,"text":"bad"}\n')
+    inbox, results, classifier = Folder(tmp_path), Folder(tmp_path / "out"), jobs.Classifier.load(TWO)
+    for name, errors, blank in (
+        ("a.csv", {"blank": 2}, 2),
+        ("b.jsonl", {"wrong_type": 1, "invalid_json": 1}, 1),
+    ):
+        source, model = inbox.source(name), classifier.bundle.identity
+        job, chunks = jobs.plan(inbox, source, model, jobs.Options(), f"{name}/", version=2)
+        for number, chunk in enumerate(chunks):
+            jobs.score(job, number, chunk, inbox, results, classifier)
+        manifest = manifests.finish(job, chunks, results, path=str(tmp_path / name))
+        assert (manifest["code_version"], manifest["counts"]["errors"]) == (2, errors)
+        assert "blank_lines" not in manifest
+        assert verified(tmp_path / "out" / name, capsys)[0] == SAME
+        assert main(["score", str(tmp_path / name), str(tmp_path / "now" / name)]) == 0
+        now = json.loads(next((tmp_path / "now" / name).glob("*/manifest.json")).read_text())
+        assert (now["code_version"], now["counts"]["errors"], now["blank_lines"]) == (3, {}, blank)
 
 
 # What earlier runs left

@@ -35,8 +35,8 @@ def game(explainer, text, label):
     grams = classifier.featuriser.grams(text, classifier.table)
     model = bundles.additive(KINDS, len(labels)).in_table_order().quantised(16)
     scale = np.sqrt(max(model.q[grams.ids].sum(), model.floor))
-    ends = zip(grams.first.tolist(), grams.last.tolist(), grams.kinds, strict=True)
-    members = [{first, last} | ({first + 1} if kind == "trigram" else set()) for first, last, kind in ends]
+    ends = zip(grams.first.tolist(), grams.last.tolist(), strict=True)
+    members = [{first, last} for first, last in ends]
 
     def value(kept):
         present = grams.ids[[each <= kept for each in members]]

@@ -46,7 +46,8 @@ def words(text):
         ("good&#146;s", "good’s"),
         ("go&shy;od go&zwnj;od", "good good"),
         ("go&#1114112;od go&#xFFFFFFFFF;od go&#xD800;od go&#0;od", "good good good good"),
-        ("go&#" + "9" * 5000 + ";od", "good"),
+        ("go&#999999999999;od go&#" + "9" * 5000 + ";od", "good go & # " + "9" * 5000 + " ; od"),
+        ("don&amp;amp;amp;#39;t", "don't"),
         ("go&nosuchname;od &; &#; &#x; &copy2", "go & nosuchname ; od & ; & # ; & # x ; & copy2"),
     ],
 )
@@ -85,6 +86,13 @@ def test_spans_cover_whole_references(text):
     assert all(left[0] <= right[0] and left[1] <= right[1] for left, right in itertools.pairwise(found))
     inside = {offset for begin, end, _ in references.edits(text).tolist() for offset in range(begin + 1, end)}
     assert not inside & {offset for span in found for offset in span}
+
+
+def test_character_keeps_short_references_only():
+    """What the cache keeps is of bounded length, whatever a text holds."""
+    for text in ("&#" + "0" * 9000 + "39;", "&" + "amp;" * 3000 + "lt;", "&#x" + "1" * 9000, "&" + "a" * 9000 + ";"):
+        assert all(end - begin <= 64 for begin, end, _ in references.edits(text).tolist())
+    assert references.edits("&amp;#x0000038;").tolist() == [[0, 15, 1]]
 
 
 @given(st.lists(texts, min_size=1, max_size=6))

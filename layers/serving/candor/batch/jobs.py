@@ -55,6 +55,8 @@ class Options:
     """Bytes of input after which a part ends."""
     reading: Reading = field(default_factory=Reading)
     """What the user says about the file."""
+    columns: bool = False
+    """Repeat the other columns of the input in each result, redacted in the mode of `text`, or else in "replace"."""
 
     def to_dict(self) -> JsonObject:
         """Return the options as JSON: those that every manifest has, and others that are not their defaults."""
@@ -97,6 +99,8 @@ class Job:
     code: JsonObject | None
     """The code that planned the job, as candor.batch.code.identity() has it, and that alone may score it. None, in
     sample events only: whichever code runs them."""
+    blank: int = 0
+    """Number of blank lines, which are no rows; 0 until all of the input was read."""
 
     def to_dict(self) -> JsonObject:
         """Return the job as JSON values, for the state machine to hand on."""
@@ -131,7 +135,7 @@ def job_id(
 
     Example:
         >>> job_id(Source("inbox", "a.csv", "v1", "", 0), {"sha256": "0" * 64}, Options().to_dict(), None)
-        '1ed899b8a79967c7ac639e7e69a06454'
+        '752964c2d3ccec4061b56f70f9c42bbf'
     """
     state = source.version or [source.etag, source.bytes]
     inputs = [version, [source.bucket, source.key, state], model["sha256"], settings, *([code] if code else [])]
@@ -174,14 +178,21 @@ def plan(
         StorageError: The store fails.
     """
     shape = Format.of(name or source.key, options.text_column, options.id_column, options.reading)
+    shape = replace(shape, rules=version, kept=() if options.columns else None)
     if version == 1:  # it knew one column and one delimiter
-        shape = replace(shape, rules=1, text_column=options.text_column or DEFAULT_TEXT, delimiter=",")
+        shape = replace(shape, text_column=options.text_column or DEFAULT_TEXT, delimiter=",")
     digest = hashlib.sha256()
     factor = 1 if shape.seekable else COMPRESSED_CHUNK_FACTOR
     chunks: list[Chunk] = []
+    blank = 0
+
+    def count_blank() -> None:
+        nonlocal blank
+        blank += 1
+
     try:
         blocks = _update(digest, inbox.blocks(source))
-        shape, planned = rows.plan(blocks, shape, options.bytes * factor, options.rows * factor)
+        shape, planned = rows.plan(blocks, shape, options.bytes * factor, options.rows * factor, count_blank)
         own = code.identity()
         key = job_id(source, model, options.to_dict(), own, version)
         job = Job(key, folder, source, "", model, options, shape, 0, own)
@@ -190,7 +201,7 @@ def plan(
             on_chunk(job, chunk)
     except RowsError as error:
         raise error.named(name or source.key) from None
-    return replace(job, sha256=digest.hexdigest(), chunks=len(chunks)), chunks
+    return replace(job, sha256=digest.hexdigest(), chunks=len(chunks), blank=blank), chunks
 
 
 def _update(digest: Any, blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -288,12 +299,13 @@ class ResultEncoder:
         self.errors = {code: _json({"code": code, "detail": detail}) for code, detail in ERRORS.items()}
         self.explainer = Explainer(classifier) if options.explain else None
         self.text_mode = options.text
+        self.columns_mode = (options.text or "replace") if options.columns else ""
 
     def __call__(self, row: Row, prediction: Prediction | None) -> str:
         """Return the line of one row. Without a prediction it is the row's error."""
         row_id = "" if row.id is None else f',"id":{_json(row.id)}'
         if prediction is None:
-            return f'{{"line":{row.line}{row_id},"error":{self.errors[row.error]}}}\n'
+            return f'{{"line":{row.line}{row_id},"error":{self.errors[row.error]}{self._columns(row)}}}\n'
         names, label = self.names, prediction.label
         decision = names[prediction.decision(self.min_confidence)]
         probabilities = ",".join([f"{names[label]}:{p!r}" for label, p in prediction.probabilities.items()])
@@ -302,7 +314,7 @@ class ResultEncoder:
             f'{{"line":{row.line}{row_id},"label":{names[label]},"decision":{decision},'
             f'"probabilities":{{{probabilities}}},"tokens":{prediction.tokens},"warnings":{warnings}'
             f"{self._attributions(row.text, label) if self.explainer else ''}"
-            f"{self._redacted(row.text) if self.text_mode else ''}}}\n"
+            f"{self._redacted(row.text) if self.text_mode else ''}{self._columns(row)}}}\n"
         )
 
     def _attributions(self, text: str, label: str) -> str:
@@ -313,6 +325,23 @@ class ResultEncoder:
     def _redacted(self, text: str) -> str:
         redacted = redact(text, self.text_mode)
         return f',"text":{_json(redacted.text)},"pii":' + _json([entity._asdict() for entity in redacted.entities])
+
+    def _columns(self, row: Row) -> str:
+        if not self.columns_mode:
+            return ""
+        return ',"columns":' + _json({name: redact_cell(name, cell, self.columns_mode) for name, cell in row.columns})
+
+
+def redact_cell(name: str, cell: str, mode: str) -> str:
+    """Return a cell of a table, redacted. The name of its column counts, as it may announce what the cell is.
+
+    Example:
+        >>> redact_cell("Password", "hunter2", "replace"), redact_cell("Rating", "5", "replace")
+        ('[PASSWORD]', '5')
+    """
+    announced = f"{name}: "
+    redacted = redact(announced + cell, mode).text
+    return redacted[len(announced) :] if redacted.startswith(announced) else redact(cell, mode).text
 
 
 def _json(value: Any) -> str:

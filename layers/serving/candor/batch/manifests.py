@@ -23,6 +23,8 @@ from candor.model.bundle import canonical
 from candor.storage import Folder, Source, Store, sha256
 
 NAME = "manifest.json"
+COUNTED = 3
+"""Rules of reading from which manifests have the number of blank lines."""
 PART = re.compile(r"part-\d{5,}\.jsonl")
 Map = Callable[..., Iterable[Any]]
 Outcome = tuple[bytes, bytes, bytes]
@@ -77,6 +79,8 @@ def _finish(
         raise ConflictError("the parts differ from the plan in rows; delete the job's results and start it again")
     facts = _describe(job.key, job.source, job.sha256, job.model, job.options, job.code) | facts
     facts["code_version"] = job.format.rules
+    if job.format.rules >= COUNTED:
+        facts["blank_lines"] = job.blank
     return _write(results, job.folder, facts | columns(job.options, job.format), started, extra)
 
 

@@ -49,7 +49,7 @@ class Batch:
         """Plan a job for an object that was created in the inbox.
 
         Args:
-            event: An EventBridge event of S3, "Object Created".
+            event: An event of S3, "Object Created": whole, or what the template's rule hands on of it.
             remaining: Returns the milliseconds that are left to the function.
 
         Returns:
@@ -58,8 +58,8 @@ class Batch:
 
         Raises:
             EventError: The event does not ask for a job.
-            ConflictError: The job's manifest was changed after it was written.
             JobError: The object has more than MAX_PARTS chunks.
+            ConflictError: The job's manifest was changed after it was written.
             OutOfTimeError: The object is too large to plan before the function's timeout.
             StorageError: A bucket fails.
         """
@@ -103,8 +103,10 @@ class Batch:
             on_predictions: Called with the predictions of each block of rows.
 
         Raises:
+            EventError: The event has no job or no chunk.
             JobError, StorageError: As candor.batch.jobs.score does.
         """
+        check_objects(event, "job", "chunk")
         job, chunk = Job.from_dict(event["job"]), dict(event["chunk"])
         number = chunk.pop("number")
         inbox = self.open_bucket(job.source.bucket)
@@ -120,12 +122,15 @@ class Batch:
                 with the number of the chunk that could not be scored, if it was that.
 
         Raises:
+            EventError: The event has neither, or names no object whose job failed.
             ConflictError: A part was changed after it was written, the parts do not match the plan, or a different
                 manifest exists.
             StorageError: A bucket fails, or a part is missing.
         """
-        if "failure" in event:
+        if isinstance(event, Mapping) and "failure" in event:
+            check_objects(event, "failure")
             return self._note_failure(event["failure"])
+        check_objects(event, "job", "chunks")
         job = Job.from_dict(event["job"])
         listed = json.loads(self.results.get(event["chunks"]["key"]))
         chunks = [Chunk(*(chunk[name] for name in Chunk._fields)) for chunk in listed]
@@ -137,6 +142,7 @@ class Batch:
 
         An execution's first note stays: it has the error of a chunk, where Step Functions says only that some failed.
         """
+        check_objects(failure, "event", "error")
         name, key, version = requested(failure["event"], self.settings.results_bucket)
         note = {
             "status": "failed",
@@ -179,6 +185,22 @@ class DeadlineStore:
             if self.remaining() < MARGIN:
                 raise OutOfTimeError("time ran out before the file was planned; split it at line ends")
             yield block
+
+
+def check_objects(event: Any, *names: str) -> None:
+    """Check that an event has an object under each name, as the state machine's events have.
+
+    Raises:
+        EventError: It has not, as may be when the function is invoked directly.
+
+    Example:
+        >>> check_objects({"job": {}, "chunk": 1}, "job", "chunk")
+        Traceback (most recent call last):
+        candor.errors.EventError: the event is not the state machine's; expected the objects job and chunk
+    """
+    if not isinstance(event, Mapping) or not all(isinstance(event.get(name), Mapping) for name in names):
+        listed = f"objects {' and '.join(names)}" if len(names) > 1 else f"object {names[0]}"
+        raise EventError(f"the event is not the state machine's; expected the {listed}")
 
 
 def requested(event: Any, results_bucket: str) -> tuple[str, str, str]:

@@ -21,7 +21,7 @@ from candor.model.classifier import Classifier, Prediction
 from candor.storage import Source, Store
 
 _NEEDED = {"status", "work", "input", "model", "settings", "parts", "counts", "times", "code_version"}
-_OPTIONAL = {"columns", "files", "path", "seal", "software"}
+_OPTIONAL = {"blank_lines", "columns", "files", "path", "seal", "software"}
 _INPUT = {"bucket", "key", "version", "etag", "bytes", "sha256"}
 _UNSEALED = "its times, path and version, since it has no seal: manifests had none at first"
 Remake = Callable[[str], Sequence[str]]
@@ -114,6 +114,8 @@ def _check_form(manifest: JsonObject, content: bytes, unchecked: list[str]) -> N
         raise KeyError(*missing)
     _check("seal" in manifest or not unknown, f"{NAME} has a member of no version of Candor")
     unchecked += [f"its member {name!r}, which this version does not know" for name in unknown]
+    counted = manifest["code_version"] in range(manifests.COUNTED, RULES + 1)
+    _check(("blank_lines" in manifest) == counted, "the manifest's number of blank lines is missing, or is none")
     _check({*manifest["input"]} == _INPUT, "the manifest describes its input with other members than it has")
     key = job_id(
         _source(manifest), manifest["model"], manifest["settings"], manifest.get("software"), manifest["code_version"]
@@ -203,7 +205,7 @@ def _difference(
     settings, version = manifest["settings"], manifest["code_version"]
     if unknown := sorted({*settings} - {each.name for each in fields(Options)}):
         return f"this version does not know the setting {unknown[0]!r}"
-    if version not in range(1, RULES + 1):
+    if type(version) is not int or version not in range(1, RULES + 1):
         return f"this version does not know the rules of reading {version!r}"
     kinds = {each.name: type(each.default) for each in fields(Options) if each.default not in (None, MISSING)}
     if not all(type(settings[name]) is kinds[name] for name in kinds.keys() & settings.keys()):
@@ -228,6 +230,8 @@ def _difference(
         return f"another column of {name} would be read"
     if not _same(version, job.format.rules):
         return f"the rules of reading are {job.format.rules}"
+    if "blank_lines" in manifest and not _same(manifest["blank_lines"], job.blank):
+        return f"{name} has {job.blank:,} blank lines"
     if len(chunks) != len(manifest["parts"]):
         return f"{name} gives {len(chunks)} parts, the manifest names {len(manifest['parts'])}"
     for part, chunk in zip(manifest["parts"], chunks, strict=True):

@@ -56,8 +56,11 @@ def samples(root: Path, path: Path | None = None) -> dict[str, Any]:
     bundle = Bundle.open(path or root / "layers/model/bundle")
     inbox = _Inbox(texts(bundle))
     thing = {"key": Path(INPUT).name, "size": 1, "etag": inbox.etag, "sequencer": "0062E99A88DC407460"}
-    detail = {"version": "0", "bucket": {"name": INBOX}, "object": thing, "reason": "PutObject"}
-    created = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+    created = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "detail": {"bucket": {"name": INBOX}, "object": thing},
+    }
     settings = replace(Settings.from_environ({}), bundle=bundle.path, results_bucket=RESULTS)
     with tempfile.TemporaryDirectory() as folder:
         results = Folder(Path(folder))

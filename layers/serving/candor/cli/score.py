@@ -4,9 +4,7 @@ Plan, score and finish are those of the batch functions. Each file gets a folder
 parts of an interrupted run are kept.
 """
 
-import csv
 import errno
-import io
 import json
 import os
 import signal
@@ -29,12 +27,14 @@ from tqdm import tqdm
 
 from candor.batch import jobs, manifests
 from candor.batch.columns import listed
+from candor.batch.faults import REMEDIES
 from candor.batch.jobs import Job, Options
 from candor.batch.rows import READERS, Chunk, Reading, RowsError, likely_encoding, shown, table_of
 from candor.cli import options
 from candor.cli.errors import CommandError, fault, printable, report, silence_stdout
 from candor.cli.histogram import bin_of, histogram
 from candor.cli.inputs import inputs
+from candor.cli.spreadsheet import spreadsheet
 from candor.cli.width import columns, padded, shortened
 from candor.errors import CandorError
 from candor.limits import CHUNK_ROWS
@@ -80,6 +80,11 @@ class Extras:
     show_default="texts are left out",
     help="Repeat the text in the results, with personal data masked in this mode.",
 )
+@click.option(
+    "--with-columns",
+    is_flag=True,
+    help="Repeat the other columns or fields in the results, too, with personal data masked as --with-text does.",
+)
 @click.option("--csv", "table", is_flag=True, help="Write results.csv, too: a table for spreadsheets.")
 @click.option(
     "--csv-bom", "mark", is_flag=True, help="Write results.csv with a byte order mark, which Excel needs to see UTF-8."
@@ -119,6 +124,7 @@ def score(
     explain: bool,
     no_redact: bool,
     with_text: str | None,
+    with_columns: bool,
     table: bool,
     mark: bool,
     picture: bool,
@@ -132,7 +138,15 @@ def score(
     same command again after an interruption: it goes on from there.
     """
     settings = Options(
-        text_column, id_column, min_confidence, explain, not no_redact, with_text or "", rows, reading=reading
+        text_column,
+        id_column,
+        min_confidence,
+        explain,
+        not no_redact,
+        with_text or "",
+        rows,
+        reading=reading,
+        columns=with_columns,
     )
     for number in (signal.SIGTERM, signal.SIGHUP):  # end as Ctrl-C does: no worker and no text stays behind
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
@@ -173,12 +187,13 @@ def _score_or_say_why(path: Path, name: str, scorer: "Scorer", settings: Options
         if extras.table:
             mark = ["\ufeff"] if extras.mark else []
             labels = scorer.classifier.bundle.labels
-            files["results.csv"] = chain(mark, spreadsheet(lines(folder, manifest), labels))
+            rows = spreadsheet(lambda: lines(folder, manifest), labels, manifest["settings"])
+            files["results.csv"] = chain(mark, rows)
         if extras.picture:
             files["histogram.svg"] = [picture_of(lines(folder, manifest))]
         with manifests.listing(scorer.results, f"{folder.name}/", [*files]):
-            for file, content in files.items():
-                write(folder / file, content)
+            for made, content in files.items():
+                write(folder / made, content)
         return max(_summarised(manifest), judge(path, name, manifest, settings))
     except RowsError as error:
         report(f"{name}: {error.problem}", error.hint)
@@ -216,7 +231,7 @@ def _summarised(manifest: dict[str, Any]) -> int:
 
 def judge(path: Path, name: str, manifest: dict[str, Any], settings: Options) -> int:
     """Return 0 if a text was scored; else say why none was, and return 2."""
-    counts = manifest["counts"]
+    counts, likely = manifest["counts"], ""
     if counts["errors"].get("invalid_encoding"):
         with path.open("rb") as file:
             likely = likely_encoding(file, path.name, settings.reading)
@@ -227,11 +242,22 @@ def judge(path: Path, name: str, manifest: dict[str, Any], settings: Options) ->
         return 0
     with path.open("rb") as file:
         table = table_of(file, path.name, settings.reading)
-    rows = f"all {counts['read']:,} rows have an error" if counts["read"] else "it has no rows"
+    errors = counts["errors"]
+    often = max(errors, key=lambda code: errors[code], default="")
+    if not errors:
+        blank = manifest.get("blank_lines")
+        rows = f"it has no rows but {blank:,} blank line{'s' * (blank > 1)}" if blank else "it has no rows"
+    elif counts["read"] == 1:
+        rows = f"its only row has the error {often}"
+    elif len(errors) == 1:
+        rows = f"all {counts['read']:,} rows have the error {often}"
+    else:
+        rows = f"all {counts['read']:,} rows have an error, most of them {often}"
     kind, hint = ("", "check that it is the file you mean")
     if table and table.names:
         kind = f"; its {'fields' if table.is_json else 'columns'} are {listed(table.names)}"
         hint = "name the one with texts: --text-column NAME"
+    hint = f"pass --encoding {likely or 'NAME'}" if often == "invalid_encoding" else REMEDIES.get(often, hint)
     report(f"{name}: nothing was scored: {rows}{kind}", hint)
     return 2
 
@@ -258,8 +284,12 @@ def score_file(path: Path, scorer: "Scorer", settings: Options) -> dict[str, Any
     folder = f"{path.name}-{jobs.new_job_id(source, identity, settings)[:16]}/"
     manifest, damaged = manifests.left(results, folder)
     if damaged:
-        named = ", ".join(damaged[:MAX_NAMES]) + f" and {len(damaged) - MAX_NAMES} more" * (len(damaged) > MAX_NAMES)
+        more = f" and {len(damaged) - MAX_NAMES} more" * (len(damaged) > MAX_NAMES)
+        named = ", ".join(damaged[:MAX_NAMES]) + more
         click.echo(f"note: {printable(results.root / folder)}: damaged, so made again: {named}", err=True)
+    if manifest and manifest["status"] == "rejected":  # by what read it then: it is read again
+        results.remove(folder + manifests.NAME)
+        manifest = None
     if manifest is None:
         with Parts(scorer, inbox) as parts:
             job, chunks = jobs.plan(inbox, source, identity, settings, folder, parts.on_chunk)
@@ -444,29 +474,6 @@ def write(path: Path, content: Iterable[str]) -> None:
         raise CommandError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def spreadsheet(results: Iterable[dict[str, Any]], labels: Sequence[str]) -> Iterator[str]:
-    """Yield rows of CSV (RFC 4180) for spreadsheets; no cell of them is a formula (OWASP, CSV injection)."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    header = ["line", "id", "label", "decision", *map(escape_formula, labels), "error"]
-    for cells in chain([header], (_cells(result, labels) for result in results)):
-        writer.writerow(cells)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-
-
 def picture_of(results: Iterable[dict[str, Any]]) -> str:
     """Return a histogram of the labels' probabilities (SVG)."""
     return histogram(Counter(bin_of(each["probabilities"][each["label"]]) for each in results if "label" in each))
-
-
-def _cells(result: dict[str, Any], labels: Sequence[str]) -> list[Any]:
-    names = [escape_formula(result.get(name, "")) for name in ("id", "label", "decision")]
-    shares = [result.get("probabilities", {}).get(label, "") for label in labels]
-    return [result["line"], *names, *shares, result.get("error", {}).get("code", "")]
-
-
-def escape_formula(cell: str) -> str:
-    """Return a cell that a spreadsheet shows instead of computing it."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

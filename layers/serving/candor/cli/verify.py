@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,13 +118,14 @@ def _model(digest: str, bundle: Path) -> "Classifier | None":
 def _remade(name: str, folder: Path, manifest: dict[str, Any], classifier: "Classifier | None") -> Sequence[str]:
     """Return the digests that a file beside the results can have."""
     from candor.cli import score
+    from candor.cli.spreadsheet import spreadsheet
 
     if name == "histogram.svg":
         return [_digest([score.picture_of(score.lines(folder, manifest))])]
     if name == "results.csv" and classifier:
-        labels = classifier.bundle.labels
-        tables = (chain([mark], score.spreadsheet(score.lines(folder, manifest), labels)) for mark in ("", "\ufeff"))
-        return [*map(_digest, tables)]
+        rows = partial(score.lines, folder, manifest)
+        tables = (spreadsheet(rows, classifier.bundle.labels, manifest["settings"]) for _ in range(2))
+        return [_digest(chain([mark], table)) for mark, table in zip(("", "\ufeff"), tables, strict=True)]
     return ()
 
 

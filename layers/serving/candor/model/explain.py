@@ -4,8 +4,8 @@ The logit explained is a label's logit minus the mean logit of the other labels,
 The model is a sum over the features of a text: words, neighbouring words, and characters of unknown words, all divided
 by one scale, the text's norm. At that scale a token's value is its Shapley value (Shapley 1953), exact at any length: a
 feature counts only if all the tokens that make it are present, so that they share its weight equally. A word has its
-own weight, half that of each pair, and a third of that of each trigram that it is in; a negator and the word that it
-negates share what the negation adds.
+own weight and half that of each pair that it is in; a negator and the word that it negates share what the negation
+adds.
 
 The values and the base add up to the logit, and tokens that contribute equally have equal values.
 """
@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 
 from candor.model.classifier import MAX_FEATURES, Classifier, model_inputs
 from candor.model.interpreter import Signature
+from candor.redact import Redacted
 from candor.text.features import Grams
-from candor.text.offsets import spans
+from candor.text.offsets import Edits, spans
 
 METHOD = "shapley"
 """The method of every explanation."""
 DECIMALS = 7
 """Decimals of published values."""
-# The tokens between the ends of a feature of each kind that make it, too, counted from its first one.
-_INNER = {"trigram": (1,)}
 
 
 @dataclass(frozen=True)
@@ -122,18 +121,17 @@ class Explainer:
         logit = float(self._predict(model_inputs(features))["logits"][0] @ contrast)
         grams = self._featuriser.grams(prepared.text, self._table)
         base, values = self._values(grams, contrast) if len(grams.ids) else (logit, np.zeros(grams.tokens))
-        original_spans = [prepared.to_original(*span) for span in spans(prepared.text)]
+        original_spans = spans(prepared.text, _edits(prepared))
         return Explanation(METHOD, label, base, logit, logit - base - float(values.sum()), original_spans, values)
 
     def _values(self, grams: Grams, contrast: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the base, and what each token adds to it."""
         terms = self._explain({"ids": grams.ids[:MAX_FEATURES]})
         each, values = terms["terms"] @ contrast, np.zeros(grams.tokens)
-        for kind in np.unique(grams.kinds[:MAX_FEATURES]).tolist():
+        for kind in self._featuriser.kinds:
             chosen = grams.kinds[:MAX_FEATURES] == kind
             first, last = grams.first[:MAX_FEATURES][chosen], grams.last[:MAX_FEATURES][chosen]
-            members = [first, *(first + step for step in _INNER.get(kind, ()))]
-            members += [last] * (kind not in ("word", "char"))
+            members = [first] if kind in ("word", "char") else [first, last]
             for member in members:
                 values += np.bincount(member, each[chosen] / len(members), grams.tokens)
         return float(terms["bias"] @ contrast), values
@@ -143,3 +141,9 @@ class Explainer:
         weights = np.full(len(self._labels), -1 / (len(self._labels) - 1))
         weights[self._labels.index(label)] = 1.0
         return weights
+
+
+def _edits(redacted: Redacted) -> Edits:
+    """Return what redaction did to a text."""
+    begins, ends = np.array([(begin, end) for _, begin, end in redacted.entities], np.int64).reshape(-1, 2).T
+    return Edits.of(begins, ends, np.array([*map(len, redacted.replacements)], np.int64))

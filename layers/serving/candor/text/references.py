@@ -1,7 +1,8 @@
 r"""Read character references: `don&#39;t` is `don't`, as a browser shows it (HTML, sections 13.2.5.72 and 13.5).
 
 References by name end with a semicolon, but for the five that are often written without. What names no character is
-left out if it is a number, and stays if it is a name. A reference that was escaped again, `&amp;#39;`, is read as well.
+left out if it is a number, of up to 12 digits, and stays if it is a name. A reference that was escaped again, up to
+three times, is read as well: `&amp;#39;`.
 """
 
 import re
@@ -10,13 +11,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-_REFERENCE = re.compile(
-    r"(&(?:amp;|\#(?:0*+38|[xX]0*+26);)*+"
-    r"(?:\#(?:[0-9]++|[xX][0-9A-Fa-f]++);?|[A-Za-z][A-Za-z0-9]{1,31}+;|(?:amp|lt|gt|quot|nbsp)(?![A-Za-z0-9])|(?<=;)))"
-)
-_AMPERSAND = re.compile(r"&(?:amp;|\#(?:0*+38|[xX]0*+26);)*+")
-_DIGITS = 7
-"""Digits of the largest code point."""
+# Each is of bounded length, so that the cache below is, too.
+_AND = r"(?:amp|\#(?:0{0,5}38|[xX]0{0,5}26));"
+_NUMBER = r"\#(?:[0-9]{1,12}+(?![0-9])|[xX][0-9A-Fa-f]{1,12}+(?![0-9A-Fa-f]));?"
+_NAME = r"[A-Za-z][A-Za-z0-9]{1,31}+;|(?:amp|lt|gt|quot|nbsp)(?![A-Za-z0-9])"
+_REFERENCE = re.compile(rf"(&(?:(?!{_AND}){_NUMBER}|(?:{_AND}){{1,3}}+(?:{_NUMBER}|{_NAME}|)|{_NAME}))")
+_ESCAPED_AGAIN = re.compile(rf"&(?:{_AND}){{0,3}}+")
 
 
 def read(text: str) -> str:
@@ -44,7 +44,7 @@ def edits(text: str) -> NDArray[np.int64]:
     return np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1 << 14)
 def character(reference: str) -> str:
     """Return what a reference stands for: nearly always one character, a plain space for white space.
 
@@ -52,14 +52,25 @@ def character(reference: str) -> str:
         >>> character("&hellip;"), character("&#x27"), character("&#9999999;"), character("&nosuchname;")
         ('…', "'", '', '&nosuchname;')
     """
+    name = (
+        reference[1:] if reference.find(";") in (-1, len(reference) - 1) else _ESCAPED_AGAIN.sub("", reference, count=1)
+    )
+    if name.startswith("#"):
+        return _numbered(name.rstrip(";"))
+    if name in ("", "amp;"):
+        return "&"
     import html.entities  # 1.5 ms of a cold start
 
-    name = _AMPERSAND.sub("", reference, count=1)
-    if not name:
-        return "&"
-    if not name.startswith("#"):
-        named = html.entities.html5.get(name, "&" + name)
-        return " " if named.isspace() else named
-    digits = name.rstrip(";").lstrip("#xX0")
-    named = html.unescape(f"&#{'x' * (name[1] in 'xX')}{digits or 0};") if len(digits) <= _DIGITS else ""
-    return " " if named.isspace() else named.replace("\ufffd", "")
+    named = html.entities.html5.get(name, "&" + name)
+    return " " if named.isspace() else named
+
+
+def _numbered(name: str) -> str:
+    """Return the character of a number such as #39 or #x27, or "" if there is none, or none that can be seen."""
+    point = int(name[2:], 16) if name[1] in "xX" else int(name[1:])
+    if 0x80 <= point < 0xA0:  # of Windows-1252, as browsers read it
+        return bytes([point]).decode("cp1252", "ignore")
+    if point > 0x10FFFF or 0xD800 <= point < 0xE000:
+        return ""
+    character = chr(point)
+    return " " if character.isspace() else character if point >= 0x20 and point != 0x7F else ""
