@@ -304,6 +304,25 @@ def test_verify_fetched_job_needs_the_input(source, capsys):
     assert verified(folder, capsys, "--input", str(source))[0] == CHANGED
 
 
+def test_verify_several_manifests_worst_status(source, folder, capsys):
+    """Changed counts most, then what could not be done, then what could not be checked. One input fits one manifest."""
+    good, unchecked, changed = folder, source.parent / "unchecked", source.parent / "changed"
+    for other in (unchecked, changed):
+        shutil.copytree(folder, other)
+    (unchecked / "notes.txt").write_text("")
+    (changed / "part-00000.jsonl").write_text("")
+    for folders, status in (
+        ((good, good), SAME),
+        ((good, unchecked), UNCHECKED),
+        ((unchecked, good, changed), CHANGED),
+        ((unchecked, source.parent / "none", good), 2),
+        ((changed, source.parent / "none"), CHANGED),
+        ((good, good, "--input", source), 2),
+    ):
+        assert main(["verify", *map(str, folders)]) == status
+    assert "--input names the file of one manifest" in capsys.readouterr().err
+
+
 # Upgrades
 
 
