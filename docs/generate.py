@@ -57,6 +57,7 @@ MEANINGS = {
     "limits": "The limits below.",
     "text_bytes": "Bytes of UTF-8 in a text.",
     "limits.documents": "Documents in a batch.",
+    "limits.answer_bytes": "Bytes in the results of a batch.",
     "body_bytes": "Bytes in a body.",
     "Problem.type": "Always `about:blank`.",
     "title": "The code as a sentence.",
@@ -201,6 +202,7 @@ def sizes() -> str:
             ["documents a request", limits.MAX_DOCUMENTS],
             ["documents a request with `explain`", limits.MAX_EXPLAINED],
             ["body", f"{limits.MAX_BODY_BYTES:,} bytes"],
+            ["results of a request", f"{limits.MAX_ANSWER_BYTES:,} bytes of JSON, quotes escaped"],
             ["id of a document", f"{limits.MAX_ID_LENGTH} characters"],
         ],
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_lambda_powertools import Logger, Metrics
@@ -21,7 +22,7 @@ from candor import limits
 from candor.errors import CandorError
 from candor.model.bundle import NOT_STATED
 from candor.model.classifier import Classifier, Prediction
-from candor.operate.observe import DriftReporter, measure
+from candor.operate.observe import DriftReporter, harmless, measure
 from candor.redact import Entity, redact
 from candor.settings import Settings
 from candor.text.evidence import WARNINGS
@@ -59,7 +60,10 @@ def predict(request: Request) -> Answer:
 
 
 def predict_batch(request: Request) -> Answer:
-    """Classify several texts in one pass: POST /v1/predict/batch. An invalid document fails alone."""
+    """Classify several texts in one pass: POST /v1/predict/batch.
+
+    An invalid document fails alone, and so does one whose result would make the answer larger than Lambda passes on.
+    """
     fields = schemas.check(request.json(), schemas.BATCH)
     model, valid, errors = classifier(), [], []
     build = ResultBuilder(model, fields, len(fields["documents"]))
@@ -69,13 +73,36 @@ def predict_batch(request: Request) -> Answer:
         except Problem as problem:
             errors.append({"index": index, **id_of(value), **problem.entry()})
     predictions = model.predict([document["text"] for _, document in valid])
-    results = [
-        {"index": index, **id_of(document), **build(document["text"], prediction)}
-        for (index, document), prediction in zip(valid, predictions, strict=True)
-    ]
-    decisions = [(prediction, result["decision"]) for prediction, result in zip(predictions, results, strict=True)]
+    results, decisions, room = [], [], limits.MAX_ANSWER_BYTES
+    for (index, sent), prediction in zip(valid, predictions, strict=True):
+        result = {"index": index, **id_of(sent), **build(sent["text"], prediction)}
+        size = bytes_of(result)
+        if size > room:
+            errors.append({"index": index, **id_of(sent), **too_large(index, size).entry()})
+            continue
+        room -= size
+        results.append(result)
+        decisions.append((prediction, result["decision"]))
+    errors.sort(key=itemgetter("index"))
     redactions = sum(len(result.get("pii", ())) for result in results)
     return Answer({"results": results, "errors": errors, "model": model.bundle.identity}, decisions, redactions)
+
+
+def bytes_of(result: Mapping[str, Any]) -> int:
+    """Return the bytes of a result in an answer, as Lambda counts them: in JSON within JSON, which escapes quotes."""
+    encoded = encode(result)
+    return len(encoded.encode()) + encoded.count('"') + encoded.count("\\") + 1
+
+
+def too_large(index: int, size: int) -> Problem:
+    """Return the problem of a document whose result has no room in the answer."""
+    return Problem(
+        "answer_too_large",
+        f"The results of a request may have {limits.MAX_ANSWER_BYTES:,} bytes; this one, of {size:,}, has no room. "
+        "Send the document in another request, or leave out /explain and /redact.",
+        pointer=f"/documents/{index}",
+        limit=limits.MAX_ANSWER_BYTES,
+    )
 
 
 class ResultBuilder:
@@ -172,6 +199,7 @@ def model(request: Request) -> Answer:
         "text_bytes": limits.MAX_TEXT_BYTES,
         "documents": limits.MAX_DOCUMENTS,
         "body_bytes": limits.MAX_BODY_BYTES,
+        "answer_bytes": limits.MAX_ANSWER_BYTES,
     }
     shown = {"text_noun": classifier().bundle.text_noun, "samples": list(classifier().bundle.samples)}
     shown |= {name: described.get(name, NOT_STATED) for name in ("description", "intended_use", "owner")}
@@ -271,10 +299,8 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
         log_fault(error)
         fault = Problem("internal_error", "The fault is ours and is logged. Quote the request_id when you report it.")
         answer, code = refusal(fault, request_id), fault.code
-    try:
+    with harmless(logger):
         observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
-    except Exception as error:  # an answer is worth more than its metrics
-        log_fault(error)
     return respond(request, answer, request_id)
 
 
@@ -301,7 +327,7 @@ def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]
     """Return the proxy response of an answer, with the headers that all answers have."""
     body = answer.body
     if isinstance(body, dict):
-        body = json.dumps(body | {"request_id": request_id}, ensure_ascii=False, separators=(",", ":"))
+        body = encode(body | {"request_id": request_id})
     headers = {"Content-Type": answer.content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if classifier.cache_info().currsize:
         headers["X-Model-Version"] = classifier().bundle.model["version"]
@@ -318,6 +344,11 @@ def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]
         "body": body,
         "isBase64Encoded": False,
     }
+
+
+def encode(value: Any) -> str:
+    """Return a value as answers write JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def observe(request: Request, request_id: str, answer: Answer, code: str, milliseconds: float) -> None:

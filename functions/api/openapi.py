@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 TICKET = "I was charged twice for the same order, please refund one."
 BODY = (
+    "bad_request",
     "invalid_json",
     "invalid_encoding",
     "too_deep",
@@ -271,7 +272,12 @@ def components() -> Json:
         "Results": objects(
             {
                 "results": {"type": "array", "items": objects({**index, **result}, {**document_id, **optional})},
-                "errors": {"type": "array", "items": objects({**index, **problem}, {**document_id, **sizes})},
+                "errors": {
+                    "type": "array",
+                    "description": "One for each document without a result: it is not valid, or its result would make "
+                    f"the results larger than {limits.MAX_ANSWER_BYTES:,} bytes (`answer_too_large`).",
+                    "items": objects({**index, **problem}, {**document_id, **sizes}),
+                },
                 "model": model,
                 "request_id": text,
             }
@@ -296,7 +302,9 @@ def components() -> Json:
                 "metrics": {"type": "object"},
                 "data": {"type": "object"},
                 **dict.fromkeys(("description", "intended_use", "owner", "licence"), text),
-                "limits": objects({"text_bytes": number, "documents": number, "body_bytes": number}),
+                "limits": objects(
+                    {"text_bytes": number, "documents": number, "body_bytes": number, "answer_bytes": number}
+                ),
                 "request_id": text,
             }
         ),

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 # Status and title of every code. The documentation, the OpenAPI document and template.yaml have the same ones. API
-# Gateway itself answers those of 403, 429 and 504, and some of 413 and 415.
+# Gateway itself answers those of 403, 429 and 504, and some of 400, 413 and 415.
 CODES: dict[str, tuple[HTTPStatus, str]] = {
     "bad_request": (HTTPStatus.BAD_REQUEST, "The request cannot be read"),
     "invalid_json": (HTTPStatus.BAD_REQUEST, "The body is not valid JSON"),
@@ -20,6 +20,7 @@ CODES: dict[str, tuple[HTTPStatus, str]] = {
     "body_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
     "text_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The text is too large"),
     "too_many_documents": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The batch is too large"),
+    "answer_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The answer would be too large"),
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON in UTF-8"),
     "invalid_request": (HTTPStatus.UNPROCESSABLE_ENTITY, "The request has a wrong field"),
     "too_many_requests": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time"),

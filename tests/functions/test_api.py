@@ -224,6 +224,41 @@ def test_explain_accepts_up_to_10_documents():
     assert batch([GOOD] * 11)[0] == 200
 
 
+LAMBDA_BYTES = 6_291_556
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "options"),
+    [
+        ("a!" * 10_000, 10, {"explain": True}),
+        ("@ab " * 2_400, 100, {"redact": True}),
+        ("1.1.1.1 " * 2_500, 10, {"explain": True, "redact": True}),
+    ],
+)
+def test_batch_large_answer_fits_lambda(text, count, options):
+    """Documents whose results have no room are errors in their places; with the others the answer passes Lambda."""
+    small = {"id": "small", "text": "A good film."}
+    answer = ask({"documents": [{"text": text}] * (count - 1) + [small], **options}, path="/v1/predict/batch")
+    body = json.loads(answer["body"])
+    refused = [error["index"] for error in body["errors"]]
+    assert {error["code"] for error in body["errors"]} <= {"answer_too_large"}
+    assert refused == [*range(count - 1)][len(body["results"]) - 1 :]
+    assert body["results"][-1]["id"] == "small"
+    assert len(json.dumps(answer, ensure_ascii=False).encode()) <= LAMBDA_BYTES
+    if options == {"explain": True}:
+        assert refused
+        assert "another request" in body["errors"][0]["detail"]
+
+
+def test_batch_document_without_room_fits_alone():
+    """The remedy works: a document that had no room is answered in a request of its own."""
+    document = {"text": "a!" * 10_000}
+    refused = batch([document] * 10, explain=True)[1]["errors"]
+    assert refused
+    _, alone, _ = batch([document], explain=True)
+    assert (len(alone["results"]), alone["errors"]) == (1, [])
+
+
 @pytest.mark.parametrize(
     "wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}, {"explain_label": ""}]
 )
@@ -305,7 +340,12 @@ def test_health_and_model_answer_200():
     assert call(method="GET", path="/health", kind=None)[1]["status"] == "ok"
     body = call(method="GET", path="/v1/model", kind=None)[1]
     assert body["labels"] == ["negative", "positive"]
-    assert body["limits"] == {"text_bytes": 20_000, "documents": 100, "body_bytes": 1_000_000}
+    assert body["limits"] == {
+        "text_bytes": 20_000,
+        "documents": 100,
+        "body_bytes": 1_000_000,
+        "answer_bytes": 6_000_000,
+    }
     assert body["data"]["texts"] == 600
 
 
@@ -804,7 +844,7 @@ def test_unexpected_error_is_500_without_its_message(logged, monkeypatch):
 
 
 def test_every_problem_code_is_used():
-    elsewhere = {"internal_error", "model_unavailable", "too_many_documents"}
+    elsewhere = {"internal_error", "model_unavailable", "too_many_documents", "answer_too_large"}
     gateway = {"forbidden", "too_many_requests", "quota_exceeded", "timeout"}
     used = {code for *_, code in REFUSED.values()} | elsewhere | gateway
     assert used == set(problems.CODES)

@@ -13,6 +13,7 @@ MAX_DOCUMENTS = 100  # documents of a batch: they fit one pass of the model, whi
 MAX_EXPLAINED = 10  # explained documents of a batch: an explanation takes several times as long as a prediction
 MAX_BODY_BYTES = 1_000_000  # bytes of the body: room for MAX_DOCUMENTS documents of 10,000 bytes each
 MAX_JSON_DEPTH = 32  # nested arrays and objects of the body: a valid request has 3, and Python's parser recurses
+MAX_ANSWER_BYTES = 6_000_000  # bytes of an answer's results, quotes escaped: Lambda takes 6,291,556 bytes in all
 MAX_GATEWAY_BYTES = 10_000_000  # bytes of a body that API Gateway, and the development server like it, hands on
 
 # The development server.
@@ -32,5 +33,9 @@ MAX_SHOWN_LINES = 10  # numbers of lines that a message lists
 MAX_INPUT_BYTES = 40 * 10**9  # bytes of an object in the inbox: one function can read as many in its 15 minutes
 
 # One part of the results, which ends with the record that reaches either number.
-CHUNK_ROWS = 20_000  # rows, the default of `--rows` and BatchChunkRows: scored in far less than a function's 4 minutes
+CHUNK_ROWS = 20_000  # rows, the default of `--rows` and BatchChunkRows: scored in far less than a function's 15 minutes
 CHUNK_BYTES = 16 << 20  # bytes of input: long texts reach them before CHUNK_ROWS, and parts stay of similar size
+
+# One batch job on AWS.
+MAX_PARTS = 10_000  # parts: the function that counts their rows can read as many in its 15 minutes
+JOB_CONCURRENCY = 5  # chunks at a time, the default of BatchConcurrency: half of a new account's 10 executions

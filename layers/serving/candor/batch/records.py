@@ -37,20 +37,31 @@ def records(blocks: Iterator[bytes], file_format: Format) -> Iterator[Record]:
 
 
 def emptiness(file_format: Format) -> Callable[[bytes], object]:
-    r"""Return a test for records without a row: a blank line, or in CSV one whose cells are all empty.
+    r"""Return a test for records without a row: a blank line, or in CSV one whose cells are all blank.
 
     Example:
-        >>> bool(emptiness(Format("csv", delimiter=","))(b" ,\r\n"))
-        True
+        >>> is_empty = emptiness(Format("csv", delimiter=","))
+        >>> bool(is_empty(b' ,""\r\n')), bool(is_empty("\u3000,\n".encode())), bool(is_empty(b"0,\n"))
+        (True, True, False)
     """
-    if file_format.kind != "csv":
-        return bytes.isspace
-    return _blank_cells(file_format.delimiter, file_format.rules).fullmatch
+    if file_format.kind == "csv":
+        return _blank_cells(file_format.delimiter, file_format.rules).fullmatch
+    return bytes.isspace if file_format.rules < 3 else _BLANK_LINE.fullmatch
+
+
+# White space of Unicode in UTF-8, as str.isspace() has it.
+_SPACE = rb"(?:[\t-\r\x1c- ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*+"
+_BLANK_LINE = re.compile(_SPACE)
 
 
 @lru_cache
 def _blank_cells(delimiter: str, rules: int) -> re.Pattern[bytes]:
-    return re.compile(rb"\r?\n|\r" if rules == 1 else rb"[ \t\r\n" + re.escape(delimiter.encode()) + rb"]*+")
+    cut = re.escape(delimiter.encode())
+    if rules < 3:
+        return re.compile(rb"\r?\n|\r" if rules == 1 else rb"[ \t\r\n" + cut + rb"]*+")
+    space = _SPACE if delimiter != "\t" else _SPACE.replace(rb"[\t-\r", rb"[\n-\r")
+    cell = rb'(?:"' + _SPACE + rb'"|)' + space
+    return re.compile(rb"(?:" + space + cell + cut + rb")*+" + space + cell)
 
 
 def without_end(record: str) -> str:

@@ -33,10 +33,10 @@ Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML with CloudFormation's functions, each of which becomes None: their values are known at deployment only."""
+    """YAML with CloudFormation's functions. The stack is called candor here; other values come with a deployment."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: "candor" if node.value == "AWS::StackName" else None)
 
 
 def template() -> dict[str, Any]:

@@ -4,7 +4,6 @@ Each pattern starts with a literal character or a set of characters, which the e
 that character is examined only where the text after it matches.
 """
 
-import ipaddress
 from collections.abc import Iterator
 
 from candor.redact.patterns import Match, compiled
@@ -70,6 +69,8 @@ _MAC = r"[0-9A-Fa-f](?<![0-9A-Fa-f:\-].)[0-9A-Fa-f]([:\-])[0-9A-Fa-f]{2}(?:\1[0-
 _MAC_DOTTED = (
     r"\.[0-9A-Fa-f]{4}\.(?<=(?<![0-9A-Fa-f.])([0-9A-Fa-f]{4})\.[0-9A-Fa-f]{4}\.)[0-9A-Fa-f]{4}(?![0-9A-Fa-f.])"
 )
+_EMBEDDED_IPV4 = r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.|\Z)){4}(?<!\.)"
+_VERSION_ENDS = tuple("NnEeDdRrVv.本")  # of the words below
 _VERSION_WORD = r"(?i)(?:version|release|build|firmware|chapter|section|\bv\.?|\bver\.?|版本)[ :]{0,2}\Z"
 
 
@@ -89,7 +90,7 @@ def ip_and_mac_addresses(text: str) -> Iterator[Match]:
             yield "MAC_ADDRESS", begin, end
     for match in compiled(_IPV4).finditer(text) if compiled(_IPV4_HINT).search(text) else ():
         begin = match.start()
-        if _is_ipv4(match[0]) and not compiled(_VERSION_WORD).search(text, max(0, begin - 12), begin):
+        if _is_ipv4(match[0]) and not _is_version(text, begin):
             yield "IP_ADDRESS", *match.span()
     for match in compiled(_IPV6).finditer(text) if compiled(_IPV6_HINT).search(text) else ():
         address = match[0].rstrip(".")
@@ -98,17 +99,27 @@ def ip_and_mac_addresses(text: str) -> Iterator[Match]:
 
 
 def _is_ipv4(address: str) -> bool:
-    return all(part == "0" or (part[0] != "0" and int(part) < 256) for part in address.split("."))
+    """Return True if the first of four numbers is one of an address; the pattern has seen to the others."""
+    first = address.partition(".")[0]
+    return first == "0" or (first[0] != "0" and int(first) < 256)
+
+
+def _is_version(text: str, begin: int) -> bool:
+    """Return True if a word such as "version" stands before an offset."""
+    before = text[max(0, begin - 12) : begin]
+    return before.rstrip(" :")[-1:] in _VERSION_ENDS and compiled(_VERSION_WORD).search(before) is not None
 
 
 def _is_ipv6(address: str) -> bool:
-    """Validate an IPv6 address (RFC 4291, section 2.2). Cheap checks come first: an exception costs more than all."""
-    if len(address) < 3 or not any(c.isdigit() for c in address):  # nobody writes an address such as "a::b"
+    """Validate an IPv6 address (RFC 4291, section 2.2)."""
+    if len(address) < 3 or not any(map(str.isdigit, address)):  # nobody writes an address such as "a::b"
         return False
-    if address.count("::") > 1 or ":::" in address or ("::" not in address and address.count(":") < 6):
-        return False
-    try:
-        ipaddress.IPv6Address(address)
-    except ValueError:
-        return False
-    return True
+    head, gap, tail = address.partition("::")
+    groups = [group for part in (head, tail) if part for group in part.split(":")]
+    embedded = 0
+    if groups and "." in groups[-1]:
+        if not compiled(_EMBEDDED_IPV4).fullmatch(groups.pop()):
+            return False
+        embedded = 2
+    size = len(groups) + embedded
+    return (size < 8 if gap else size == 8) and all(0 < len(group) < 5 for group in groups)

@@ -299,16 +299,17 @@ class Digits:
     # Access to single positions, for candor.redact.numbers.
 
     @cached_property
-    def _edge_flags(self) -> str:
-        return flags(self._edges)
+    def _edge_positions(self) -> tuple[list[int], list[int]]:
+        """Positions where a group may end, and those of them where its run ends."""
+        edges = [match.start() for match in re.finditer("1", flags(self._edges))]
+        return edges, [edge for edge in edges if self.octets[edge] in _BREAKS]
 
     def group_ends(self, position: int) -> list[int]:
         """Return the ends of the groups from this position on, up to the end of the run or the length of a card."""
-        ends, at = [], position
-        while at - position <= CARD_LENGTHS[-1] and (at == position or self.octets[at] not in _BREAKS):
-            at = self._edge_flags.index("1", at + 1)
-            ends.append(at)
-        return ends
+        edges, run_ends = self._edge_positions
+        first, run_end = bisect_right(edges, position), run_ends[bisect_right(run_ends, position)]
+        last = bisect_right(edges, min(position + CARD_LENGTHS[-1], run_end - 1), first)
+        return edges[first : last + 1]
 
     def international_prefix(self, position: int) -> int:
         """Return the number of digits before a calling code: 0 after "+", 2 for "00", -1 without a calling code."""

@@ -38,17 +38,21 @@ def find(text: str) -> list[Entity]:
     """
     normalized = NormalizedText(text)
     selected = _select(_candidates(normalized.text), len(normalized.text))
+    if normalized.text == text:
+        return [Entity(entity_type, begin, end) for begin, end, entity_type in selected]
     return [Entity(entity_type, *normalized.to_original(begin, end)) for begin, end, entity_type in selected]
 
 
-def _select(candidates: Iterator[Match], length: int) -> list[tuple[int, int, str]]:
+def _select(candidates: Iterable[Match], length: int) -> list[tuple[int, int, str]]:
     """Return, in order of offset, the candidates that overlap no earlier candidate: no more certain one."""
     taken, selected = bytearray(length), []
+    is_taken = taken.find
     for entity_type, begin, end in candidates:
-        if taken.find(1, begin, end) < 0:
+        if is_taken(1, begin, end) < 0:
             taken[begin:end] = b"\1" * (end - begin)
             selected.append((begin, end, entity_type))
-    return sorted(selected)
+    selected.sort()
+    return selected
 
 
 def _candidates(text: str) -> Iterator[Match]:

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from bisect import bisect_right
 from typing import NamedTuple
 
 from candor.redact.entities import Entity
@@ -24,35 +23,8 @@ class Redacted(NamedTuple):
     """The text after redaction."""
     entities: list[Entity]
     """The entities in order, with offsets of the text before redaction."""
-    bounds: list[int]
-    """Begin and end in `text` of what is written over each entity: two offsets per entity, ascending."""
-
-    def to_original(self, begin: int, end: int) -> tuple[int, int]:
-        """Map a span of the redacted text to the text before redaction.
-
-        Args:
-            begin: Offset in `text`, in code points.
-            end: Offset after the span, greater than `begin`.
-
-        Returns:
-            Begin and end in the text before redaction. A span that touches an entity's replacement includes the whole
-            entity.
-
-        Example:
-            >>> redacted = redact("mail jane@example.com now")
-            >>> redacted.text, redacted.to_original(13, 16)
-            ('mail [EMAIL] now', (22, 25))
-        """
-        return self._to_original(begin, 0), self._to_original(end - 1, 1)
-
-    def _to_original(self, offset: int, side: int) -> int:
-        """Map one character: to its first offset (side 0) or the offset after it (side 1)."""
-        after = bisect_right(self.bounds, offset)
-        if after % 2:
-            entity = self.entities[after // 2]
-            return entity.end if side else entity.begin
-        shift = self.entities[after // 2 - 1].end - self.bounds[after - 1] if after else 0
-        return offset + shift + side
+    replacements: list[str]
+    """What is written over each entity."""
 
 
 def redact(text: str, mode: str = "replace", mask: str = "*", key: bytes = b"") -> Redacted:
@@ -88,14 +60,12 @@ def redact(text: str, mode: str = "replace", mask: str = "*", key: bytes = b"") 
     entities = [] if mode == "off" else find(text)
     if not entities:
         return Redacted(text, [], [])
-    parts, bounds, read, written = [], [], 0, 0
-    for entity in entities:
-        replacement = _replacement(text, entity, mode, mask, key)
-        parts += [text[read : entity.begin], replacement]
-        written += entity.begin - read
-        bounds += [written, written + len(replacement)]
-        read, written = entity.end, written + len(replacement)
-    return Redacted("".join(parts) + text[read:], entities, bounds)
+    replacements = [_replacement(text, entity, mode, mask, key) for entity in entities]
+    parts, read = list[str](), 0
+    for (_, begin, end), replacement in zip(entities, replacements, strict=True):
+        parts += text[read:begin], replacement
+        read = end
+    return Redacted("".join(parts) + text[read:], entities, replacements)
 
 
 def _is_valid_mask(mask: str) -> bool:

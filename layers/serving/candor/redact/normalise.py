@@ -8,10 +8,9 @@ Annex 15).
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator
-from functools import cached_property, lru_cache
-from itertools import groupby
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property, lru_cache
+from itertools import accumulate
 
 from candor.redact.entities import TYPES
 from candor.redact.patterns import compiled
@@ -32,17 +31,18 @@ _REFERENCES = {
 }  # fmt: skip
 _ESCAPE = r"%(?:25)*(?:[0-7][0-9A-Fa-f]|[C-Fc-f][0-9A-Fa-f](?:%(?:25)*[89ABab][0-9A-Fa-f]){1,3})"
 _STRETCHES = (
-    r"(?<=[^\x00-\x7f])[^\x00-\x7f]*+"
-    rf"|(?<=%){_ESCAPE[1:]}(?:{_ESCAPE})*+"
+    rf"(?<=%){_ESCAPE[1:]}(?:{_ESCAPE})*+"
     rf"|(?<=&)(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(_REFERENCES)});"
     r"|(?<=[\x00-\x1f\x7f])[\x00-\x08\x0b\x0c\x0e-\x1d\x1f\x7f]*+"
 )
 _MASK = rf"(?:{'|'.join(TYPES)})(?::[0-9a-f]{{8}})?\]"
 _MASKED = rf"\[{_MASK}"
 # Each pattern starts with a set of characters, with which the regular expression engine skips plain text quickly.
-_ODD = r"[^\t\n\r\x1e -$'-~]"
+_ODD_SET = r"\x00-\x08\x0b\x0c\x0e-\x1d\x1f%&\x7f"
+_ODD = f"[{_ODD_SET}]"
 _ODD_STRETCH = rf"{_ODD}(?:{_STRETCHES})"
-_ODD_STRETCH_OR_MASK = rf"[^\t\n\r\x1e -$'-Z\\-~](?:{_STRETCHES}|(?<=\[){_MASK})"
+_BEYOND_ASCII = r"\x80-\U0010ffff"
+_MOSTLY = 7 / 8  # share of ASCII from which a pattern passes it faster than a table
 _PLAIN = bytes(octet for octet in range(128) if not re.match(_ODD, chr(octet)))
 _ANY_ESCAPE = r"%[0-9A-Fa-f]{2}"
 _PLUS = r"(?<=[\w.)-])\+(?=[\w(%])"
@@ -56,21 +56,6 @@ _SIGNS = {
 _BLANKS = "\u2800"
 _STRANGE = f"[İ{_FILLERS}]"
 _NO_LETTER = rf"[^\x00-\x7f](?:(?<![^\W\d_])|(?<={_STRANGE}))"
-
-
-class OffsetRun(NamedTuple):
-    """A stretch whose length changed: `repeats` times, `original_length` characters became `length` characters."""
-
-    offset: int
-    """Begin of the stretch in the normalised text."""
-    original_offset: int
-    """Begin of the stretch in the original text."""
-    length: int
-    """Characters of one repetition in the normalised text."""
-    original_length: int
-    """Characters of one repetition in the original text."""
-    repeats: int
-    """Number of repetitions."""
 
 
 class NormalizedText:
@@ -91,32 +76,32 @@ class NormalizedText:
     def __init__(self, text: str) -> None:
         self._original = self.text = text
         masked = "[" in text and compiled(_MASKED).search(text)
-        if not masked and _has_stable_letters_only(text) and not text.encode("ascii", "ignore").translate(None, _PLAIN):
+        plain = text.encode("ascii", "ignore")
+        odd = masked or plain.translate(None, _PLAIN)
+        if not odd and _has_stable_letters_only(text):
             return
         if "%" in text and " " not in text and compiled(_ANY_ESCAPE).search(text):
             self._original = text = compiled(_PLUS).sub(PLUS, text)
-        self.text = compiled(_ODD_STRETCH_OR_MASK if masked else _ODD_STRETCH).sub(_normalized, text)
+        mostly_ascii = len(plain) > _MOSTLY * len(text)
+        if mostly_ascii or odd:
+            text = compiled(_stretch(beyond_ascii=mostly_ascii, mask=bool(masked))).sub(_normalized, text)
+        self.text = text if mostly_ascii else text.translate(_replacements)
 
     @cached_property
-    def offset_runs(self) -> list[OffsetRun]:
-        """Stretches whose length changed, in order, computed on first use: only when an entity is found."""
-        runs: list[OffsetRun] = []
-        shift = 0
-        if self.text == self._original:
-            return runs
-        for match in compiled(_ODD_STRETCH).finditer(self._original):  # masks keep their length
-            stretch, original_offset = match[0], match.start()
-            units = _unit_lengths(stretch) if len(stretch) > 1 else ((len(_normalized(match)), 1, 1),)
-            for length, original_length, repeats in units:
-                if length != original_length:
-                    runs.append(OffsetRun(original_offset + shift, original_offset, length, original_length, repeats))
-                    shift += (length - original_length) * repeats
-                original_offset += original_length * repeats
-        return runs
+    def _ends(self) -> tuple[list[int], dict[int, int]]:
+        """Where each original character ends in the normalised text, and the lengths of escapes by where they begin.
 
-    @cached_property
-    def _run_offsets(self) -> list[int]:
-        return [run.offset for run in self.offset_runs]
+        Computed on first use: only when an entity is found. Of an escape, the first character becomes all.
+        """
+        original, escapes = self._original, dict[int, int]()
+        lengths = bytearray(original.translate(_lengths), "latin-1")
+        for match in compiled(_ODD_STRETCH).finditer(original):  # masks keep their length
+            at = match.start()
+            for length, original_length in _unit_lengths(match[0]):
+                lengths[at : at + original_length] = length.to_bytes().ljust(original_length, b"\0")
+                escapes[at] = original_length
+                at += original_length
+        return list(accumulate(lengths)), escapes
 
     def to_original(self, begin: int, end: int) -> tuple[int, int]:
         """Map a span of the normalised text to the original text.
@@ -128,36 +113,38 @@ class NormalizedText:
         Returns:
             Begin and end in the original text. Characters dropped at either edge stay outside.
         """
-        return (self._to_original(begin)[0], self._to_original(end - 1)[1]) if self.offset_runs else (begin, end)
+        if self.text == self._original:
+            return begin, end
+        return self._to_original(begin)[0], self._to_original(end - 1)[1]
 
     def _to_original(self, offset: int) -> tuple[int, int]:
         """Return the span in the original text of what became the character at this offset."""
-        after = bisect_right(self._run_offsets, offset)
-        if not after:
-            return offset, offset + 1
-        run = self.offset_runs[after - 1]
-        within = offset - run.offset
-        if within < run.length * run.repeats:
-            begin = run.original_offset + within // run.length * run.original_length
-            return begin, begin + run.original_length
-        begin = run.original_offset + run.original_length * run.repeats + within - run.length * run.repeats
-        return begin, begin + 1
+        ends, escapes = self._ends
+        begin = bisect_right(ends, offset)
+        return begin, begin + escapes.get(begin, 1)
+
+
+@cache
+def _stretch(*, beyond_ascii: bool, mask: bool) -> str:
+    """Return the pattern of a stretch of what changes: odd ASCII, with other characters, and with masks, on demand."""
+    others = rf"|(?<=[{_BEYOND_ASCII}])[{_BEYOND_ASCII}]*+" if beyond_ascii else ""
+    masks = rf"|(?<=\[){_MASK}" if mask else ""
+    first = _ODD_SET + _BEYOND_ASCII * beyond_ascii + r"\[" * mask
+    return rf"[{first}](?:{_STRETCHES}{others}{masks})"
 
 
 def _normalized(match: re.Match[str]) -> str:
     """Return the normalised form of a matched stretch."""
     stretch = match[0]
-    if len(stretch) == 1 and stretch > "\x7f":
-        return replacement(stretch)
+    if stretch[0] > "\x7f":
+        return replacement(stretch) if len(stretch) == 1 else stretch.translate(_replacements)
     if stretch[0] == "[":
         return BARRIER * len(stretch)
     if stretch[0] == "%":
         return _decode_simple(stretch) or "".join(map(decode, compiled(_ESCAPE).findall(stretch)))
     if stretch[0] == "&":
         return decode(stretch)
-    if stretch.isascii():
-        return "".join(map(decode, stretch))
-    return stretch if _is_stable(stretch) else "".join(map(replacement, stretch))
+    return "".join(map(decode, stretch))
 
 
 def _decode_simple(escapes: str) -> str:
@@ -168,28 +155,15 @@ def _decode_simple(escapes: str) -> str:
     return text if text.isprintable() else ""
 
 
-def _unit_lengths(stretch: str) -> Iterator[tuple[int, int, int]]:
-    """Yield (length, original length, repeats) of the units of a stretch: escapes, references or characters."""
-    if stretch[0] == "%":
-        units = [(len(decode(escape)), len(escape)) for escape in compiled(_ESCAPE).findall(stretch)]
-    elif stretch[0] == "&":
-        units = [(len(decode(stretch)), len(stretch))]
-    elif stretch.isascii():
-        units = [(len(decode(character)), 1) for character in stretch]
-    else:
-        stable = _is_stable(stretch)
-        units = [(1, 1)] * len(stretch) if stable else [(len(replacement(character)), 1) for character in stretch]
-    return ((*unit, len(list(repeats))) for unit, repeats in groupby(units))
+def _unit_lengths(stretch: str) -> Iterator[tuple[int, int]]:
+    """Yield (length, original length) of each escape, reference or control character of a stretch."""
+    units = compiled(_ESCAPE).findall(stretch) if stretch[0] == "%" else [stretch] if stretch[0] == "&" else stretch
+    return ((len(decode(unit)), len(unit)) for unit in units)
 
 
 def _has_stable_letters_only(text: str) -> bool:
     """Return True if all non-ASCII characters of the text are letters that normalisation keeps."""
     return text.isascii() or (unicodedata.is_normalized("NFKC", text) and not compiled(_NO_LETTER).search(text))
-
-
-def _is_stable(letters: str) -> bool:
-    """Return True if normalisation keeps these characters, as it does most non-ASCII letters."""
-    return letters.isalpha() and unicodedata.is_normalized("NFKC", letters) and not compiled(_STRANGE).search(letters)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -209,7 +183,7 @@ def decode(stretch: str) -> str:
     if len(stretch) == 1:
         return " " if stretch.isspace() else ""
     character = _decode_percent(stretch) if stretch[0] == "%" else _decode_reference(stretch[1:-1])
-    normalized = "".join(map(replacement, character)) if not character.isascii() else character
+    normalized = character if character.isascii() else "".join([replacement(each) for each in character])
     if normalized.isspace():
         return SPACE
     return normalized if normalized.isprintable() else ""
@@ -254,3 +228,21 @@ def replacement(character: str) -> str:
 
 def _is_visible(character: str) -> bool:
     return character not in _FILLERS and character != "İ" and unicodedata.category(character) not in _INVISIBLE
+
+
+class _Table(dict[int, str]):
+    """A table for str.translate, filled with what texts contain."""
+
+    def __init__(self, value: Callable[[str], str]) -> None:
+        self._value = value
+
+    def __missing__(self, code: int) -> str:
+        if len(self) >= _MAX_TABLE:
+            self.clear()
+        value = self[code] = self._value(chr(code))
+        return value
+
+
+_MAX_TABLE = 1 << 16  # characters
+_replacements = _Table(lambda character: character if character.isascii() else replacement(character))
+_lengths = _Table(lambda character: chr(1 if character.isascii() else len(replacement(character))))

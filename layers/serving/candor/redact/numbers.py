@@ -5,11 +5,11 @@ shape and the words before it.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from heapq import heappop, heapreplace
-from itertools import pairwise
-from operator import or_
+from operator import or_, sub
 from typing import NamedTuple
 
 from candor.redact import checks
@@ -96,11 +96,11 @@ def ibans(text: str) -> Iterator[Match]:
     for match in re.finditer(b"aa00", text.encode("ascii", "replace").translate(_LETTER_OR_DIGIT)):
         begin = match.start()
         length = checks.IBAN_LENGTHS.get(text[begin : begin + 2].upper(), 0)
-        value, end = compiled(_IBAN_GAP).sub("", text[begin : begin + 45])[:length] if length else "", begin
+        value = compiled(_IBAN_GAP).sub("", text[begin : begin + 45])[:length] if length else ""
         if value.isalnum() and checks.iban(value.upper()):
-            for character in value:
-                end = text.index(character, end) + 1
-            yield "INTERNATIONAL_BANK_ACCOUNT_NUMBER", begin, end
+            written = compiled(rf"(?:{_IBAN_GAP}*+.){{{length}}}").match(text, begin)
+            if written:
+                yield "INTERNATIONAL_BANK_ACCOUNT_NUMBER", *written.span()
 
 
 class Context(NamedTuple):
@@ -116,17 +116,16 @@ class Context(NamedTuple):
     @classmethod
     def from_text(cls, text: str, digits: Digits) -> "Context":
         """Search the words before each run of digits of a normalised text."""
-        lowered, regions = text.lower(), digits.regions_before_runs(_CONTEXT)
-        return cls(
-            *(_announced(text, lowered, words, regions) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS))
-        )
+        lowered = text.lower()
+        return cls(*(_announced(text, lowered, words, digits) for words in (_PHONE_WORDS, _PERSON_WORDS, _OTHER_WORDS)))
 
 
-def _announced(text: str, lowered: str, words: tuple[str, ...], regions: Sequence[tuple[int, int]]) -> set[int]:
+def _announced(text: str, lowered: str, words: tuple[str, ...], digits: Digits) -> set[int]:
     """Return the offsets of the digits that follow one of the words. `lowered` is the text in lower case."""
     if not any(word in lowered for word in words):
         return set()
     pattern = compiled(rf"{any_word(words)}[^0-9\n]{{0,{_MAX_DISTANCE[words]}}}+(?=[0-9])")
+    regions = digits.regions_before_runs(_CONTEXT)
     return {match.end() for begin, end in regions for match in pattern.finditer(text, begin, end)}
 
 
@@ -165,19 +164,24 @@ def phones_and_ssns(text: str, digits: Digits) -> Iterator[Match]:
         return
     context, free, patience = Context.from_text(text, digits), 0, _PATIENCE + len(text) // _PATIENCE
     by_length = digits.phone_numbers(context.phone | context.person)
-    starts = {length: flags(bits).ljust(len(digits.octets), "0") for length, bits in by_length.items() if bits}
+    starts = [
+        (length, flags(bits).ljust(len(digits.octets), "0"))
+        for length, bits in sorted(by_length.items(), reverse=True)
+        if bits
+    ]
     for start in re.finditer("1", flags(reduce(or_, by_length.values(), 0))):
         position = start.start()
         if position < free:
             continue
-        lengths = [length for length in sorted(starts, reverse=True) if starts[length][position] == "1"]
+        lengths = [length for length, at in starts if at[position] == "1"]
         if patience < 0:
             free = position + lengths[0]
             yield "PHONE", *digits.span(position, free)
             continue
-        plausible = _plausible_lengths(digits, position, context)
+        ends = digits.group_ends(position)
+        plausible = _plausible_lengths(digits, position, ends, context)
         for length in lengths:
-            if length in plausible and (match := _classify(text, digits, position, length, context)):
+            if length in plausible and (match := _classify(text, digits, position, length, ends, context)):
                 yield match
                 free = position + length
                 break
@@ -185,12 +189,12 @@ def phones_and_ssns(text: str, digits: Digits) -> Iterator[Match]:
             patience -= 1
 
 
-def _plausible_lengths(digits: Digits, position: int, context: Context) -> Sequence[int]:
+def _plausible_lengths(digits: Digits, position: int, ends: Sequence[int], context: Context) -> Sequence[int]:
     """Return lengths of a number that begins here. A calling code limits numbers of several groups to its country's.
 
     US Social Security numbers may begin like an international number, so that their length stays.
     """
-    lengths = [end - position for end in digits.group_ends(position)]
+    lengths = [end - position for end in ends]
     prefix = digits.international_prefix(position)
     if prefix < 0 or len(lengths) < 2:
         return lengths
@@ -201,19 +205,27 @@ def _plausible_lengths(digits: Digits, position: int, context: Context) -> Seque
     return [length for length in lengths if length in allowed or (not prefix and length == lengths[0])]
 
 
-def _classify(text: str, digits: Digits, position: int, length: int, context: Context) -> Match | None:
+def _classify(
+    text: str, digits: Digits, position: int, length: int, ends: Sequence[int], context: Context
+) -> Match | None:
+    """Return the entity of so many digits from a position on, from which groups end at `ends`; None if it is none."""
     end = position + length
     begin, after = digits.span(position, end)
     if after - begin > _MAX_PHONE_WIDTH:
         return None
-    shape = tuple(
-        later - sooner for sooner, later in pairwise([position, *digits.group_ends(position)]) if later <= end
+    bounds = [position, *ends[: bisect_right(ends, end)]]
+    candidate = Candidate(
+        text[begin:after],
+        digits.value(position, end),
+        tuple(map(sub, bounds[1:], bounds)),
+        text[begin - 1] if begin else "",
+        digits.starts_run(position) and digits.ends_run(end),
+        begin in context.phone,
+        begin in context.person,
+        begin in context.other,
     )
-    whole = digits.starts_run(position) and digits.ends_run(end)
-    before, announced = text[max(0, begin - 1) : begin], (begin in offsets for offsets in context)
-    candidate = Candidate(text[begin:after], digits.value(position, end), shape, before, whole, *announced)
     entity_type = _entity_type(candidate)
-    return (entity_type, begin - (before in ("+", "(")), after) if entity_type else None
+    return (entity_type, begin - (candidate.before in ("+", "(")), after) if entity_type else None
 
 
 def _entity_type(candidate: Candidate) -> str:

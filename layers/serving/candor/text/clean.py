@@ -9,8 +9,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from candor.text import references
+from candor.text.characters import CharacterTable, Codes, codes_of, text_of
 
 SEPARATOR = "\0"
 """Stands between the texts of a block. No token ever contains it."""
@@ -20,8 +26,11 @@ _TAG_NAMES = (
     "a|abbr|b|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|q|s|small|span|strong|sub|sup"
     "|table|td|th|tr|tt|u|ul"
 )
-# A tag without attributes or with them. Each scan ends at the next angle bracket: linear time on any input.
-_TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:[ \t\r\n]*/?>|[ \t\r\n][^<>=\0]*=[^<>\0]*>)", re.IGNORECASE)
+# A tag without attributes or with them. Each scan ends at the next angle bracket: linear time on any input. Names are
+# tried only where a bracket closes what a letter opens.
+_TAG = re.compile(
+    rf"<(?=/?[A-Za-z][^<>\0]*>)/?(?:{_TAG_NAMES})(?:[ \t\r\n]*/?>|[ \t\r\n][^<>=\0]*=[^<>\0]*>)", re.IGNORECASE
+)
 _TAG_BYTES = re.compile(_TAG.pattern.encode(), re.IGNORECASE)
 # Nearly every tag in a review is this one, and a literal is found ten times as fast.
 _BREAK = re.compile(r"<br />")
@@ -29,11 +38,24 @@ _BREAK_BYTES = _BREAK.pattern.encode()
 _SPACE = 0x20
 _LONG = 16_384  # bytes from which a pass of NumPy over the data is cheaper
 _SHORT = 8  # characters of a run that is remembered
+_FEW_BEYOND_ASCII = 48  # characters outside ASCII up to which it is cheaper to look at them alone,
+_SHARE_BEYOND_ASCII = 1 / 16  # or this share of a text
 _SIGMA = "\u03a3"  # its lower case depends on its place in the word
 TAGS = (_BREAK, _TAG)
 """Patterns of HTML tags, in the order in which `strip_tags` applies them."""
-NON_ASCII = re.compile(r"[^\x00-\x7f]")
-"""Pattern of one character outside ASCII."""
+MAX_EXPANSIONS = 500
+"""Characters of EXPANDING in a text that are normalised: the later ones become a space."""
+EXPANDING = (
+    "\u00bc\u00bd\u00be\u2150\u2151\u2152\u2153\u2154\u2155\u2156\u2157\u2158\u2159\u215a\u215b\u215c\u215d\u215e\u2189"
+    "\u3307\u3315\u3316\u3317\u3319\u331a\u3320\u332b\u332e\u3332\u3334\u3336\u3347\u334a\u3356\u33ae\u33af\ufdfa\ufdfb"
+    "\U0001d15e\U0001d15f\U0001d160\U0001d161\U0001d162\U0001d163\U0001d164"
+    "\U0001d1bb\U0001d1bc\U0001d1bd\U0001d1be\U0001d1bf\U0001d1c0"
+)
+"""Those that normalisation makes much longer, up to 18 times: fractions, Japanese units, Arabic phrases, notes."""
+MAX_MARKS = 30
+"""Combining marks in a row that are normalised together, as UAX 15 bounds them."""
+_JOINER = 0x034F  # combining grapheme joiner: no mark is moved across it
+_MAYBE_MARKS = re.compile(rf"[^\w\x00-\x7f]{{{MAX_MARKS + 1}}}")  # no mark is alphanumeric, but two halfwidth ones
 
 # Scripts written without spaces between words: each of their characters is a token of its own.
 _UNSPACED = (
@@ -99,9 +121,10 @@ def clean(text: str) -> str:
         >>> clean("Good<br />FILM — très “bon”")
         'good film - très "bon"'
     """
+    text = references.read(text)
     if text.isascii():
         return strip_tags(text).lower()
-    return strip_tags(NON_ASCII.sub(lambda match: replacement(match[0]), _fold(text)))
+    return strip_tags(replace(fold(bound(text))))
 
 
 def strip_tags(text: str) -> str:
@@ -129,7 +152,10 @@ def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     """
     if any(SEPARATOR in text for text in texts):  # it is no part of a word
         texts = [text.replace(SEPARATOR, " ") for text in texts]
-    parts = [text.encode() if text.isascii() else _encode(text) for text in texts]
+    texts = [references.read(text) if "&" in text else text for text in texts]
+    parts: list[Any] = [text.encode() if text.isascii() else _encode_runs(text) for text in texts]
+    if None in parts:
+        _encode_rest(texts, parts)
     data = _SEPARATOR_BYTE.join([b"", *parts, end])
     data = _blank_breaks(data) if len(data) > _LONG else data.replace(_BREAK_BYTES, b" ")
     return _TAG_BYTES.sub(b" ", data) if b"<" in data else data
@@ -147,16 +173,102 @@ def _blank_breaks(data: bytes) -> bytes:
     return codes.tobytes()
 
 
-def _encode(text: str) -> bytes:
-    """Return a text that is not ASCII folded, with replacements, in UTF-8: `clean` but for tags."""
+def _encode_runs(text: str) -> bytes | None:
+    """Return a text folded, with replacements, in UTF-8: `clean` but for tags. None if `_encode_rest` is cheaper."""
+    beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
+    if beyond_ascii > max(_SHARE_BEYOND_ASCII * len(text), _FEW_BEYOND_ASCII) or beyond_ascii > MAX_EXPANSIONS:
+        return None
     try:
         return text.encode("ascii", _REPLACE_RUNS).lower()
     except _NeighboursMatter:
-        return _fold(text).encode("ascii", _REPLACE)
+        return None
 
 
-def _fold(text: str) -> str:
+def _encode_rest(texts: Sequence[str], parts: list[Any]) -> None:
+    """Replace each None among the parts by its text, folded, with replacements, in UTF-8: all of them in one pass."""
+    rest = [index for index, part in enumerate(parts) if part is None]
+    folded = replace(fold(SEPARATOR.join([bound(texts[index]) for index in rest]))).encode()
+    for index, part in zip(rest, folded.split(_SEPARATOR_BYTE), strict=True):
+        parts[index] = part
+
+
+def fold(text: str) -> str:
+    """Return a text that `bound` returned in NFKC and lower case."""
     return unicodedata.normalize("NFKC", text).lower()
+
+
+def bound(text: str) -> str:
+    """Return a text whose normalisation takes time in proportion to its length; nearly every text as it is.
+
+    Python sorts the combining marks in a row, in quadratic time. After every MAX_MARKS of them comes a grapheme joiner,
+    which keeps them apart: the Stream-Safe Text Format of UAX 15. No language writes as many.
+    """
+    if len(text) > MAX_EXPANSIONS and sum(map(text.count, EXPANDING)) > MAX_EXPANSIONS:
+        text = _without_expansions(text)
+    if _MAYBE_MARKS.search(text) or "\uff9e" in text or "\uff9f" in text:
+        codes = codes_of(text)
+        joiners = mark_bounds(codes)
+        return text_of(np.insert(codes, joiners, _JOINER)) if len(joiners) else text
+    return text
+
+
+def _without_expansions(text: str) -> str:
+    """Replace the characters of EXPANDING by a space, but for the first MAX_EXPANSIONS."""
+    each = re.finditer(f"[{EXPANDING}]", text)
+    begin = next(islice(each, MAX_EXPANSIONS, None)).start()
+    rest = text[begin:]
+    for character in EXPANDING:
+        rest = rest.replace(character, " ")
+    return text[:begin] + rest
+
+
+def mark_bounds(codes: Codes) -> NDArray[np.int64]:
+    """Return the offsets before which `bound` inserts a joiner, ascending."""
+    every = np.arange(len(codes))
+    last_starter = np.maximum.accumulate(np.where(_is_mark(codes) == _MARK, -1, every))
+    bounds: NDArray[np.int64] = ((every - last_starter) % MAX_MARKS == 1).nonzero()[0]
+    return bounds[every[bounds] - last_starter[bounds] > MAX_MARKS]
+
+
+_MARK = 2
+
+
+def _mark_or_not(character: str) -> int:
+    return _MARK if unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) else 1
+
+
+_is_mark = CharacterTable(_mark_or_not)
+
+
+def replace(text: str) -> str:
+    """Return folded text with the replacement of each character."""
+    values = _replacements(codes_of(text))
+    lengths = values >> _LENGTH_SHIFT
+    codes = values & _CODE_MASK
+    if len(codes) == np.count_nonzero(lengths == 2):
+        return text_of(codes)
+    lengths -= 1
+    alone = (lengths == 3).nonzero()[0]
+    begins = np.cumsum(lengths)[alone] - 3
+    codes = codes.repeat(lengths)
+    codes[begins] = codes[begins + 2] = _SPACE
+    return text_of(codes)
+
+
+def replacement_lengths(text: str) -> NDArray[np.int64]:
+    """Return how many characters `replace` makes of each character of a folded text: 0, 1 or 3."""
+    return (_replacements(codes_of(text)) >> _LENGTH_SHIFT).astype(np.int64) - 1
+
+
+def _code_and_length(character: str) -> int:
+    """Return the code point of a character's replacement, and above it the replacement's length plus one."""
+    becomes = character if character.isascii() else replacement(character)
+    code = ord(becomes[len(becomes) // 2]) if becomes else 0
+    return code | (len(becomes) + 1) << _LENGTH_SHIFT
+
+
+_LENGTH_SHIFT, _CODE_MASK = 24, 0xFFFFFF
+_replacements = CharacterTable(_code_and_length)
 
 
 class _NeighboursMatter(Exception):
@@ -169,10 +281,14 @@ def _fold_run(run: str) -> bytes:
     Raises:
         _NeighboursMatter: It may join the ASCII character before it, or its lower case depends on what is beside it.
     """
+    if len(run) > MAX_MARKS:  # they may have to be bounded
+        raise _NeighboursMatter
     composed = unicodedata.normalize("NFKC", run)
     if unicodedata.combining(unicodedata.normalize("NFKD", run[0])[0]) or _SIGMA in composed:
         raise _NeighboursMatter
-    return composed.lower().encode("ascii", _REPLACE)
+    return "".join([each if each.isascii() else replacement(each) for each in composed.lower()]).encode(
+        "utf-8", "replace"
+    )
 
 
 _fold_short_run = lru_cache(maxsize=1 << 14)(_fold_run)  # apostrophes, dashes, letters with accents: always the same
@@ -185,13 +301,5 @@ def _replace_run(error: UnicodeError) -> tuple[bytes, int]:
     return _fold_short_run(run) if len(run) <= _SHORT else _fold_run(run), error.end
 
 
-def _replace(error: UnicodeError) -> tuple[bytes, int]:
-    """Encode a run of folded characters by their replacements: a codec finds them faster than a pattern."""
-    assert isinstance(error, UnicodeEncodeError)
-    run = error.object[error.start : error.end]
-    return "".join(map(replacement, run)).encode("utf-8", "replace"), error.end
-
-
-_REPLACE, _REPLACE_RUNS = "candor.text.clean", "candor.text.clean.runs"
-codecs.register_error(_REPLACE, _replace)
+_REPLACE_RUNS = "candor.text.clean.runs"
 codecs.register_error(_REPLACE_RUNS, _replace_run)

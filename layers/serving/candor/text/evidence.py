@@ -4,7 +4,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+
+import numpy as np
+
+from candor.text import references
+from candor.text.characters import CharacterTable, codes_of
 
 MIN_SCRIPT_SHARE = 0.001
 """Minimum share of a script among the letters of the training texts for the script to count as seen in training."""
@@ -55,6 +59,8 @@ def warnings(text: str, words: int, known: int, trained_scripts: Iterable[str], 
         ([], ['LANGUAGE_UNSUPPORTED'])
     """
     codes = []
+    if "&" in text:
+        text = references.read(text)
     if (
         not text.isascii()
         and not _mostly_latin(text, trained_scripts)
@@ -90,14 +96,10 @@ def unseen_script_share(text: str, trained_scripts: frozenset[str]) -> float:
 
 def count_scripts(text: str) -> Counter[str]:
     """Count the letters of the text by script. Other characters are not counted."""
-    counts: Counter[str] = Counter()
-    for character, count in Counter(text).items():
-        if name := script(character):
-            counts[name] += count
-    return counts
+    numbers = np.bincount(_script_numbers(codes_of(text))).tolist()
+    return Counter({_scripts[number]: count for number, count in enumerate(numbers) if count and _scripts[number]})
 
 
-@lru_cache(maxsize=1 << 14)
 def script(character: str) -> str:
     """Return the script of a letter, such as "LATIN" or "CJK": the first word of its Unicode name; "" for a non-letter.
 
@@ -108,3 +110,15 @@ def script(character: str) -> str:
     if unicodedata.category(character)[0] != "L":
         return ""
     return unicodedata.name(unicodedata.normalize("NFKC", character)[:1], "").partition(" ")[0].partition("-")[0]
+
+
+def _script_number(character: str) -> int:
+    """Return the number of a character's script, a new one if it is the first of its script."""
+    name = script(character)
+    if name not in _scripts:
+        _scripts.append(name)
+    return _scripts.index(name, 1)
+
+
+_scripts = ["", ""]  # by number: what is no letter is 1
+_script_numbers = CharacterTable(_script_number)

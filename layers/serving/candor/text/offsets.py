@@ -4,21 +4,29 @@ The clean-up is a chain of replacements. Each replacement is kept as the span it
 output maps back to an offset in its input, and from step to step to the text as it was sent.
 """
 
-import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.text.clean import NON_ASCII, TAGS, replacement
+from candor.text import references
+from candor.text.characters import CharacterTable, codes_of
+from candor.text.clean import TAGS, bound, fold, mark_bounds, replace, replacement_lengths
 from candor.text.tokens import tokenize
 
 Span = tuple[int, int]
 """Begin and end (exclusive) of a stretch of text, in code points."""
 Offsets = NDArray[np.int64]
-_BEYOND_ASCII = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]+")  # with the character that a combining mark may join
+SECONDS = (
+    "\u09be\u09d7\u0b3e\u0b56\u0b57\u0bbe\u0bd7\u0cc2\u0cd5\u0cd6\u0d3e\u0d57\u0dcf\u0ddf\u102e\u1b35\U00011127"
+    "\U0001133e\U00011357\U000113b8\U000113bb\U000113c2\U000113c5\U000113c7\U000113c8\U000113c9\U000114b0\U000114ba"
+    "\U000114bd\U000115af\U00011930\U0001611e\U0001611f\U00016120\U00016129\U00016d63\U00016d67\U00016d68\U00016d69"
+)
+"""Letters that may become one with the letter before them, besides Korean ones (UAX 15: NFC_Quick_Check is Maybe)."""
+_KOREAN_SECONDS = "\u1161", "\u11c2"  # vowels and last consonants
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,16 @@ class Edits:
     """[n, 2] begin and end in the output"""
 
     @classmethod
-    def from_replacements(cls, replacements: Iterable[tuple[int, int, int]]) -> "Edits":
-        """Build from (begin in the input, end in the input, length in the output) of each replacement, ascending."""
-        begins, ends, lengths = np.array([(0, 0, 0), *replacements], dtype=np.int64).T
-        shift = np.cumsum(lengths - (ends - begins))
-        after_ends = ends + shift
+    def of(cls, begins: Offsets, ends: Offsets, lengths: Offsets) -> "Edits":
+        """Build from the begin and the end of each replaced span in the input, ascending, and its length in the output.
+
+        Args:
+            begins: [n]
+            ends: [n]
+            lengths: [n]
+        """
+        begins, ends, lengths = (np.concatenate([[0], each]) for each in (begins, ends, lengths))
+        after_ends = ends + np.cumsum(lengths - (ends - begins))
         return cls(np.stack([begins, ends], axis=1), np.stack([after_ends - lengths, after_ends], axis=1))
 
     def to_input(self, offsets: Offsets, side: int) -> Offsets:
@@ -49,7 +62,7 @@ class Edits:
             [m] offsets in the input. A character of a replacement maps to an edge of the whole replaced span.
 
         Example:
-            >>> edits = Edits.from_replacements([(1, 7, 1)])  # "a<br />b" became "a b"
+            >>> edits = Edits.of(np.array([1]), np.array([7]), np.array([1]))  # "a<br />b" became "a b"
             >>> edits.to_input(np.array([0, 1, 2]), 0).tolist(), edits.to_input(np.array([0, 1, 2]), 1).tolist()
             ([0, 1, 7], [1, 7, 8])
         """
@@ -59,11 +72,12 @@ class Edits:
         return mapped
 
 
-def spans(text: str) -> list[Span]:
+def spans(text: str, *earlier: Edits) -> list[Span]:
     """Return the span of each token in the text as it was written, in code points.
 
     Args:
-        text: The text as the caller wrote it.
+        text: The text as the caller wrote it,
+        earlier: or as these edits made it of that, in order.
 
     Returns:
         One (begin, end) for each word and each punctuation mark, in order.
@@ -72,9 +86,8 @@ def spans(text: str) -> list[Span]:
         >>> spans("Good!<br />FILM")
         [(0, 4), (4, 5), (11, 15)]
     """
-    chain = [Edits.from_replacements(step) for step in _steps(text)]
     begins, ends = _clean_spans(text)
-    for edits in reversed(chain):
+    for edits in reversed([*earlier, *_steps(text)]):
         begins, ends = edits.to_input(begins, 0), edits.to_input(ends - 1, 1)
     return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
@@ -88,33 +101,71 @@ def _clean_spans(text: str) -> tuple[Offsets, Offsets]:
     return characters[starts], characters[starts + lengths]
 
 
-def _steps(text: str) -> Iterator[Iterator[tuple[int, int, int]]]:
+def _steps(text: str) -> Iterator[Edits]:
     """Yield the replacements of candor.text.clean.clean step by step, each step on the output of the one before."""
+    if "&" in text:
+        yield Edits.of(*references.edits(text).T)
+        text = references.read(text)
     if not text.isascii():
-        folds = list(_folds(text))
-        yield iter(folds)
-        text = unicodedata.normalize("NFKC", text).lower()
-        yield ((m.start(), m.end(), len(replacement(m[0]))) for m in NON_ASCII.finditer(text))
-        text = NON_ASCII.sub(lambda match: replacement(match[0]), text)
+        bounded = bound(text)
+        if len(bounded) > len(text):
+            joiners = mark_bounds(codes_of(text))
+            yield Edits.of(joiners, joiners, np.ones_like(joiners))
+        yield _fold_edits(bounded)
+        text = fold(bounded)
+        yield _changed(replacement_lengths(text))
+        text = replace(text)
     for pattern in TAGS:
-        yield ((match.start(), match.end(), 1) for match in pattern.finditer(text))
+        begins, ends = np.array([match.span() for match in pattern.finditer(text)], np.int64).reshape(-1, 2).T
+        yield Edits.of(begins, ends, np.ones_like(begins))
         text = pattern.sub(" ", text)
 
 
-def _folds(text: str) -> Iterator[tuple[int, int, int]]:
-    """Yield the smallest spans that NFKC and lower case fold independently, and the length each becomes."""
-    for run in _BEYOND_ASCII.finditer(text):
-        begin = run.start()
-        for end in range(run.start() + 1, run.end() + 1):
-            if end == run.end() or _is_boundary(text[begin:end], text[end]):
-                yield begin, end, len(_fold(text[begin:end]))
-                begin = end
+def _changed(lengths: Offsets) -> Edits:
+    """Return the edits of characters whose lengths change, given the new length of each character."""
+    begins = (lengths != 1).nonzero()[0]
+    return Edits.of(begins, begins + 1, lengths[begins])
 
 
-def _is_boundary(left: str, right: str) -> bool:
-    """Return True if NFKC folds left and right independently of each other."""
-    return not unicodedata.combining(right) and _fold(left + right) == _fold(left) + _fold(right)
+def _fold_edits(text: str) -> Edits:
+    """Return what NFKC and lower case do to a text whose marks are bounded: to each of the smallest independent spans.
+
+    Characters that fold alone are looked up all at once. The others, such as a letter and its accent, are few.
+    """
+    codes = codes_of(text)
+    if unicodedata.is_normalized("NFKC", text):
+        return _changed(_lower_length(codes).astype(np.int64))
+    begins = (_joins(codes) == 1).nonzero()[0]
+    begins = begins if len(begins) and not begins[0] else np.append(0, begins)
+    ends = np.append(begins[1:], len(text))
+    alone = ends - begins == 1
+    lengths = _folded_length(codes[begins]).astype(np.int64)
+    edits = np.stack([begins, ends, lengths], axis=1)
+    clusters = [edit for span in edits[~alone, :2].tolist() for edit in _cluster_edits(text, *span)]
+    edits = np.concatenate([edits[alone & (lengths != 1)], np.array(clusters, np.int64).reshape(-1, 3)])
+    return Edits.of(*edits[edits[:, 0].argsort()].T)
 
 
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).lower()
+def _cluster_edits(text: str, begin: int, end: int) -> list[tuple[int, int, int]]:
+    """Return the edits, as Edits.of takes them, of a span whose characters may become one or change places."""
+    cluster = text[begin:end]
+    folded = fold(cluster)
+    if len(folded) == end - begin and unicodedata.is_normalized("NFKC", cluster):
+        return []
+    each = [_fold_alone(character) for character in cluster]
+    if "".join(each) != folded:
+        return [(begin, end, len(folded))]
+    return [(at, at + 1, len(alone)) for at, alone in enumerate(each, begin) if len(alone) != 1]
+
+
+def _joins_or_not(character: str) -> int:
+    """Return 2 for a character that NFKC may move or join to the one before it, else 1."""
+    first = unicodedata.normalize("NFKD", character)[0]
+    korean = _KOREAN_SECONDS[0] <= first <= _KOREAN_SECONDS[1]
+    return 2 if korean or first in SECONDS or unicodedata.combining(first) else 1
+
+
+_joins = CharacterTable(_joins_or_not)
+_lower_length = CharacterTable(lambda character: len(character.lower()))
+_fold_alone = lru_cache(maxsize=1 << 12)(fold)
+_folded_length = CharacterTable(lambda character: len(fold(character)))

@@ -1,4 +1,4 @@
-"""`candor torture`: batch jobs under random schedules of faults."""
+"""`candor torture`: batch jobs under random schedules of faults, and under Lambda's quotas."""
 
 import os
 
@@ -21,13 +21,15 @@ from candor.cli.errors import absent
 def torture(schedules: int, seed: int) -> int:
     """Run batch jobs on a fake of AWS under random faults, and compare their results with those of a faultless run.
 
-    A schedule is a file format and up to three faults: refusals, lost answers, torn bodies, killed functions. Exit
-    status 1 if a job lost, doubled or changed a row.
+    A schedule is a file format and up to three faults: refusals, lost answers, torn bodies, killed functions. Then
+    simulate jobs of 1 to 400 chunks, of 1 to 200 seconds each, in accounts with 2 to 1,000 concurrent executions. Exit
+    status 1 if a job lost, doubled or changed a row, or did not end as it should.
     """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ[name] = "testing"  # nothing here may reach an account
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
     try:
+        from candor.cli.torture.quota import simulate, sweep
         from candor.cli.torture.schedules import trial
     except ModuleNotFoundError as error:
         raise absent(error, "torture") from None
@@ -36,7 +38,14 @@ def torture(schedules: int, seed: int) -> int:
         for number in tqdm(range(seed, seed + schedules), "schedules", leave=False, disable=None)
         if (fault := trial(number))
     ]
-    for fault in broken:
+    jobs = list(sweep())
+    wrong = [
+        f"{job}: {fault}"
+        for number, job in enumerate(tqdm(jobs, "quotas", leave=False, disable=None), seed)
+        if (fault := simulate(job, number)[1])
+    ]
+    for fault in broken + wrong:
         click.echo(fault)
     click.echo(f"{schedules:,} schedules of faults, {len(broken):,} of them broke a promise")
-    return int(bool(broken))
+    click.echo(f"{len(jobs):,} jobs under Lambda's quotas, {len(wrong):,} of them ended wrong")
+    return int(bool(broken or wrong))
