@@ -121,7 +121,7 @@ class ResultBuilder:
         self.explain, self.label, self.redact = fields["explain"], fields["explain_label"], fields["redact"]
         chosen = fields["min_confidence"]
         self.min_confidence = model.min_confidence if chosen is None else chosen
-        if self.label and self.label not in model.bundle.labels:
+        if self.label is not None and self.label not in model.bundle.labels:
             raise schemas.invalid("/explain_label", f"must be one of: {', '.join(model.bundle.labels)}")
         if self.explain and count > limits.MAX_EXPLAINED:
             raise Problem(

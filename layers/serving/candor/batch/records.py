@@ -49,6 +49,11 @@ def emptiness(file_format: Format) -> Callable[[bytes], object]:
     return bytes.isspace if file_format.rules < 3 else _BLANK_LINE.fullmatch
 
 
+def blank_starts(file_format: Format) -> bytes:
+    """Return the bytes that a record without a row may begin with: what begins otherwise need not be tested."""
+    return b'\t\n\v\f\r\x1c\x1d\x1e\x1f "\xc2\xe1\xe2\xe3' + file_format.delimiter.encode()
+
+
 # White space of Unicode in UTF-8, as str.isspace() has it.
 _SPACE = rb"(?:[\t-\r\x1c- ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*+"
 _BLANK_LINE = re.compile(_SPACE)

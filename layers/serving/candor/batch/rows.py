@@ -19,7 +19,7 @@ from candor.batch import columns, decode
 from candor.batch.columns import SAMPLE_BYTES, SAMPLE_ROWS, Table
 from candor.batch.faults import ERRORS, FAULTS, READERS, RowsError, shown
 from candor.batch.formats import DEFAULT_LABEL, DEFAULT_TEXT, DELIMITERS, Format, Reading
-from candor.batch.records import Record, cells, emptiness, opened_array, records, without_end
+from candor.batch.records import Record, blank_starts, cells, emptiness, opened_array, records, without_end
 from candor.limits import MAX_ID_LENGTH, MAX_TEXT_BYTES
 
 __all__ = [
@@ -484,9 +484,10 @@ def _chunks(
     on_blank: Callable[[], None],
 ) -> Iterator[Chunk]:
     (begin, end, first, rows), line, is_empty = start, start.line, emptiness(file_format)
+    starts = blank_starts(file_format)
     for data, size, lines, error in records:
         end, line = end + size, line + lines
-        if error or not is_empty(data):
+        if error or data[0] not in starts or not is_empty(data):
             rows += 1
         else:
             on_blank()
