@@ -158,6 +158,24 @@ def test_job_same_bytes_as_score_command(bundle, cases, labelled, tmp_path):
     assert main(["verify", str(folder / "manifest.json")]) == 0
 
 
+def test_threshold_that_equals_the_confidence_decides(bundle, cases, labelled, capsys, tmp_path):
+    """The published probability as threshold decides, a millionth more does not: over HTTP and in every command."""
+    text, label = cases[0]["text"], cases[0]["label"]
+    confidence = ask("POST", "/v1/predict", {"text": text})[1]["probabilities"][label]
+    for number, (threshold, decision) in enumerate([(confidence, label), (round(confidence + 1e-6, 6), "uncertain")]):
+        alone = ask("POST", "/v1/predict", {"text": text, "min_confidence": threshold})[1]
+        batch = ask("POST", "/v1/predict/batch", {"documents": [{"text": text}], "min_confidence": threshold})[1]
+        capsys.readouterr()
+        assert main(["predict", "--json", text, "--min-confidence", repr(threshold)]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        out = tmp_path / str(number)
+        options = ["--min-confidence", repr(threshold), "--processes", "1", "--explain"]
+        assert main(["score", str(labelled), str(out), *options]) == 0
+        scored = json.loads(next(out.glob("*/part-00000.jsonl")).read_text(encoding="utf-8").splitlines()[0])
+        for answer in (alone, batch["results"][0], printed, scored):
+            assert (answer["decision"], answer["probabilities"][label]) == (decision, confidence)
+
+
 def test_report_shows_each_label(bundle, labelled, tmp_path):
     assert main(["report", str(labelled), str(tmp_path / "report.html")]) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

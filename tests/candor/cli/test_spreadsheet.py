@@ -75,7 +75,7 @@ def test_spreadsheet_escapes_labels_and_columns():
         "label",
         "decision",
         "'=a",
-        "label",
+        "label (probability)",
         "error",
         "text",
         "'\n'=c",
@@ -142,3 +142,15 @@ def test_score_with_columns_keeps_fields_of_json(tmp_path):
     assert results[1]["columns"] == {"late": "[true]"}
     assert table[0][-5:] == ["n", "who", "no", "odd", "late"]
     assert "jane" not in written
+
+
+def test_spreadsheet_label_called_as_a_column_has_its_own():
+    """A label that has the name of one of our columns, or of the input's, has a column of its own."""
+    labels = ["error", "label", "text", "queue"]
+    result = {"line": 1, "label": "error", "decision": "error", "probabilities": dict.fromkeys(labels, 0.25)}
+    result |= {"text": "t", "columns": {"queue": "q"}}
+    header, row = csv.reader(spreadsheet(lambda: [result], labels, {"text": "mask", "columns": True}))
+    assert len({*header}) == len(header) == len(row)
+    named = dict(zip(header, row, strict=True))
+    assert (named["label"], named["error"], named["text"], named["queue (input)"]) == ("error", "", "t", "q")
+    assert [named[f"{label} (probability)"] for label in labels[:3]] + [named["queue"]] == ["0.25"] * 4

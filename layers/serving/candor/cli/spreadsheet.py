@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 Result = dict[str, Any]
+_FIXED = ("line", "id", "label", "decision", "error", "text")
 
 
 def spreadsheet(
@@ -20,7 +21,8 @@ def spreadsheet(
         labels: The model's labels, each with a column of its probabilities.
         settings: Those of the manifest: the text, and the input's other columns, stand in the table if they are there.
     """
-    ours = ["line", "id", "label", "decision", *labels, "error", *(["text"] if settings.get("text") else [])]
+    shares = [f"{label} (probability)" if label in _FIXED else label for label in labels]
+    ours = [*_FIXED[:4], *shares, "error", *(["text"] if settings.get("text") else [])]
     theirs: dict[str, None] = {}
     if settings.get("columns"):
         for result in results():
