@@ -597,6 +597,7 @@ def test_score_nothing_scored_exits_2(name, content, options, reason, tmp_path, 
         assert main(command) == 2
         said = capsys.readouterr()
         assert f"error: {tmp_path / name}: nothing was scored: {reason}\nhint: " in said.err
+        assert said.err.endswith("check that it is the file you mean\n") is (reason.startswith("it has no rows"))
         assert "Xyzzy" not in said.out + said.err
     (tmp_path / name).write_bytes(b'[{"text":"good","body":"good"}]' if ".json" in name else b"text,body\ngood,good\n")
     assert main(command) == 0

@@ -256,7 +256,7 @@ def judge(path: Path, name: str, manifest: dict[str, Any], settings: Options) ->
     kind, hint = ("", "check that it is the file you mean")
     if table and table.names:
         kind = f"; its {'fields' if table.is_json else 'columns'} are {listed(table.names)}"
-        hint = "name the one with texts: --text-column NAME"
+        hint = "name the one with texts: --text-column NAME" if errors else hint
     hint = f"pass --encoding {likely or 'NAME'}" if often == "invalid_encoding" else REMEDIES.get(often, hint)
     report(f"{name}: nothing was scored: {rows}{kind}", hint)
     return 2
