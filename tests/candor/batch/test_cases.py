@@ -110,6 +110,12 @@ CASES = {  # name of the file, its bytes, its texts, their labels
         ["a", "b"],
         ["x", "y"],
     ),
+    "joined files": (
+        "a.jsonl",
+        '\ufeff{"text":"a","label":"x"}\n\ufeff{"text":"b","label":"y"}\n'.encode(),
+        ["a", "b"],
+        ["x", "y"],
+    ),
     "a number of 5,000 digits": (
         "a.jsonl",
         b'{"id":%s,"n":[-%s],"text":"a","label":"x"}\n' % (b"1", b"9" * 5000),

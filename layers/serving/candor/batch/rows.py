@@ -611,6 +611,8 @@ def cell_at(found: list[str], index: int) -> str:
 
 
 def _json_row(line: int, record: str, file_format: Format) -> Row:
+    if file_format.rules > 2:
+        record = record.removeprefix("\ufeff")  # as stands where files were joined
     try:
         value = decode_json(record)
     except (ValueError, RecursionError):
