@@ -15,7 +15,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-from api.app import ROUTES
+from api.app import ROUTES, handler
 from api.problems import CODES
 from candor.batch.steps import requested
 from candor.cli.dashboard import SEARCH
@@ -284,13 +284,38 @@ def test_gateway_responses_are_listed_problems(stack: Template) -> None:
         assert int(response["statusCode"]) == body["status"] == status, name
         assert body.keys() >= {"type", "title", "status", "detail", "code", "request_id"}
         assert body["title"] == title
-        assert response["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
-        assert ("gatewayresponse.header.Retry-After" in response["responseParameters"]) == (status == 429)
+        headers = {
+            header.removeprefix("gatewayresponse.header."): value.strip("'")
+            for header, value in response["responseParameters"].items()
+        }
+        assert headers["Content-Type"] == "application/problem+json"
+        assert headers["Access-Control-Allow-Origin"] == "*", "a page could not tell a wrong key from a network failure"
+        assert ("Retry-After" in headers) == (status == 429)
+        assert headers.get("Access-Control-Expose-Headers") == ("Retry-After" if status == 429 else None)
     wanted = {"INVALID_API_KEY", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE"}
-    wanted |= {"UNSUPPORTED_MEDIA_TYPE"}
+    wanted |= {"UNSUPPORTED_MEDIA_TYPE", "DEFAULT_4XX", "DEFAULT_5XX"}
     coding = gateway_responses(stack)["UNSUPPORTED_MEDIA_TYPE"]["responseParameters"]
     assert coding["gatewayresponse.header.Accept-Encoding"] == "'gzip, identity'"
     assert set(gateway_responses(stack)) >= wanted
+
+
+def test_gateway_responses_repeat_nothing_sent(stack: Template) -> None:
+    """A message of API Gateway's may hold a header or a path; the request's id does not."""
+    for name, response in gateway_responses(stack).items():
+        assert re.findall(r"\$[\w.]+", str(response)) == ["$context.requestId"], name
+        assert all(value.startswith("'") for value in response["responseParameters"].values()), name
+
+
+def test_gateway_role_outlives_the_stack(stack: Template) -> None:
+    """API Gateway has one role for all APIs of a region: setting it is a choice, and deleting it would break theirs."""
+    for name in ("GatewayAccount", "GatewayRole"):
+        kept = stack["Resources"][name]
+        assert kept["DeletionPolicy"] == kept["UpdateReplacePolicy"] == "Retain"
+        assert kept["Condition"] == "SetGatewayRole"
+    assert stack["Conditions"]["SetGatewayRole"] == {"Fn::Equals": [{"Ref": "GatewayLogsRole"}, "true"]}
+    waits = {"Fn::If": ["SetGatewayRole", {"Fn::Sub": "Candor, with logs by ${GatewayAccount}"}, "Candor"]}
+    assert stack["Resources"]["Api"]["Properties"]["Description"] == waits
+    assert stack["Resources"]["ApiStage"]["Properties"]["RestApiId"] == {"Ref": "Api"}
 
 
 def test_access_log_has_no_body_query_or_address(stack: Template) -> None:
@@ -323,6 +348,9 @@ def test_api_routes_invoke_the_alias(stack: Template) -> None:
 
 def test_api_function_is_invoked_by_this_api_only(stack: Template) -> None:
     permissions = of_type(stack, "AWS::Lambda::Permission")
+    daily = permissions.pop("ApiFunctionStayActivePermission")["Properties"]
+    assert daily["Principal"] == "events.amazonaws.com"
+    assert daily["SourceArn"] == {"Fn::GetAtt": ["ApiFunctionStayActive", "Arn"]}
     assert len(permissions) == sum(len(methods) for methods in paths(stack).values())
     for permission in permissions.values():
         assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
@@ -333,7 +361,7 @@ def test_api_function_is_invoked_by_this_api_only(stack: Template) -> None:
 
 def test_api_has_no_cors_and_traces_no_body(stack: Template) -> None:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
-    assert "access-control-allow-origin" not in str(api).lower()
+    assert "access-control-allow-origin" not in str(api["Properties"]["Body"]["paths"]).lower()
     (stage,) = of_type(stack, "AWS::ApiGateway::Stage").values()
     (settings,) = stage["Properties"]["MethodSettings"]
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
@@ -567,7 +595,9 @@ def test_only_the_inbox_starts_jobs(stack: Template) -> None:
     buckets = of_type(stack, "AWS::S3::Bucket")
     telling = {name for name, bucket in buckets.items() if "NotificationConfiguration" in bucket["Properties"]}
     assert telling == {"InboxBucket"}
-    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    rule = stack["Resources"]["InboxRule"]
+    starting = [each for each in of_type(stack, "AWS::Events::Rule").values() if "EventPattern" in each["Properties"]]
+    assert starting == [rule]
     pattern = rule["Properties"]["EventPattern"]
     assert (pattern["source"], pattern["detail-type"]) == (["aws.s3"], ["Object Created"])
     assert pattern["detail"]["bucket"]["name"] == [{"Ref": "InboxBucket"}]
@@ -577,7 +607,7 @@ def test_only_the_inbox_starts_jobs(stack: Template) -> None:
 
 
 def test_inbox_event_is_retried_then_dead_lettered(stack: Template) -> None:
-    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    rule = stack["Resources"]["InboxRule"]
     (target,) = rule["Properties"]["Targets"]
     assert target["Arn"] == {"Ref": "BatchStateMachine"}
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 10
@@ -598,7 +628,7 @@ KEYS = [
 
 def test_inbox_rule_hands_on_no_person(stack: Template) -> None:
     """Executions hold no address and no principal, whatever the object's name; a job starts from what is left."""
-    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    rule = stack["Resources"]["InboxRule"]
     (target,) = rule["Properties"]["Targets"]
     assert not {"Input", "InputPath"} & target.keys()
     for key, version_id in itertools.product(KEYS, ({}, {"VersionId": "v1"})):
@@ -719,6 +749,16 @@ def test_rollout_is_checked_gradual_and_reversible(stack: Template) -> None:
     assert not [alias for alias in of_type(stack, "AWS::Lambda::Alias").values() if "Provisioned" in str(alias)]
 
 
+def test_live_version_is_called_every_day(stack: Template) -> None:
+    """Lambda retires a SnapStart version after 14 days without a call, and fails the next one."""
+    rule = stack["Resources"]["ApiFunctionStayActive"]["Properties"]
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Ref": "ApiFunctionAliaslive"}
+    answer = handler(json.loads(target["Input"]), None)
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "ok")
+
+
 # Namespace, metric and threshold of each alarm.
 WATCHED = {
     "ApiErrorsAlarm": ("AWS/ApiGateway", "5XXError", 0.01), "FunctionErrorsAlarm": ("AWS/Lambda", "Errors", 0),
@@ -744,7 +784,7 @@ def test_alarms_watch_metrics_and_notify_the_topic(stack: Template) -> None:
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
         if alarm.get("Namespace") == "Candor":
             assert f'"{alarm["MetricName"]}"' in MEASURED
-            assert alarm["Dimensions"] == [{"Name": "service", "Value": "candor"}]
+            assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
     (stage,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
     assert (
         stage["Properties"]["Name"] == alarms["ApiErrorsAlarm"]["Dimensions"][0]["Value"] == {"Ref": "AWS::StackName"}
@@ -781,6 +821,21 @@ def test_concurrency_can_be_reserved(stack: Template) -> None:
         reserved = stack["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
         assert reserved == {"Fn::If": [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
         assert stack["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]}
+
+
+def test_metrics_are_of_one_stack(stack: Template) -> None:
+    """Two stacks in an account share no metric: alarms, dashboard and functions name the same service, the stack."""
+    for function in of_type(stack, "AWS::Lambda::Function").values():
+        variables = function["Properties"]["Environment"]["Variables"]
+        assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+    (dashboard,) = of_type(stack, "AWS::CloudWatch::Dashboard").values()
+    body = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    for widget in json.loads(body)["widgets"]:
+        for metric in widget["properties"]["metrics"]:
+            if isinstance(metric[0], dict):
+                assert 'service="${AWS::StackName}"' in metric[0]["expression"]
+            else:
+                assert metric[2:4] == ["service", "${AWS::StackName}"]
 
 
 def test_dashboard_shows_measured_metrics(stack: Template) -> None:

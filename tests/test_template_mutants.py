@@ -105,6 +105,30 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "429 has no Retry-After": (
         properties("Api", "GatewayResponses", "THROTTLED", "ResponseParameters", "Headers", "Retry-After", drop=True),
         checks.test_gateway_responses_are_listed_problems, ()),
+    "a gateway's own answer repeats what was sent": (
+        properties("Api", "GatewayResponses", "DEFAULT_4XX", "ResponseTemplates", "application/json",
+                   to='{"message":$context.error.messageString}'),
+        checks.test_gateway_responses_repeat_nothing_sent, ()),
+    "a header repeats what was sent": (
+        properties("Api", "GatewayResponses", "DEFAULT_4XX", "ResponseParameters", "Headers", "Access-Control-Allow-Origin",
+                   to="method.request.header.Origin"),
+        checks.test_gateway_responses_repeat_nothing_sent, ()),
+    "a page cannot read that its key is wrong": (
+        properties("Api", "GatewayResponses", "INVALID_API_KEY", "ResponseParameters", "Headers",
+                   "Access-Control-Allow-Origin", drop=True),
+        checks.test_gateway_responses_are_listed_problems, ()),
+    "other refusals are API Gateway's": (
+        properties("Api", "GatewayResponses", "DEFAULT_4XX", drop=True),
+        checks.test_gateway_responses_are_listed_problems, ()),
+    "deleting the stack breaks others' logs": (
+        at("GatewayRole", "DeletionPolicy", to="Delete"), checks.test_gateway_role_outlives_the_stack, ()),
+    "the gateway's role is set unasked": (
+        at("GatewayAccount", "Condition", drop=True), checks.test_gateway_role_outlives_the_stack, ()),
+    "the stage is made before it may log": (
+        properties("Api", "Description", drop=True), checks.test_gateway_role_outlives_the_stack, ()),
+    "stacks share metrics": (at(*ENVIRONMENT, "POWERTOOLS_SERVICE_NAME", to="candor"), checks.test_metrics_are_of_one_stack, ()),
+    "an alarm watches every stack": (
+        properties("DriftAlarm", "Dimensions", 0, "Value", to="candor"), ALARMS, ()),
     "events are logged": (at(*ENVIRONMENT, "POWERTOOLS_LOGGER_LOG_EVENT", to="true"), LOGS, ()),
     "no traces": (at("/", "Globals", "Function", "Tracing", drop=True), LOGS, ()),
     "logs are kept for ever": (properties("ApiLogs", "RetentionInDays", drop=True), LOGS, ()),
@@ -219,6 +243,9 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "no check before traffic": (properties("ApiFunction", "DeploymentPreference", "Hooks", drop=True), ROLLOUT, ()),
     "the hook asks the old version": (
         properties("PreTrafficFunction", "Environment", "Variables", "NEW_VERSION", to={"Ref": "ApiFunction"}), ROLLOUT, ()),
+    "nobody keeps the version active": (
+        properties("ApiFunction", "Events", "StayActive", "Properties", "Schedule", to="rate(30 days)"),
+        checks.test_live_version_is_called_every_day, ()),
     "no SnapStart": (properties("ApiFunction", "SnapStart", drop=True), ROLLOUT, ()),
     "an alarm tells nobody": (properties("SlowAlarm", "AlarmActions", drop=True), ALARMS, ()),
     "an alarm watches what is not measured": (properties("IntegrityAlarm", "MetricName", to="Integrity"), ALARMS, ()),

@@ -22,7 +22,7 @@ from candor import limits
 from candor.errors import CandorError
 from candor.model.bundle import NOT_STATED
 from candor.model.classifier import Classifier, Prediction
-from candor.operate.observe import DriftReporter, measure
+from candor.operate.observe import DriftReporter, harmless, measure
 from candor.redact import Entity, redact
 from candor.settings import Settings
 from candor.text.evidence import WARNINGS
@@ -121,7 +121,7 @@ class ResultBuilder:
         self.explain, self.label, self.redact = fields["explain"], fields["explain_label"], fields["redact"]
         chosen = fields["min_confidence"]
         self.min_confidence = model.min_confidence if chosen is None else chosen
-        if self.label and self.label not in model.bundle.labels:
+        if self.label is not None and self.label not in model.bundle.labels:
             raise schemas.invalid("/explain_label", f"must be one of: {', '.join(model.bundle.labels)}")
         if self.explain and count > limits.MAX_EXPLAINED:
             raise Problem(
@@ -299,10 +299,8 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
         log_fault(error)
         fault = Problem("internal_error", "The fault is ours and is logged. Quote the request_id when you report it.")
         answer, code = refusal(fault, request_id), fault.code
-    try:
+    with harmless(logger):
         observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
-    except Exception as error:  # an answer is worth more than its metrics
-        log_fault(error)
     return respond(request, answer, request_id)
 
 

@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 TICKET = "I was charged twice for the same order, please refund one."
 BODY = (
+    "bad_request",
     "invalid_json",
     "invalid_encoding",
     "too_deep",

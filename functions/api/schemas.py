@@ -153,7 +153,6 @@ EXPLAIN = Field(
 EXPLAIN_LABEL = Field(
     string,
     {"type": "string", "description": "The label to explain. Default: the predicted label."},
-    default="",
 )
 REDACT = Field(
     flag,

@@ -75,7 +75,7 @@ def request(text: str) -> tuple[float, int, int]:
         log.truncate()
         handler(request, None)
     lambdas_own = 900  # bytes: START, END and REPORT in JSON, and the gateway's access log
-    shown = {metric[1] for widget in widgets() for metric in widget["properties"]["metrics"]}
+    shown = {metric[1] for widget in widgets("candor") for metric in widget["properties"]["metrics"]}
     return statistics.median(times) * 1000, len(log.getvalue()) + lambdas_own, len(shown)
 
 

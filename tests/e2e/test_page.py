@@ -121,6 +121,23 @@ def test_page_shows_decision_bars_words_and_time(visit: Visit) -> None:
     expect(visit.page.locator(".verdict")).to_have_text("negative")
 
 
+@pytest.mark.parametrize("ending", ["", "/", "?a=1"])
+def test_page_under_a_stage_finds_its_api(ending: str, visit: Visit) -> None:
+    """A deployed page has the stage in its address, and works with and without a slash behind it."""
+    root = visit.address.rstrip("/")
+
+    def without_stage(route: Route) -> None:
+        path = route.request.url.removeprefix(f"{root}/live")
+        route.fulfill(response=route.fetch(url=root + (path if path.startswith("/") else "/")))
+
+    visit.page.route(f"{root}/live**", without_stage)
+    visit.page.route(f"{root}/live/**", without_stage)
+    visit.page.route(f"{root}/v1/**", lambda route: route.abort())
+    visit.page.goto(f"{root}/live{ending}")
+    visit.classify("A wonderful film.")
+    expect(visit.page.locator(".verdict")).to_have_text("positive")
+
+
 def test_page_words_differ_without_colour(visit: Visit) -> None:
     """Words for and against the label differ by their underline, and say their value."""
     visit.classify("Wonderful acting, but a boring plot.")

@@ -259,7 +259,9 @@ def test_batch_document_without_room_fits_alone():
     assert (len(alone["results"]), alone["errors"]) == (1, [])
 
 
-@pytest.mark.parametrize("wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}])
+@pytest.mark.parametrize(
+    "wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}, {"explain_label": ""}]
+)
 def test_explain_invalid_option_names_the_labels(wrong):
     status, problem, _ = call(GOOD | wrong)
     assert (status, problem["code"]) == (422, "invalid_request")

@@ -7,10 +7,11 @@ import pytest
 
 from candor.cli.torture.bucket import RESULTS, buckets, contents
 from candor.cli.torture.clock import Clock, sleep
-from candor.cli.torture.quota import STEPS, Account, Job, simulate, sweep, timeout
+from candor.cli.torture.quota import Account, Job, simulate, sweep, timeout
 from candor.cli.torture.schedules import World, expected, manifests, parts, sample
 from candor.cli.torture.workflow import DEFINITION, EVENTS_OF_A_TRY, MAX_EVENTS, FailedError, Workflow
 from candor.limits import JOB_CONCURRENCY
+from candor.resources import ROOT
 from candor.storage import S3
 
 LONGEST = Job(quota=2, chunks=400, seconds=200, concurrency=JOB_CONCURRENCY, api="but one")
@@ -23,7 +24,14 @@ def references():
         expected(kind)
 
 
+def test_documentation_names_the_number_of_jobs():
+    for page in ("how-to/self-check.md", "explanation/decisions.md"):
+        assert f"{len(list(sweep()))} " in (ROOT / "docs" / page).read_text()
+
+
 def small(job):
+    if job.jobs > 1:
+        return job.quota == 2
     return job.chunks <= 50 or (job.concurrency == JOB_CONCURRENCY and job.quota <= 10)
 
 
@@ -52,6 +60,7 @@ def test_job_ends_right_at_every_quota():
     assert {job.chunks for job in jobs} >= {1, 50, 400}
     assert {job.seconds for job in jobs} >= {1, 200}
     assert any(job.poisoned is not None for job in jobs)
+    assert any(job.jobs == 20 for job in jobs)
     assert [(job, wrong) for seed, job in enumerate(jobs) if (wrong := simulate(job, seed)[1])] == []
 
 
@@ -65,7 +74,7 @@ def test_job_takes_no_more_than_its_concurrency(monkeypatch):
 
 def test_job_at_one_free_slot_takes_a_day():
     """The longest job of the bar: it never fails for waiting, and its retries cost less than half a dollar."""
-    execution, wrong, account = simulate(LONGEST)
+    (execution,), wrong, account = simulate(LONGEST)
     assert wrong == ""
     assert 400 * 200 <= account.clock.now <= 1.1 * 400 * 200
     assert execution.transitions * 0.025e-3 < 0.5
@@ -123,7 +132,7 @@ def test_retries_fit_the_history():
 
 def test_job_without_any_slot_fails_in_time():
     """Retries end before the execution's own timeout, which would leave no note."""
-    execution, _, _ = simulate(Job(0, 5, 1, 5))
+    (execution,), _, _ = simulate(Job(0, 5, 1, 5))
     assert (execution.status, execution.error) == ("FAILED", "Lambda.TooManyRequestsException")
     assert execution.path == ["Plan", "RecordFailure", "Failed"]
     throttled = DEFINITION["States"]["Plan"]["Retry"][0]
@@ -134,7 +143,7 @@ def test_job_without_any_slot_fails_in_time():
 def test_history_limit_fails_an_execution():
     definition = deepcopy(DEFINITION)
     definition["States"]["Plan"]["Retry"][0]["MaxAttempts"] = 10_000
-    execution, _, _ = simulate(Job(0, 5, 1, 5), definition=definition)
+    (execution,), _, _ = simulate(Job(0, 5, 1, 5), definition=definition)
     assert (execution.status, execution.error) == ("FAILED", "States.Runtime")
 
 
@@ -142,7 +151,10 @@ def run(world, event, quota=2, api="bursts"):
     """Run the real steps on Lambda functions that take a minute each, in an account with few slots."""
     clock = Clock()
     account = Account(clock, quota, api, seed=1)
-    tasks = {f"{step}Function": account.function(world.task(step.lower()), 60, timeout(step)) for step in STEPS}
+    tasks = {
+        f"{step}Function": account.function(world.task(step.lower()), 60, timeout(step))
+        for step in ("Plan", "Score", "Finish")
+    }
     return Workflow(tasks, world.read, clock=clock).start(event)
 
 

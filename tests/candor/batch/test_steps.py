@@ -44,6 +44,7 @@ from candor.errors import (
 from candor.model.bundle import Bundle, canonical
 from candor.model.classifier import Classifier
 from candor.operate.observe import observed
+from candor.settings import Settings
 from candor.storage import ATTEMPTS, S3, Folder, Source
 
 
@@ -458,6 +459,22 @@ def test_finish_fewer_rows_than_planned_is_refused(lines, world):
         assert manifests(world.real) == []
 
 
+def test_settings_say_how_a_file_is_read(real):
+    """A file that says neither its encoding nor its columns is read as the stack's parameters say."""
+    environ = {"DELIMITER": ";", "ENCODING": "cp1252", "HEADER": "false", "TEXT_COLUMN": "2", "ID_COLUMN": "1"}
+    said = Settings.from_environ(environ)
+    names = ("delimiter", "encoding", "header", "text_column", "id_column")
+    for settings, scored in ((SETTINGS, 0), (replace(SETTINGS, **{name: getattr(said, name) for name in names}), 2)):
+        world = World(real)
+        world.batch = Batch(settings, lambda name, world=world: S3(name, world.client))
+        planned = world.batch.plan(world.put(f"in/{scored}.csv", "a;Un café, triste\nb;Très bon\n".encode("cp1252")))
+        assert (planned["status"] == "planned") == bool(scored)
+    for chunk in json.loads(contents(real, "plans/").popitem()[1]):
+        world.batch.score({"job": planned["job"], "chunk": chunk})
+    lines = [json.loads(line) for body in parts(real).values() for line in body.splitlines()]
+    assert [(line["id"], "label" in line) for line in lines] == [("a", True), ("b", True)]
+
+
 def test_settings_add_attributions_and_threshold(real):
     world = World(real)
     settings = replace(SETTINGS, explain=True, min_confidence=1.0)
@@ -537,12 +554,14 @@ def test_finish_of_changed_part_measures_integrity(world, monkeypatch, capsys):
     for chunk in json.loads(contents(world.real, "plans/").popitem()[1]):
         world.batch.score({"job": planned["job"], "chunk": chunk})
     name, part = sorted(contents(world.real, planned["job"]["folder"]).items())[0]
-    for content in (b"".join(part.splitlines(keepends=True)[1:]), part):
-        world.real.put_object(Bucket=RESULTS, Key=name, Body=content)
+    for content, failures in ((b"".join(part.splitlines(keepends=True)[1:]), 1), (part, 0)):
+        metadata = world.real.head_object(Bucket=RESULTS, Key=name)["Metadata"]
+        world.real.put_object(Bucket=RESULTS, Key=name, Body=content, Metadata=metadata)
         with suppress(ConflictError):
             finish(planned, context)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    assert [(line["IntegrityFailures"], line["Errors"]) for line in lines] == [([1.0], [1.0]), ([0.0], [0.0])]
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        for metric in ("IntegrityFailures", "Errors"):
+            assert sum(line.get(metric, [0])[0] for line in lines) == failures
 
 
 def test_log_has_no_text_and_no_s3_message(capfd):

@@ -7,7 +7,6 @@ import json
 import random
 import socket
 import threading
-import time
 from collections import Counter
 from contextlib import suppress
 from email.parser import Parser
@@ -232,6 +231,23 @@ def test_kept_connection_sends_at_once(start):
     client.close()
 
 
+def test_answer_is_sent_in_one_piece(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        for _ in range(5):
+            client.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+            answer = client.recv(1 << 16)
+            assert status_of(answer) == 200
+            assert b'"label"' in answer
+
+
+def test_client_that_waits_to_go_on_is_told(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(GOOD))
+        assert client.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(GOOD)
+        assert status_of(client.recv(4096)) == 200
+
+
 @pytest.mark.parametrize(
     "start_of_request",
     [b"", b"GET /health HTTP/1.1\r\nX: ", HEAD + b"Content-Length: 1000\r\n\r\n", CHUNKED + b"3e8\r\n"],
@@ -253,23 +269,46 @@ def test_request_that_trickles_in_is_ended(start_of_request, start, monkeypatch)
     assert status_of(raw(port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")) == 200
 
 
-def test_connections_over_the_limit_are_503(start, monkeypatch, log):
-    monkeypatch.setattr(gateway, "MAX_CONNECTIONS", 2)
+def test_idle_connections_make_room_for_a_new_one(start, monkeypatch):
+    """However many connections say nothing, or little, there are few threads, and a request is answered."""
+    monkeypatch.setattr(gateway, "MAX_CONNECTIONS", 3)
     port = start()
-    kept = [http.client.HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(2)]
-    for client in kept:
-        client.request("GET", "/health")
-        assert client.getresponse().read()
-    answer = raw(port, b"")
-    assert status_of(answer) == problem_of(answer)["status"] == 503
-    assert b"Retry-After: 1\r\n" in answer
-    assert '"status":503' in log.getvalue()
-    for client in kept:
+    before = threading.active_count()
+    idle = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(20)]
+    for number, client in enumerate(idle):
+        with suppress(OSError):
+            client.sendall(b"GET /health HTTP/1.1\r\nX: "[: 8 * (number % 4)])
+    assert status_of(raw(port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")) == 200
+    assert threading.active_count() < before + 10
+    for client in idle:
         client.close()
+
+
+def test_connections_over_the_limit_are_503(start, monkeypatch, log):
+    """A request that is being answered is not ended for another one."""
+    monkeypatch.setattr(gateway, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(gateway, "_EVICTION_SECONDS", 0.1)
+    entered, go = threading.Event(), threading.Event()
+
+    def slow(event, context):
+        entered.set()
+        assert go.wait(20)
+        return app.handler(event, context)
+
+    monkeypatch.setitem(ROUTES, "/health", {"ANY": slow})
+    port = start()
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert entered.wait(20)
+        answer = raw(port, b"")
+        assert status_of(answer) == problem_of(answer)["status"] == 503
+        assert b"Retry-After: 1\r\n" in answer
+        assert '"status":503' in log.getvalue()
+        go.set()
+        assert status_of(client.recv(4096)) == 200
     for _ in range(200):
         if status_of(raw(port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")) == 200:
             break
-        time.sleep(0.02)
     else:
         pytest.fail("a closed connection still counts")
 
@@ -395,5 +434,5 @@ def test_any_bytes_are_answered_or_end_the_connection(port, log, capfd):
 
 def test_reference_has_the_servers_limits():
     page = (ROOT / "docs/reference/http-api.md").read_text().partition("## Development server")[2]
-    for figure in (f"{MAX_GATEWAY_BYTES:,} bytes", f"{MAX_GATEWAY_SECONDS} seconds", f"| {MAX_CONNECTIONS}, else 503"):
+    for figure in (f"{MAX_GATEWAY_BYTES:,} bytes", f"{MAX_GATEWAY_SECONDS} seconds", f"| {MAX_CONNECTIONS}; one more"):
         assert figure in page

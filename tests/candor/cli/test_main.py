@@ -389,7 +389,7 @@ def test_torture_runs_schedules(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "3 schedules of faults, 0 of them broke a promise\n270 jobs under Lambda's quotas, 0 of them ended wrong\n"
+        "3 schedules of faults, 0 of them broke a promise\n324 jobs under Lambda's quotas, 0 of them ended wrong\n"
     )
 
 

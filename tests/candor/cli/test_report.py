@@ -68,6 +68,13 @@ def test_report_names_model_and_explains_marks(report):
     assert "@media(prefers-color-scheme:dark)" in page
 
 
+def test_report_marks_no_word_that_weighs_nothing(report):
+    page = report("it is a wonderful film\n", kinds=("word",))
+    marked = re.findall(r"<mark(?: class=no)? title='([^']*)'>(\w+)</mark>", page)
+    assert [word for _, word in marked] == ["wonderful"]
+    assert "is a" in page
+
+
 def test_report_shows_texts_nearly_alike_once(report):
     """Of texts that differ in a number, a letter or case the best is shown; unlike ones all are."""
     same = [f"good film number {number}, it is good and moving" for number in range(30)]

@@ -14,6 +14,7 @@ import pytest
 
 from api.app import ROUTES
 from candor.cli.gateway import declared, template, variables
+from candor.cli.serve import greeting
 from candor.model.bundle import NEUTRAL_TEXT, Bundle, canonical, write
 from candor.resources import BUNDLE
 from tests.server import Server
@@ -122,6 +123,21 @@ def test_serve_greeting_has_a_key_where_one_is_wanted(tmp_path):
         ("refused", 400),
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.mark.parametrize(
+    ("host", "listens", "sends"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80 ", "curl http://127.0.0.1:80/v1/predict -H"),
+        ("0.0.0.0", "http://0.0.0.0:80 ", "curl http://127.0.0.1:80/v1/predict -H"),
+        ("::", "http://[::]:80 ", "curl 'http://[::1]:80/v1/predict' -H"),
+    ],
+)
+def test_serve_greeting_sends_to_an_address_of_one(host, listens, sends):
+    """Every address is none to send to, and brackets are patterns to some shells."""
+    said = greeting(host, 80, "Good.")
+    assert f"Candor listens on {listens}" in said
+    assert sends in said
 
 
 @pytest.mark.parametrize("keys", ["schlüssel", "a\nb", "a,b\x1b[2J"])

@@ -15,6 +15,7 @@ import pytest
 from candor.batch import code, jobs, manifests
 from candor.batch.formats import RULES
 from candor.cli import options
+from candor.cli.errors import CommandError
 from candor.cli.main import main
 from candor.cli.store import ModelStore
 from candor.model.bundle import Bundle, canonical
@@ -303,6 +304,25 @@ def test_verify_fetched_job_needs_the_input(source, capsys):
     assert verified(folder, capsys, "--input", str(source))[0] == CHANGED
 
 
+def test_verify_several_manifests_worst_status(source, folder, capsys):
+    """Changed counts most, then what could not be done, then what could not be checked. One input fits one manifest."""
+    good, unchecked, changed = folder, source.parent / "unchecked", source.parent / "changed"
+    for other in (unchecked, changed):
+        shutil.copytree(folder, other)
+    (unchecked / "notes.txt").write_text("")
+    (changed / "part-00000.jsonl").write_text("")
+    for folders, status in (
+        ((good, good), SAME),
+        ((good, unchecked), UNCHECKED),
+        ((unchecked, good, changed), CHANGED),
+        ((unchecked, source.parent / "none", good), 2),
+        ((changed, source.parent / "none"), CHANGED),
+        ((good, good, "--input", source), 2),
+    ):
+        assert main(["verify", *map(str, folders)]) == status
+    assert "--input names the file of one manifest" in capsys.readouterr().err
+
+
 # Upgrades
 
 
@@ -425,15 +445,31 @@ def test_verify_finds_the_model_in_the_store(source, folder, capsys, tmp_path, m
     other = Path(str(TWO).replace("two", "five"))
     status, said = verified(folder, capsys, "--model", str(other), "--store", "none")
     model = Bundle.open(TWO).identity
-    assert (status, f"is not here ({model['name']} {model['version']})" in said) == (UNCHECKED, True)
+    assert (status, f"is not here ({model['name']} {model['version']}, {model['sha256'][:12]})" in said) == (3, True)
     assert "hint: pass --model NAME or --store PLACE" in said
     files = {f"bundle/{path.name}": path.read_bytes() for path in TWO.iterdir() if path.name != "manifest.json"}
     files["bundle/manifest.json"] = (TWO / "manifest.json").read_bytes()
     ModelStore("kept").add("reviews", "v1", lambda version: files)
     assert verified(folder, capsys, "--model", str(other), "--store", "kept")[0] == SAME
+    Path("kept/reviews/v0/bundle").mkdir(parents=True)
+    Path("kept/reviews/v0/bundle/manifest.json").mkdir()  # damaged, and no reason to stop
+    assert verified(folder, capsys, "--model", str(other), "--store", "kept")[0] == SAME
+    with monkeypatch.context() as patched:
+        load = options.load
+        patched.setattr(options, "load", lambda path: refuse() if path != other else load(path))
+        for named in (other, TWO):
+            status, said = verified(folder, capsys, "--model", str(named), "--store", "kept")
+            assert (status, "cannot be read by this version of Candor" in said) == (UNCHECKED, True)
+            assert "hint" not in said
+        with pytest.raises(CommandError):
+            options.load(TWO)
     forge_label(folder)
     assert verified(folder, capsys, "--model", str(other), "--store", "kept")[0] == CHANGED
     assert verified(folder, capsys, "--model", str(other), "--store", "none")[0] == UNCHECKED
+
+
+def refuse():
+    raise CommandError("the model has another featuriser")
 
 
 def unsealed(folder, version=RULES):

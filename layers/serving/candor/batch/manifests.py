@@ -53,9 +53,22 @@ def finish(
             manifest.
         StorageError: The store fails.
     """
-    if existing := read(results, job.folder):
-        return existing
     keys = [job.part(number) for number in range(job.chunks)]
+    manifest = read(results, job.folder) or _finish(job, keys, chunks, results, started, map_fn, extra)
+    for key in keys:
+        results.forget(key)
+    return manifest
+
+
+def _finish(
+    job: Job,
+    keys: Sequence[str],
+    chunks: Iterable[Chunk],
+    results: Store,
+    started: str,
+    map_fn: Map,
+    extra: Mapping[str, Any],
+) -> JsonObject:
     try:
         facts = {"status": "done", **tally(results, keys, map_fn, created=True)}
     except ConflictError:
@@ -68,10 +81,7 @@ def finish(
     facts["code_version"] = job.format.rules
     if job.format.rules >= COUNTED:
         facts["blank_lines"] = job.blank
-    manifest = _write(results, job.folder, facts | columns(job.options, job.format), started, extra)
-    for key in keys:
-        results.forget(key)
-    return manifest
+    return _write(results, job.folder, facts | columns(job.options, job.format), started, extra)
 
 
 def reject(

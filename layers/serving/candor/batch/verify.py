@@ -59,6 +59,7 @@ def verify(
     results: Store,
     inbox: Input | None = None,
     classifier: Classifier | None = None,
+    without: str = "is not here",
     remake: Remake = lambda name: (),
     on_predictions: Callable[[Sequence[Prediction]], None] = lambda predictions: None,
 ) -> Verdict:
@@ -69,7 +70,8 @@ def verify(
         folder: Prefix of the results' keys, with a slash at its end.
         results: Store that holds the results.
         inbox: Where the input is; None: it is gone.
-        classifier: The model that scored the input; None: it is not here.
+        classifier: The model that scored the input; None: there is none to score it again with,
+        without: and why, as what follows "the model".
         remake: Makes the files again that the manifest lists as made of the results.
         on_predictions: Called with each block of predictions, as they are made again.
 
@@ -83,7 +85,7 @@ def verify(
         _check_form(manifest, content, unchecked)
         _check_parts(manifest, folder, results)
         _check_files(manifest, folder, results, remake, unchecked)
-        _check_rows(manifest, inbox, classifier, unchecked, on_predictions)
+        _check_rows(manifest, inbox, classifier, without, unchecked, on_predictions)
     except _Broken as broken:
         return Verdict(str(broken))
     if (theirs := manifest.get("software")) != code.identity():
@@ -163,6 +165,7 @@ def _check_rows(
     manifest: JsonObject,
     inbox: Input | None,
     classifier: Classifier | None,
+    without: str,
     unchecked: list[str],
     on_predictions: Callable[[Sequence[Prediction]], None],
 ) -> None:
@@ -180,7 +183,9 @@ def _check_rows(
         unchecked.append("the input's bucket, version and ETag, which only S3 knows")
         _check(_same(now.bytes, source.bytes), f"{name} is not the file that was scored")
     if classifier is None:
-        unchecked.append(f"its rows: the model that scored them is not here ({model['name']} {model['version']})")
+        named = f"{model['name']} {model['version']}, {model['sha256'][:12]}"
+        made = "" if theirs == code.identity() else f", made by {code.shortly(theirs)}"
+        unchecked.append(f"its rows{made}: the model that scored them {without} ({named})")
         return
     _check(_same(model, classifier.bundle.identity), "the model is not the one that the manifest names")
     difference = _difference(manifest, inbox, now, name, classifier, on_predictions)

@@ -45,7 +45,8 @@ class Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = MAX_GATEWAY_SECONDS
-    disable_nagle_algorithm = True  # else the body waits for the client to acknowledge the headers: 40 ms
+    disable_nagle_algorithm = True  # else the end of an answer waits for the client to acknowledge the rest: 40 ms
+    wbufsize = 1 << 16  # bytes: headers and content leave together
     server: "Gateway"
 
     def __getattr__(self, name: str) -> Any:
@@ -67,7 +68,17 @@ class Connection(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Wait for a request and answer it. All of it must arrive in time, however it trickles in."""
         self._received.deadline = time.monotonic() + MAX_GATEWAY_SECONDS
-        super().handle_one_request()
+        self.server.waiting[self] = None
+        try:
+            super().handle_one_request()
+        finally:
+            self.server.waiting.pop(self, None)
+
+    def handle_expect_100(self) -> bool:
+        """Tell a client that waits for it to go on."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
 
     def _serve(self) -> None:
         try:
@@ -75,6 +86,7 @@ class Connection(BaseHTTPRequestHandler):
                 raise RefusedError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Send a request of HTTP/1.1.")
             check_headers(self.headers)
             body = read_body(self.headers, self.rfile)
+            self.server.waiting.pop(self, None)
             answer = self.server.answer(self.command, self.path, self.headers.items(), body)
         except RefusedError as refused:
             self._refuse(refused)
@@ -114,6 +126,7 @@ class Connection(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD" and status not in _WITHOUT_CONTENT:
             self.wfile.write(content)
+        self.wfile.flush()
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Log nothing: handler and gateway log each request, and the request line may hold private data."""

@@ -27,15 +27,16 @@ from candor.cli.connection import Connection, RefusedError, last_answer
 from candor.limits import MAX_CONNECTIONS
 from candor.resources import BUNDLE, FUNCTIONS, TEMPLATE
 
+_EVICTION_SECONDS = 1  # for which a new connection waits for the end of another one
 LOCAL = {"BUNDLE_PATH": str(BUNDLE), "POWERTOOLS_METRICS_DISABLED": "true"}
 Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML with CloudFormation's functions, each of which becomes None: their values are known at deployment only."""
+    """YAML with CloudFormation's functions. The stack is called candor here; other values come with a deployment."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: "candor" if node.value == "AWS::StackName" else None)
 
 
 def template() -> dict[str, Any]:
@@ -114,14 +115,23 @@ class Gateway(ThreadingHTTPServer):
         self.routes, self.keys, self.open = routes, keys, keyless(template)
         self.api: Mapping[str, Any] = template["Resources"]["Api"]["Properties"]
         self._turn, self._free = threading.Lock(), threading.Semaphore(MAX_CONNECTIONS)
+        self.waiting: dict[Connection, None] = {}
+        """Connections whose request has not arrived, from the one that has waited longest."""
         self._logger = Logger()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a connection's thread, or refuse the connection where there are too many."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-            return
-        detail = f"{MAX_CONNECTIONS} connections are open already, and there can be no more. Close one, or try again."
+        """Start a connection's thread. If there are too many, end the one that waits longest, or refuse the new one."""
+        if not self._free.acquire(blocking=False):
+            for longest in list(self.waiting)[:1]:
+                with suppress(OSError):
+                    longest.connection.shutdown(socket.SHUT_RDWR)
+            if not self._free.acquire(timeout=_EVICTION_SECONDS):
+                self._refuse_connection(request)
+                return
+        super().process_request(request, client_address)
+
+    def _refuse_connection(self, request: Any) -> None:
+        detail = f"{MAX_CONNECTIONS} requests are being answered, and there can be no more. Try again later."
         answer = self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, detail)
         with suppress(OSError):
             request.sendall(last_answer(answer["statusCode"], answer["headers"] | {"Retry-After": "1"}, answer["body"]))

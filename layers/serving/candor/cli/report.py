@@ -24,6 +24,7 @@ EXAMPLES = 5
 KEPT = 4 * EXAMPLES  # while the file is read, since a better one may take the place of several nearly like it
 OPEN = 5  # decisions whose examples are shown; those of the others are folded
 MARKED = 12  # words of an example, at most
+LEAST = 0.05  # share of the heaviest word's weight below which a word is not marked
 ALIKE = 0.6  # share of character triples in common from which on two examples are one
 COMPARED = 1000  # characters of a text that are compared
 STYLE = """
@@ -209,10 +210,11 @@ def _table(kind: str, counts: Counter[str]) -> str:
 def _quote(text: str, prediction: Prediction, explainer: Explainer, mode: str) -> str:
     """Return a text with its heaviest words underlined: solid for the label, dashed against it."""
     explanation = explainer(text, prediction.label)
-    heaviest = sorted(abs(value) for value in explanation.values)[-MARKED:][:1]
+    weights = sorted(abs(value) for value in explanation.values)[-MARKED:]
+    least = max(weights[0], LEAST * weights[-1]) if weights else 0.0
     points, shown, at = _masked(text, mode), [], 0
     for (begin, end), value in zip(explanation.spans, explanation.values, strict=True):
-        if heaviest and abs(value) >= heaviest[0] and begin >= at:
+        if value and abs(value) >= least and begin >= at:
             side = "" if value > 0 else " class=no"
             word = html.escape("".join(points[begin:end]))
             shown.append(f"{html.escape(''.join(points[at:begin]))}<mark{side} title='{value:+.2f}'>{word}</mark>")

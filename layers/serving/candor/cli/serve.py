@@ -133,9 +133,10 @@ def greeting(host: str, port: int, example: str, keys: Sequence[str] = ()) -> st
     key = f" -H {shlex.quote(f'x-api-key: {keys[0]}')}" if keys else ""
     body = json.dumps({"text": example}, ensure_ascii=False)
     question = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in body)
+    address = shlex.quote(f"{sending}/v1/predict")
     return (
         f"Candor listens on {listening} (Ctrl-C ends it). Try:\n\n"
-        f"  curl {sending}/v1/predict{key} -H 'Content-Type: application/json' -d {shlex.quote(question)}\n"
+        f"  curl {address}{key} -H 'Content-Type: application/json' -d {shlex.quote(question)}\n"
     )
 
 

@@ -15,10 +15,12 @@ from candor.cli.errors import CommandError, report
 from candor.errors import CandorError, JobError, MissingError
 
 if TYPE_CHECKING:
+    from candor.cli.store import Model
     from candor.model.classifier import Classifier
 
 UNCHECKED = 3
 """Exit status: nothing is wrong, but not all could be checked."""
+UNREADABLE = "cannot be read by this version of Candor"
 
 
 @click.command(
@@ -74,7 +76,7 @@ def _verified(manifest: Path, bundle: Path, moved: Path | None) -> str:
             raise CommandError("the manifest's path is not that of its input", status=1)
         inbox = Input(Folder(path.parent), path.name) if path and path.is_file() else None
         folder = manifest.resolve().parent
-        classifier = _model(said["model"]["sha256"], bundle)
+        classifier, without = _model(said["model"]["sha256"], bundle)
         total = said["counts"]["scored"] if inbox and classifier else 0
         with tqdm(total=total, desc="verifying", unit=" rows", unit_scale=True, leave=False, disable=None) as bar:
             verdict = verify(
@@ -83,6 +85,7 @@ def _verified(manifest: Path, bundle: Path, moved: Path | None) -> str:
                 Folder(folder.parent),
                 inbox,
                 classifier,
+                without,
                 lambda name: _remade(name, folder, said, classifier),
                 lambda predictions: bar.update(len(predictions)),
             )
@@ -94,25 +97,46 @@ def _verified(manifest: Path, bundle: Path, moved: Path | None) -> str:
         raise CommandError(verdict.problem, status=1)
     if verdict.unchecked:
         hint = None if inbox else "pass --input FILE, the file that was scored"
-        hint = hint if classifier else "pass --model NAME or --store PLACE, with the model that scored the file"
+        if not classifier and without != UNREADABLE:
+            hint = "pass --model NAME or --store PLACE, with the model that scored the file"
         raise CommandError(f"what was checked holds; not checked: {'; '.join(verdict.unchecked)}", hint, UNCHECKED)
     return f"{manifest}: all holds ({verdict.remark})"
 
 
-def _model(digest: str, bundle: Path) -> "Classifier | None":
-    """Return the model with a digest: the one in a folder, or one of the store; None if neither has it."""
-    from candor.cli.store import ModelStore
+def _model(digest: str, bundle: Path) -> "tuple[Classifier | None, str]":
+    """Return the model with a digest, the one in a folder or one of the store; or None, and why there is none.
 
-    classifier = options.load(bundle)
-    if classifier.bundle.digest == digest:
-        return classifier
+    Raises:
+        CommandError: The folder has no usable model, and not the one that is looked for.
+    """
+    from candor.cli.store import ModelStore
+    from candor.model.bundle import MANIFEST
+
     try:
-        for model in ModelStore(options.place(click.get_current_context())).models():
-            if model.digest == digest:
-                return options.load(model.folder())
-    except (CandorError, CommandError):  # a store that cannot be read has no model
-        pass
-    return None
+        classifier = options.load(bundle)
+    except CommandError:
+        manifest = bundle / MANIFEST
+        if manifest.is_file() and hashlib.sha256(manifest.read_bytes()).hexdigest() == digest:
+            return None, UNREADABLE
+        raise
+    if classifier.bundle.digest == digest:
+        return classifier, ""
+    try:
+        store = ModelStore(options.place(click.get_current_context()))
+        found = next(filter(partial(_has, digest), store.models()), None)
+    except CandorError as error:
+        return None, f"was not found: {error}"
+    try:
+        return (options.load(found.folder()), "") if found else (None, "is not here")
+    except (CandorError, CommandError):
+        return None, UNREADABLE
+
+
+def _has(digest: str, model: "Model") -> bool:
+    try:
+        return model.digest == digest
+    except CandorError:  # damaged
+        return False
 
 
 def _remade(name: str, folder: Path, manifest: dict[str, Any], classifier: "Classifier | None") -> Sequence[str]:
@@ -122,9 +146,11 @@ def _remade(name: str, folder: Path, manifest: dict[str, Any], classifier: "Clas
 
     if name == "histogram.svg":
         return [_digest([score.picture_of(score.lines(folder, manifest))])]
-    if name == "results.csv" and classifier:
+    if name == "results.csv":
         rows = partial(score.lines, folder, manifest)
-        tables = (spreadsheet(rows, classifier.bundle.labels, manifest["settings"]) for _ in range(2))
+        first: dict[str, float] = next((each["probabilities"] for each in rows() if "probabilities" in each), {})
+        labels = classifier.bundle.labels if classifier else tuple(first)
+        tables = (spreadsheet(rows, labels, manifest["settings"]) for _ in range(2))
         return [_digest(chain([mark], table)) for mark, table in zip(("", "\ufeff"), tables, strict=True)]
     return ()
 

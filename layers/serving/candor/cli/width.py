@@ -87,12 +87,13 @@ def padded(text: str, width: int) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table whose columns are as wide as their widest cell.
+    """Return the lines of a table whose columns are as wide as their widest cell; control characters are escaped.
 
     Example:
         >>> table([("", "A"), ("退货", "B")])
         ['      A', '退货  B']
     """
+    rows = [["".join(map(_visible, cell)) for cell in row] for row in rows]
     widths = [max(columns(row[place]) for row in rows) for place in range(len(rows[0]))]
     return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]
 

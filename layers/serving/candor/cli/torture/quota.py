@@ -16,11 +16,11 @@ from candor.batch.steps import MARGIN
 from candor.cli.gateway import template
 from candor.cli.torture.clock import Clock, sleep
 from candor.cli.torture.workflow import DEFINITION, Execution, FailedError, Workflow, lambda_failed
+from candor.errors import MissingError
 
 TRANSIENT = ("Lambda.ServiceException", "Lambda.SdkClientException", "Runtime.ExitError", "UnavailableError")
 FAULTY = 0.01  # share of invocations that fail so
 SHIFT = 20.0  # seconds, on average, for which the API takes the same number of slots
-STEPS = ("Plan", "Score", "Finish")
 SWEEP = ((2, 10, 1000), (1, 5, 50, 400), (1, 30, 200), (1, 5, 1000), (None,), ("bursts", "but one"))
 """Values of a Job's fields, in their order: every combination is tried."""
 
@@ -39,6 +39,8 @@ class Job(NamedTuple):
     """Number of a chunk that cannot be scored."""
     api: str = "bursts"
     """Slots that the API takes: "none", in "bursts" from none to all, or always all "but one"."""
+    jobs: int = 1
+    """As many such jobs start at the same time."""
 
 
 class Account:
@@ -91,43 +93,80 @@ class PoisonedError(Exception):
     """The chunk cannot be scored."""
 
 
-def simulate(job: Job, seed: int = 0, definition: dict[str, Any] = DEFINITION) -> tuple[Execution, str, Account]:
-    """Run a job to its end.
+def simulate(job: Job, seed: int = 0, definition: dict[str, Any] = DEFINITION) -> tuple[list[Execution], str, Account]:
+    """Run a job, or several equal ones side by side, to their ends.
 
     Returns:
-        The execution, what is wrong with its end (empty: nothing), and the account. Right is a job with all parts; or,
-        where a chunk is poisoned, a failed one with a note that names the chunk's error.
+        The executions, what is wrong with their ends (empty: nothing), and the account. Right is a job with all parts;
+        or, where a chunk is poisoned, a failed one with a note that names the chunk's error.
     """
     clock = Clock()
     account = Account(clock, job.quota, job.api, seed)
-    parts, notes = dict[int, int](), list[Any]()
-    chunks = json.dumps([{"number": number} for number in range(job.chunks)]).encode()
+    ended: list[tuple[Execution, str]] = []
 
-    def plan(event: Any) -> Any:
+    async def one(number: int) -> None:
+        files = Files(job)
+        tasks = {
+            "PlanFunction": account.function(files.plan, 30, timeout("Plan")),
+            "ScoreFunction": account.function(files.score, job.seconds, timeout("Score")),
+            "FinishFunction": account.function(files.finish, 10, timeout("Finish")),
+        }
+        workflow = Workflow(tasks, files.read, seed + number, clock, definition)
+        execution = await workflow.execute({}, f"execution-{number}")
+        ended.append((execution, files.wrong(execution)))
+        if len(ended) == job.jobs:
+            clock.start(main)
+
+    async def all_of_them() -> None:
+        for number in range(job.jobs):
+            clock.start(one(number))
+        await sleep(None)
+
+    main = all_of_them()
+    clock.run(main)
+    return [execution for execution, _ in ended], "; ".join(filter(None, (wrong for _, wrong in ended))), account
+
+
+class Files:
+    """The two buckets of a job, as far as a simulated one needs them, and the three steps' effects on them."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.parts, self.notes = job, set[int](), list[str]()
+
+    def read(self, bucket: str, key: str) -> bytes:
+        """Return the list of chunks, as the map reads it."""
+        return json.dumps([{"number": number} for number in range(self.job.chunks)]).encode()
+
+    def plan(self, event: Any) -> Any:
+        """Plan the job."""
         listed = {"bucket": "results", "key": "chunks.json"}
-        return {"status": "planned", "job": {}, "chunks": listed, "concurrency": job.concurrency}
+        return {"status": "planned", "job": {}, "chunks": listed, "concurrency": self.job.concurrency}
 
-    def score(event: Any) -> Any:
-        number = event["chunk"]["number"]
-        if number == job.poisoned:
+    def score(self, event: Any) -> Any:
+        """Write a part."""
+        if event["chunk"]["number"] == self.job.poisoned:
             raise PoisonedError("canary")
-        parts[number] = parts.get(number, 0) + 1
+        self.parts.add(event["chunk"]["number"])
         return {}
 
-    def finish(event: Any) -> Any:
+    def finish(self, event: Any) -> Any:
+        """Check the parts, or note a failure."""
         if "failure" in event:
-            notes.append(event["failure"]["error"])
+            self.notes.append(event["failure"]["error"]["Error"])
             return {"status": "failed"}
-        missing = [number for number in range(job.chunks) if number not in parts]
-        if missing:
-            raise KeyError(missing[0])
+        if len(self.parts) < self.job.chunks:
+            raise MissingError("a part is missing")
         return {"status": "done"}
 
-    work = {"Plan": plan, "Score": score, "Finish": finish}
-    seconds = {"Plan": 30.0, "Score": job.seconds, "Finish": 10.0}
-    tasks = {f"{step}Function": account.function(work[step], seconds[step], timeout(step)) for step in STEPS}
-    execution = Workflow(tasks, lambda bucket, key: chunks, seed, clock, definition).start({})
-    return execution, _wrong(job, execution, parts, notes), account
+    def wrong(self, execution: Execution) -> str:
+        """Return what is wrong with the job's end, or an empty string."""
+        if self.job.poisoned is not None:
+            if execution.status != "FAILED":
+                return f"with a chunk that cannot be scored the job is {execution.status}"
+            return "" if self.notes[:1] == ["PoisonedError"] else f"the notes name {self.notes}, not the chunk's error"
+        if execution.status != "SUCCEEDED":
+            return f"{execution.status} with {execution.error} after {execution.path}"
+        return "" if len(self.parts) == self.job.chunks else "parts are missing"
 
 
 @cache
@@ -137,21 +176,12 @@ def timeout(step: str) -> float:
     return seconds - MARGIN / 1000 if step == "Score" else seconds
 
 
-def _wrong(job: Job, execution: Execution, parts: dict[int, int], notes: list[Any]) -> str:
-    if job.poisoned is not None:
-        if execution.status != "FAILED":
-            return f"the job with a chunk that cannot be scored is {execution.status}"
-        named = [note["Error"] for note in notes]
-        return "" if named[:1] == ["PoisonedError"] else f"the notes name {named}, not the chunk's error"
-    if execution.status != "SUCCEEDED":
-        return f"{execution.status} with {execution.error} after {execution.path}"
-    return "" if len(parts) == job.chunks else "parts are missing"
-
-
 def sweep() -> Iterator[Job]:
-    """Yield jobs of every size at every quota, and some with a chunk that cannot be scored."""
+    """Yield jobs of every size at every quota, some with a chunk that cannot be scored, and twenty at a time."""
     for number, each in enumerate(itertools.product(*SWEEP)):
         job = Job(*each)
         yield job
         if number % 4 == 0:
             yield job._replace(poisoned=job.chunks // 2)
+        if job.chunks == 5:
+            yield job._replace(jobs=20)

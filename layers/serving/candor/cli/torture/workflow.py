@@ -89,9 +89,13 @@ class Workflow:
 
     def start(self, event: Any, name: str = "execution-1") -> Execution:
         """Start an execution, and return it when it has ended."""
-        execution = Execution(name, event, began=self.clock.now)
-        ended: Execution = self.clock.run(self._drive(execution, self.definition["StartAt"], event))
+        ended: Execution = self.clock.run(self.execute(event, name))
         return ended
+
+    async def execute(self, event: Any, name: str = "execution-1") -> Execution:
+        """Run an execution beside whatever else runs on the clock."""
+        execution = Execution(name, event, began=self.clock.now)
+        return await self._drive(execution, self.definition["StartAt"], event)
 
     def redrive(self, execution: Execution) -> Execution:
         """Go on with a failed execution from the state that failed."""
