@@ -101,7 +101,7 @@ class Replay:
         yield from self._blocks
 
 
-_MAX_KEPT = 4 << 20  # bytes
+_MAX_KEPT = 32 << 20  # bytes: a store reads 8 MB at a time (candor.storage.BLOCK), and the first of them must fit
 
 
 def peeked(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
