@@ -88,7 +88,7 @@ class Replay:
     def __iter__(self) -> Iterator[bytes]:
         for block in self._blocks:
             self._size += len(block)
-            if self._size > _MAX_KEPT:
+            if self._size > _MAX_KEPT and self._size > len(block):
                 self._kept, self.whole = [], False
             if self.whole:
                 self._kept.append(block)
@@ -101,7 +101,7 @@ class Replay:
         yield from self._blocks
 
 
-_MAX_KEPT = 32 << 20  # bytes: a store reads 8 MB at a time (candor.storage.BLOCK), and the first of them must fit
+_MAX_KEPT = 4 << 20  # bytes; the first block is kept in any case, and a store reads 8 MB at a time
 
 
 def peeked(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
