@@ -26,6 +26,7 @@ from candor.batch.rows import (
     read_chunk,
 )
 from candor.limits import MAX_JSON_BYTES, MAX_LINE_BYTES
+from candor.storage import Folder
 
 NASTY = [
     "a\u0085b",
@@ -385,3 +386,16 @@ def test_format_dict_round_trips_with_stable_keys():
 
 def test_examples_in_docstrings_run():
     assert doctest.testmod(module).failed == 0
+
+
+def test_plan_counts_lines_at_once_from_a_store(tmp_path, monkeypatch):
+    """Lines are counted many at a time, also if the first block is as large as a store reads them."""
+    counted: list[str] = []
+    slow = module.counted_records
+    monkeypatch.setattr(module, "counted_records", lambda each, kind: counted.append(kind.kind) or slow(each, kind))
+    for name, content in (("a.txt", b"good film\n" * 1_800_000), ("a.json", b'[{"text":"good"}]')):
+        (tmp_path / name).write_bytes(content)
+        inbox = Folder(tmp_path)
+        _, chunks = plan(inbox.blocks(inbox.source(name)), Format.of(name), 1 << 24, 20_000)
+        assert sum(chunk.rows for chunk in chunks) == content.count(b"g")
+    assert counted == ["json"]

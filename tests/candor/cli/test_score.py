@@ -430,6 +430,19 @@ def test_score_reader_gone_scores_all_files(where, status, tmp_path):
         assert done.returncode == 0
 
 
+def test_score_note_that_nobody_reads_stops_nothing(tmp_path):
+    """A damaged part is made again, and the note on it may find no reader."""
+    (tmp_path / "a.txt").write_text("good\n")
+    command = f"{quote(sys.executable)} -m candor score a.txt out --processes 1"
+    subprocess.run(command, shell=True, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True)
+    (part,) = tmp_path.glob("out/*/part-00000.jsonl")
+    whole = part.read_bytes()
+    for where, noted in (("2>/dev/full", False), ("", True)):
+        part.write_bytes(whole.replace(b"positive", b"negative"))
+        done = subprocess.run(f"{command} {where}", shell=True, cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+        assert (done.returncode, part.read_bytes(), b"note: " in done.stderr) == (0, whole, noted)
+
+
 ENDINGS = {  # signal, whether every process of the session gets it, exit status
     "SIGTERM": (signal.SIGTERM, False, 130),
     "SIGKILL": (signal.SIGKILL, False, -9),
@@ -584,6 +597,7 @@ def test_score_nothing_scored_exits_2(name, content, options, reason, tmp_path, 
         assert main(command) == 2
         said = capsys.readouterr()
         assert f"error: {tmp_path / name}: nothing was scored: {reason}\nhint: " in said.err
+        assert said.err.endswith("check that it is the file you mean\n") is (reason.startswith("it has no rows"))
         assert "Xyzzy" not in said.out + said.err
     (tmp_path / name).write_bytes(b'[{"text":"good","body":"good"}]' if ".json" in name else b"text,body\ngood,good\n")
     assert main(command) == 0

@@ -11,11 +11,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from io import BytesIO
+from itertools import chain, islice
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from candor.batch.faults import RowsError
 from candor.batch.formats import Format
 from candor.limits import MAX_JSON_BYTES, MAX_LINE_BYTES
+
+Counts = NDArray[np.int64]
 
 
 class Record(NamedTuple):
@@ -36,6 +42,140 @@ def records(blocks: Iterator[bytes], file_format: Format) -> Iterator[Record]:
     return _lines(_unified(blocks) if file_format.rules > 1 else blocks)
 
 
+class Stretch(NamedTuple):
+    """Records that follow each other, as a plan counts them: the numbers up to and with each of them, ascending."""
+
+    bytes: Counts
+    rows: Counts
+    lines: Counts
+
+
+def stretches(blocks: Iterator[bytes], file_format: Format) -> Iterator[Stretch]:
+    """Yield the records of a text as `records` cuts it, many at a time.
+
+    Lines are found by NumPy. Records with quotes and elements of an array are looked at one by one.
+    """
+    if file_format.kind in ("txt", "jsonl") and file_format.rules > 1:
+        return _line_stretches(_unified(blocks), file_format)
+    if file_format.kind == "csv" and file_format.rules > 1:
+        return _csv_stretches(blocks, file_format)
+    return counted_records(records(blocks, file_format), file_format)
+
+
+def counted_records(each: Iterable[Record], file_format: Format) -> Iterator[Stretch]:
+    """Yield records one has already, as `stretches` does."""
+    return _counted(each, Blanks(file_format))
+
+
+class Blanks:
+    """Tells records without a row from others (see `emptiness`), one by one or by their bytes."""
+
+    def __init__(self, file_format: Format) -> None:
+        self.is_empty = emptiness(file_format)
+        starts = blank_starts(file_format)
+        ascii_bytes, rest = (bytes(byte for byte in starts if (byte < 0x80) is low) for low in (True, False))
+        self.surely, self.maybe = _flags(ascii_bytes.replace(b'"', b"")), _flags(starts + _LATER_BYTES * bool(rest))
+        self._starts = frozenset(starts)
+
+    def __call__(self, data: bytes) -> bool:
+        """Return whether a record has no row."""
+        return not data or (data[0] in self._starts and bool(self.is_empty(data)))
+
+
+def _flags(of: bytes) -> NDArray[np.bool_]:
+    table = np.zeros(256, np.bool_)
+    table[list(of)] = True
+    return table
+
+
+def _counted(each: Iterable[Record], is_blank: Callable[[bytes], object]) -> Iterator[Stretch]:
+    each = iter(each)
+    while some := list(islice(each, _COUNTED)):
+        sizes, lines = ([record[index] for record in some] for index in (1, 2))
+        rows = [bool(error) or not is_blank(data) for data, _, _, error in some]
+        yield Stretch(*(np.cumsum(numbers, dtype=np.int64) for numbers in (sizes, rows, lines)))
+
+
+_COUNTED = 1024
+
+
+def _lines_of(data: bytes, blanks: Blanks, max_line: int) -> Stretch:
+    """Return the lines of a text that ends with a line's end. Blank ones are no rows, but for long ones."""
+    codes = np.frombuffer(data, np.uint8)
+    is_end = codes == _FEED
+    if b"\r" in data:
+        is_end |= _lone_returns(codes)
+    ends = is_end.nonzero()[0] + 1
+    starts = np.append(0, ends[:-1])
+    rows = _have_other(codes, starts, ends, blanks.surely)
+    for line in (rows > _have_other(codes, starts, ends, blanks.maybe)).nonzero()[0].tolist():
+        rows[line] = not blanks.is_empty(data[starts[line] : ends[line]])
+    rows |= ends - starts > max_line
+    return Stretch(ends, np.cumsum(rows), np.arange(1, len(ends) + 1))
+
+
+def _have_other(codes: NDArray[np.uint8], starts: Counts, ends: Counts, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which lines have another byte than the known ones."""
+    found: NDArray[np.bool_] = ~known[codes[starts]]
+    if not found.all():
+        others = np.append(0, np.cumsum(~known[codes], dtype=np.int32))
+        found |= others[ends] > others[starts]
+    return found
+
+
+def _one(size: int) -> Stretch:
+    """Return a stretch of one line that is too long to hold."""
+    return Stretch(np.array([size]), np.array([1]), np.array([1]))
+
+
+def _line_stretches(blocks: Iterable[bytes], file_format: Format) -> Iterator[Stretch]:
+    held, skipped, blanks = b"", 0, Blanks(file_format)
+    for block in blocks:
+        data = held + block
+        if skipped and (end := data.find(b"\n") + 1):
+            yield _one(skipped + end)
+            data, skipped = data[end:], 0
+        end = 0 if skipped else data.rfind(b"\n") + 1
+        if end:
+            yield _lines_of(data[:end], blanks, MAX_LINE_BYTES + 1)
+        held = data[end:]
+        if skipped or len(held) > MAX_LINE_BYTES:
+            held, skipped = b"", skipped + len(held)
+    if skipped or held:
+        yield from _counted([_long_line(held, skipped)], blanks)
+
+
+def _csv_stretches(blocks: Iterator[bytes], file_format: Format) -> Iterator[Stretch]:
+    patterns, blanks = grammar(file_format.delimiter or ",", file_format.rules), Blanks(file_format)
+    held = b""
+    for block in blocks:
+        data, at, going = held + block, 0, True
+        while going:
+            quote = data.find(b'"', at)
+            stop = quote if quote >= 0 else len(data) - data.endswith(b"\r")  # whose line feed may be yet to come
+            end = max(data.rfind(b"\n", at, stop), data.rfind(b"\r", at, stop)) + 1
+            if end > at:
+                yield _lines_of(data[at:end], blanks, MAX_LINE_BYTES)
+                at = end
+            some = list[Record]()
+            while quote >= 0 and (match := patterns.record.match(data, at)) and match.end() - at <= MAX_LINE_BYTES:
+                some.append(_record(match[0]))
+                at = match.end()
+                near = data.find(b'"', at, at + _NEAR)
+                if near < 0 or data.count(b"\n", at, near) + data.count(b"\r", at, near) > _FEW_LINES:
+                    break
+            yield from _counted(some, blanks)
+            going = bool(some)
+        held = data[at:]
+        if len(held) > MAX_LINE_BYTES:
+            break
+    yield from _counted(_csv_records(chain([held], blocks), patterns), blanks)
+
+
+_NEAR, _FEW_LINES = 4096, 32  # bytes and lines without a quote from which the faster way pays
+_FEED, _RETURN = b"\n\r"
+
+
 def emptiness(file_format: Format) -> Callable[[bytes], object]:
     r"""Return a test for records without a row: a blank line, or in CSV one whose cells are all blank.
 
@@ -51,7 +191,13 @@ def emptiness(file_format: Format) -> Callable[[bytes], object]:
 
 def blank_starts(file_format: Format) -> bytes:
     """Return the bytes that a record without a row may begin with: what begins otherwise need not be tested."""
-    return b'\t\n\v\f\r\x1c\x1d\x1e\x1f "\xc2\xe1\xe2\xe3' + file_format.delimiter.encode()
+    cut = file_format.delimiter.encode() if file_format.kind == "csv" else b""
+    if file_format.rules < 3:
+        return b" \t\r\n" + cut if file_format.kind == "csv" else b" \t\n\r\v\f"
+    return b'\t\n\v\f\r\x1c\x1d\x1e\x1f "\xc2\xe1\xe2\xe3' + cut
+
+
+_LATER_BYTES = bytes(range(0x80, 0xB0))  # of white space beyond ASCII, after its first byte
 
 
 # White space of Unicode in UTF-8, as str.isspace() has it.
@@ -84,8 +230,6 @@ def cells(record: str, file_format: Format) -> list[str]:
 
 # Lines
 
-_LONE_RETURN = re.compile(rb"\r(?!\n)")
-
 
 def _unified(blocks: Iterable[bytes]) -> Iterator[bytes]:
     r"""Yield the text with "\n" for each "\r" that no "\n" follows: neither JSON nor a line contains one."""
@@ -97,10 +241,19 @@ def _unified(blocks: Iterable[bytes]) -> Iterator[bytes]:
             if block.endswith(b"\r"):
                 block, held = block[:-1], b"\r"
             if block.count(b"\r") > block.count(b"\r\n"):
-                block = _LONE_RETURN.sub(b"\n", block)
+                codes = np.frombuffer(block, np.uint8).copy()
+                codes[_lone_returns(codes)] = _FEED
+                block = codes.tobytes()
         yield block
     if held:
         yield b"\n"
+
+
+def _lone_returns(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where a carriage return is that no line feed follows; the last byte counts as one."""
+    lone: NDArray[np.bool_] = codes == _RETURN
+    lone[:-1] &= codes[1:] != _FEED
+    return lone
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[Record]:
@@ -128,8 +281,6 @@ def _long_line(line: bytes, skipped: int) -> Record:
 
 
 # CSV
-
-_FEED = ord("\n")
 
 
 class Grammar(NamedTuple):
@@ -174,7 +325,7 @@ def _csv_records(blocks: Iterator[bytes], patterns: Grammar) -> Iterator[Record]
             data = match[0]
             if len(data) > MAX_LINE_BYTES:
                 break
-            yield Record(data, len(data), data.count(b"\n") if data[-1] == _FEED else _count_lines(data))
+            yield _record(data)
             at += len(data)
         record = None
         if at < len(buffer):
@@ -190,6 +341,10 @@ def _csv_records(blocks: Iterator[bytes], patterns: Grammar) -> Iterator[Record]
             match_record = (patterns.last_record if ended else patterns.record).match
     if skipped:
         yield Record(b"", skipped, 1, "line_too_long")
+
+
+def _record(data: bytes) -> Record:
+    return Record(data, len(data), data.count(b"\n") if data[-1] == _FEED else _count_lines(data))
 
 
 def _bad_record(buffer: bytes, at: int, skipped: int, ended: bool, patterns: Grammar) -> Record | None:

@@ -19,8 +19,18 @@ from candor.batch import columns, decode
 from candor.batch.columns import SAMPLE_BYTES, SAMPLE_ROWS, Table
 from candor.batch.faults import ERRORS, FAULTS, READERS, RowsError, shown
 from candor.batch.formats import DEFAULT_LABEL, DEFAULT_TEXT, DELIMITERS, Format, Reading
-from candor.batch.records import Record, blank_starts, cells, emptiness, opened_array, records, without_end
-from candor.limits import MAX_ID_LENGTH, MAX_TEXT_BYTES
+from candor.batch.records import (
+    Record,
+    Stretch,
+    cells,
+    counted_records,
+    emptiness,
+    opened_array,
+    records,
+    stretches,
+    without_end,
+)
+from candor.limits import MAX_FILE_RECORDS, MAX_ID_LENGTH, MAX_TEXT_BYTES
 
 __all__ = [
     "ERRORS",
@@ -41,7 +51,7 @@ __all__ = [
     "table_of",
 ]
 
-_PEEK = 1 << 16  # bytes in which a delimiter is looked for
+_PEEK, _PEEKED = 1 << 16, 1000  # bytes, and records in them, in which a delimiter is looked for
 _ISO_2022_JP = re.compile(rb"\x1b\$[@B]")  # switches to JIS X 0208
 _SEPARATOR_LINE = re.compile(rb'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
@@ -114,7 +124,7 @@ def plan(
     file_format: Format,
     bytes_each: int,
     rows_each: int,
-    on_blank: Callable[[], None] = lambda: None,
+    on_blank: Callable[[int], None] = lambda count: None,
 ) -> tuple[Format, Iterator[Chunk]]:
     """Find out how to read a file, and cut it into chunks.
 
@@ -123,7 +133,7 @@ def plan(
         file_format: What is known of it from its name.
         bytes_each: A chunk ends with the record that reaches this many bytes,
         rows_each: or this many rows.
-        on_blank: Called for each record that is left out because it is blank.
+        on_blank: Called with the number of records that are left out because they are blank, some at a time.
 
     Returns:
         The format with its encoding and columns, and the chunks.
@@ -131,9 +141,15 @@ def plan(
     Raises:
         RowsError: The file cannot be read as a whole. Iterating over the chunks raises it, too.
     """
-    found = opened(iter(blocks), file_format, on_blank)
+    replay = decode.Replay(blocks)
+    found = opened(iter(replay), file_format, on_blank)
     start = Chunk(found.offset, found.offset, found.line, 0)
-    return found.format, _chunks(found.records, found.format, start, bytes_each, rows_each, on_blank)
+    if found.format.kind == "json" or not replay.whole:  # an array is held whole
+        counted = counted_records(found.records, found.format)
+    else:
+        _, decoded, offset = decode.decoded(replay.again(), file_format)
+        counted = stretches(decode.dropped(decoded, found.offset - offset), found.format)
+    return found.format, _chunks(counted, start, bytes_each, rows_each, on_blank)
 
 
 def read_chunk(blocks: Iterable[bytes], file_format: Format, chunk: Chunk) -> Iterator[Row]:
@@ -229,7 +245,9 @@ def file_blocks(file: IO[bytes]) -> Iterator[bytes]:
     return iter(lambda: file.read(decode.BLOCK), b"")
 
 
-def opened(blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[], None] = lambda: None) -> Opened:
+def opened(
+    blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[int], None] = lambda count: None
+) -> Opened:
     """Find out how to read a file: its encoding, delimiter and columns. `on_blank` is called as by plan().
 
     Raises:
@@ -248,7 +266,7 @@ def opened(blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[], 
             if not is_empty(record.data) or file_format.rules == 1:
                 header = record
                 break
-            on_blank()
+            on_blank(1)
     file_format, start = _with_columns(file_format, header, start)
     return Opened(file_format, start, offset, line)
 
@@ -298,7 +316,8 @@ def _delimiter(start: bytes, file_format: Format) -> str:
     wanted = {name.strip() for name in (file_format.text_column or DEFAULT_TEXT, file_format.label_column) if name}
     for delimiter in DELIMITERS.values():
         candidate = replace(file_format, delimiter=delimiter)
-        first = (record for record in records(iter([start]), candidate) if not record.data.isspace())
+        some = islice(records(iter([start]), candidate), _PEEKED)
+        first = (record for record in some if not record.data.isspace())
         table = [_record_cells(record, candidate) for record in islice(first, 20)]
         header, rows = (table[0] if table else []), table[1:-1] or table[1:]  # the last one may be cut off
         width = len([name for name in header if name.strip()])
@@ -476,24 +495,31 @@ def _object(data: bytes) -> object:
 
 
 def _chunks(
-    records: Iterable[Record],
-    file_format: Format,
-    start: Chunk,
-    bytes_each: int,
-    rows_each: int,
-    on_blank: Callable[[], None],
+    counted: Iterable[Stretch], start: Chunk, bytes_each: int, rows_each: int, on_blank: Callable[[int], None]
 ) -> Iterator[Chunk]:
-    (begin, end, first, rows), line, is_empty = start, start.line, emptiness(file_format)
-    starts = blank_starts(file_format)
-    for data, size, lines, error in records:
-        end, line = end + size, line + lines
-        if error or data[0] not in starts or not is_empty(data):
-            rows += 1
-        else:
-            on_blank()
-        if end - begin >= bytes_each or rows >= rows_each:
-            yield Chunk(begin, end, first, rows)
-            begin, first, rows = end, line, 0
+    """Cut records into chunks, each of which ends with the record that reaches either number."""
+    begin, end, first, rows = start
+    line = first
+    for stretch in counted:
+        if line > MAX_FILE_RECORDS:
+            raise RowsError("too_many_rows")
+        on_blank(len(stretch.rows) - int(stretch.rows[-1]))
+        done = 0  # records of the stretch
+        while done < len(stretch.bytes):
+            rows_before = int(stretch.rows[done - 1]) if done else 0
+            last = min(
+                int(stretch.bytes.searchsorted(begin + bytes_each - end)),
+                int(stretch.rows.searchsorted(rows_before + rows_each - rows)),
+            )
+            last = max(last, done)
+            if last >= len(stretch.bytes):
+                rows += int(stretch.rows[-1]) - rows_before
+                break
+            rows += int(stretch.rows[last]) - rows_before
+            cut, done = end + int(stretch.bytes[last]), last + 1
+            yield Chunk(begin, cut, first, rows)
+            begin, first, rows = cut, line + int(stretch.lines[last]), 0
+        end, line = end + int(stretch.bytes[-1]), line + int(stretch.lines[-1])
     if rows:
         yield Chunk(begin, end, first, rows)
 
@@ -585,6 +611,8 @@ def cell_at(found: list[str], index: int) -> str:
 
 
 def _json_row(line: int, record: str, file_format: Format) -> Row:
+    if file_format.rules > 2:
+        record = record.removeprefix("\ufeff")  # as stands where files were joined
     try:
         value = decode_json(record)
     except (ValueError, RecursionError):

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.redact.finder import RULES_BY_PART, context_matches
+from candor.redact.finder import RULES_BY_PART
 from candor.redact.modes import redact
 from candor.redact.normalise import NormalizedText
 from candor.redact.rules import KEY_PREFIXES, MIN_KEY_LENGTH, RULES, Rule
@@ -325,7 +325,7 @@ class _Block:
         return matching
 
     def _matches(self, words: ContextWords, entry: int, row: int, offset: int) -> bool:
-        """Return True if a rule of the entry may match at this offset; in a text beyond ASCII, anywhere in the text."""
+        """Return True if a rule of the entry may match at this offset."""
         n_digits = int(self.n_digits[row])
         rules = [
             (rule, within)
@@ -333,10 +333,8 @@ class _Block:
             if rule.min_digits <= n_digits and self._may_read(offset - within, phrase)
         ]
         text = self.texts[row]
-        if not text.isascii():
-            return _WWW in words.parts[entry] or (
-                bool(rules) and any(context_matches(NormalizedText(text).text, words.parts[entry], n_digits))
-            )
+        if not text.isascii():  # to normalise it for each word would take quadratic time
+            return _WWW in words.parts[entry] or bool(rules)
         at = offset - int(self.starts[row])
         return _WWW in words.parts[entry] or any(rule.matches_at(text, at - within) for rule, within in rules)
 
