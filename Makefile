@@ -16,7 +16,7 @@ override candor = [ -z "$$STORE" ] || export CANDOR_STORE="$$STORE"; PYTHONPATH=
 override dev := .venv/dev/bin/python
 override bench := PYTHONPATH=functions:layers/serving .venv/bench/bin/python
 override sam := SAM_CLI_TELEMETRY=0 .venv/sam/bin/sam
-override parameters := --parameter-overrides "Architecture=$${ARCHITECTURE:-x86_64}"
+override architecture := Architecture=$${ARCHITECTURE:-x86_64}
 # How a file is to be read, for all that read files of users.
 override reading = $${DELIMITER:+--delimiter="$$DELIMITER"} $${ENCODING:+--encoding="$$ENCODING"} $${NO_HEADER:+--no-header}
 # The time of the code that makes a bundle, where git knows it: `make ship` again then gives the same one, to the byte.
@@ -44,8 +44,8 @@ help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1:/p' Makefile | while IFS=: read -r name text; do \
 	  printf '  make %-13s ' "$$name"; fold -s -w 96 <<<"$$text" | sed '2,$$s/^/                     /'; done
 
-run: .venv/serve/.made ## serve the API and its page on http://127.0.0.1:8000 [PORT= MODEL= LOG=FILE API_KEYS=a,b]
-	@$(call candor,serve) serve $${MODEL:+--model="$$MODEL"} $${PORT:+--port="$$PORT"} $${LOG:+--log="$$LOG"}
+run: .venv/serve/.made ## serve the API and its page on http://127.0.0.1:8000 [HOST= PORT= MODEL= LOG=FILE API_KEYS=a,b]
+	@$(call candor,serve) serve $${MODEL:+--model="$$MODEL"} $${HOST:+--host="$$HOST"} $${PORT:+--port="$$PORT"} $${LOG:+--log="$$LOG"}
 
 test: .venv/dev/.linked $(if $(value TESTS),,.venv/sam/.made .venv/scan/.made .venv/edge/.made) ## run every test, or some [TESTS="tests/candor/text -k clean"]; those in Lambda's container need Docker
 	@PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $$TESTS" $(dev) -m pytest
@@ -81,10 +81,10 @@ models: .venv/serve/.made ## list the models of the store, and which is in use [
 diff: needs-diff .venv/serve/.made ## compare two models: A= B= [DATA=FILE TEXT=column LABEL=column STORE=]
 	@$(call candor,serve) diff $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} -- "$$A" "$$B" $${DATA:+"$$DATA"}
 
-score: needs-score .venv/serve/.made ## label a file, folder or pattern of texts: INPUT= [OUTPUT=results TEXT=column ID=column MODEL= MIN_CONFIDENCE= EXPLAIN=1 REDACT=off WITH_TEXT=mask CSV=1 PICTURE=1 STDIN=jsonl ROWS= PROCESSES= DELIMITER= ENCODING= NO_HEADER=1 STORE=]
+score: needs-score .venv/serve/.made ## label a file, folder or pattern of texts: INPUT= [OUTPUT=results TEXT=column ID=column MODEL= MIN_CONFIDENCE= EXPLAIN=1 REDACT=off WITH_TEXT=mask WITH_COLUMNS=1 CSV=1 PICTURE=1 STDIN=jsonl ROWS= PROCESSES= DELIMITER= ENCODING= NO_HEADER=1 STORE=]
 	@$(call candor,serve) score $(reading) $${MODEL:+--model="$$MODEL"} $${TEXT:+--text-column="$$TEXT"} $${ID:+--id-column="$$ID"} \
 	  $${MIN_CONFIDENCE:+--min-confidence="$$MIN_CONFIDENCE"} $${EXPLAIN:+--explain} $$([ "$$REDACT" != off ] || echo --no-redact) \
-	  $${WITH_TEXT:+--with-text="$$WITH_TEXT"} $${CSV:+--csv} $${PICTURE:+--picture} $${STDIN:+--stdin="$$STDIN"} \
+	  $${WITH_TEXT:+--with-text="$$WITH_TEXT"} $${WITH_COLUMNS:+--with-columns} $${CSV:+--csv} $${PICTURE:+--picture} $${STDIN:+--stdin="$$STDIN"} \
 	  $${ROWS:+--rows="$$ROWS"} $${PROCESSES:+--processes="$$PROCESSES"} -- "$$INPUT" "$${OUTPUT:-results}"
 
 verify: needs-verify .venv/serve/.made ## check that the manifest of a `make score` still holds: MANIFEST= [MODEL=]
@@ -110,10 +110,11 @@ torture: .venv/torture/.made ## run batch jobs under random faults, search for c
 	@$(call candor,torture) torture $${SCHEDULES:+--schedules="$$SCHEDULES"} $${SEED:+--seed="$$SEED"} $${COSTS:+--costs="$$COSTS"}
 
 build: .venv/sam/.made ## build functions and layers as they are deployed, in .aws-sam/build [ARCHITECTURE=arm64]
-	@PYTHON="$$PWD/.venv/sam/bin/python" $(sam) build $(parameters)
+	@PYTHON="$$PWD/.venv/sam/bin/python" $(sam) build --parameter-overrides "$(architecture)"
 
-deploy: build ## deploy the stack to your AWS account; asks before it changes anything [ARCHITECTURE=arm64]
-	@$(sam) deploy --guided $(parameters)
+deploy: build ## deploy the stack to your AWS account; lists what changes and asks once [STACK=candor PARAMETERS="AlarmEmail=me@example.com MemorySize=2048" ARCHITECTURE=arm64 YES=1]
+	@$(sam) deploy --stack-name "$${STACK:-candor}" --parameter-overrides "$(architecture) $$PARAMETERS" --resolve-s3 \
+	  --capabilities CAPABILITY_IAM --$${YES:+no-}confirm-changeset --no-fail-on-empty-changeset
 
 bench: .venv/bench/.made .cache/fasttext build ## measure every figure that training does not [DATA=aclImdb_v1.tar.gz]; needs Docker
 	@tests/e2e/docker-start

@@ -108,6 +108,7 @@ def routes() -> str:
             [f"`{method.upper()} {path}`", operation["summary"], "yes" if operation.get("security") else "no"]
             for path, methods in OPENAPI["paths"].items()
             for method, operation in methods.items()
+            if method != "head"
         ],
     )
 
@@ -124,7 +125,7 @@ def fields(schema: Mapping[str, Any]) -> str:
         [
             [
                 f"`{name}`",
-                its.get("type", ""),
+                " or ".join(kind for kind in kinds(its) if kind != "null"),
                 "required" if name in schema["required"] else code(its["default"]) if "default" in its else "",
                 limit(its),
                 its.get("description", ""),
@@ -134,10 +135,16 @@ def fields(schema: Mapping[str, Any]) -> str:
     )
 
 
+def kinds(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types that a JSON Schema allows; none if it allows any."""
+    named = schema.get("type", [])
+    return named if isinstance(named, list) else [named]
+
+
 def limit(schema: Mapping[str, Any]) -> str:
     """Return what a JSON Schema says of the values that it allows, in a few words."""
     if "enum" in schema:
-        return ", ".join(map(code, schema["enum"]))
+        return ", ".join(code(value) for value in schema["enum"] if value is not None)
     units = {"maxLength": "characters", "maxItems": "items"}
     found = [f"at most {schema[name]:,} {unit}" for name, unit in units.items() if name in schema]
     return f"{schema['minimum']} to {schema['maximum']}" if "maximum" in schema else ", ".join(found)

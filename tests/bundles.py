@@ -51,7 +51,7 @@ def model_json(kinds: Sequence[str], labels: Sequence[str], **changes: Any) -> d
         "metrics": {},
         "data": {},
         "licence": "CC0-1.0",
-        "featuriser": {"kinds": [*kinds], "version": 2},
+        "featuriser": {"kinds": [*kinds], "version": 3},
         "evidence": {"min_known_share": 0.5, "min_known_words": 2},
         "scripts": ["LATIN"],
         "min_confidence": 0.7,

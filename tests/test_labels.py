@@ -4,6 +4,7 @@ import csv
 import html
 import json
 from dataclasses import replace
+from itertools import product
 from types import SimpleNamespace
 
 import jsonschema
@@ -81,13 +82,13 @@ def test_batch_answers_as_one_by_one(bundle, cases):
 
 def test_explain_speaks_for_any_label(bundle, cases):
     """Values and base sum to the logit, which is highest for the label that is predicted."""
-    logits = {}
-    for label in bundle.labels:
-        body = {"text": cases[0]["text"], "explain": True, "explain_label": label}
+    logits, text = {}, (cases[0]["text"] + " ") * 10_000
+    for label, size in product(bundle.labels, (20_000, 100)):
+        body = {"text": text[:size], "explain": True, "explain_label": label}
         explained = ask("POST", "/v1/predict", body, "Result")[1]["explanation"]
         total = explained["base_value"] + sum(each["value"] for each in explained["attributions"])
         assert explained["label"] == label
-        assert total + explained["residual"] == pytest.approx(explained["logit"], abs=1e-4)
+        assert total == pytest.approx(explained["logit"], abs=1e-6)
         logits[label] = explained["logit"]
     assert max(logits, key=logits.get) == cases[0]["label"]
 
@@ -155,6 +156,24 @@ def test_job_same_bytes_as_score_command(bundle, cases, labelled, tmp_path):
     assert [row["label"] for row in table] == [case["label"] for case in cases]
     assert {*bundle.labels} <= table[0].keys()
     assert main(["verify", str(folder / "manifest.json")]) == 0
+
+
+def test_threshold_that_equals_the_confidence_decides(bundle, cases, labelled, capsys, tmp_path):
+    """The published probability as threshold decides, a millionth more does not: over HTTP and in every command."""
+    text, label = cases[0]["text"], cases[0]["label"]
+    confidence = ask("POST", "/v1/predict", {"text": text})[1]["probabilities"][label]
+    for number, (threshold, decision) in enumerate([(confidence, label), (round(confidence + 1e-6, 6), "uncertain")]):
+        alone = ask("POST", "/v1/predict", {"text": text, "min_confidence": threshold})[1]
+        batch = ask("POST", "/v1/predict/batch", {"documents": [{"text": text}], "min_confidence": threshold})[1]
+        capsys.readouterr()
+        assert main(["predict", "--json", text, "--min-confidence", repr(threshold)]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        out = tmp_path / str(number)
+        options = ["--min-confidence", repr(threshold), "--processes", "1", "--explain"]
+        assert main(["score", str(labelled), str(out), *options]) == 0
+        scored = json.loads(next(out.glob("*/part-00000.jsonl")).read_text(encoding="utf-8").splitlines()[0])
+        for answer in (alone, batch["results"][0], printed, scored):
+            assert (answer["decision"], answer["probabilities"][label]) == (decision, confidence)
 
 
 def test_report_shows_each_label(bundle, labelled, tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -9,15 +10,19 @@ from typing import Any
 
 import boto3
 import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-from api.app import ROUTES
+from api.app import ROUTES, handler
 from api.problems import CODES
+from candor.batch.steps import requested
 from candor.cli.dashboard import SEARCH
+from candor.cli.torture.bucket import INBOX as INBOX_NAME
+from candor.cli.torture.bucket import PERSONAL, created, delivered
 from candor.cli.torture.workflow import DEFINITION
-from candor.limits import CHUNK_ROWS, MAX_BODY_BYTES
+from candor.limits import CHUNK_ROWS, JOB_CONCURRENCY, MAX_BODY_BYTES
 from candor.operate.drift import ALARM
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +37,8 @@ def source() -> Template:
     """Return template.yaml as `sam package` writes it, with each folder replaced by the address of its content."""
     template: Template = yaml_parse((ROOT / "template.yaml").read_text())
     template["Globals"]["Function"]["CodeUri"] = "s3://artifacts/functions-1"
-    template["Resources"]["BatchStateMachine"]["Properties"]["DefinitionUri"] = "s3://artifacts/batch-1"
+    location = {"Bucket": "artifacts", "Key": "batch-1"}
+    template["Resources"]["BatchStateMachine"]["Properties"]["DefinitionS3Location"] = location
     for layer in LAYERS:
         template["Resources"][layer]["Properties"]["ContentUri"] = f"s3://artifacts/{layer}-1"
     return template
@@ -117,6 +123,114 @@ def test_new_bundle_digest_makes_a_new_version() -> None:
     assert version(changed) != version(source())
 
 
+def other(parameter: dict[str, Any]) -> Any:
+    """Return a value of a parameter that is not its default."""
+    least = parameter.get("MinValue", 0)
+    values = parameter.get("AllowedValues") or ([least, least + 1] if parameter["Type"] == "Number" else ["other"])
+    return next(value for value in values if value != parameter["Default"])
+
+
+class Deployment:
+    """What CloudFormation makes of a translated template with these parameters, as far as `live` depends on it.
+
+    The id of a resource stands for the values of those properties whose change replaces it, by CloudFormation's own
+    schemas.
+    """
+
+    def __init__(self, stack: Template, **parameters: Any) -> None:
+        self.stack = stack
+        self.values = {name: each["Default"] for name, each in stack["Parameters"].items()} | parameters
+
+    def id_of(self, name: str) -> str:
+        resource = self.stack["Resources"][name]
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-central-1", resource["Type"]).schema
+        keys = [path.removeprefix("/properties/") for path in schema.get("createOnlyProperties", [])]
+        fixed = {key: resource["Properties"][key] for key in keys if key in resource.get("Properties", {})}
+        return f"{name}-{hashlib.sha256(repr(self.resolve(fixed)).encode()).hexdigest()[:8]}"
+
+    def refer(self, name: str) -> Any:
+        if name.startswith("AWS::"):
+            return name
+        return self.values[name] if name in self.values else self.id_of(name)
+
+    def resolve(self, value: Any) -> Any:
+        """Return a value with its intrinsic functions replaced by what they give."""
+        if isinstance(value, list):
+            return [self.resolve(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) != 1 or not (set(value) == {"Ref"} or next(iter(value)).startswith("Fn::")):
+            return {key: self.resolve(each) for key, each in value.items()}
+        ((function, argument),) = value.items()
+        if function == "Ref":
+            return self.refer(argument)
+        if function == "Fn::GetAtt":
+            return f"{self.id_of(argument[0])}.{argument[1]}"
+        if function == "Fn::Join":
+            return argument[0].join(str(each) for each in several(self.resolve(argument[1])))
+        if function == "Fn::Sub":
+            text, names = argument if isinstance(argument, list) else (argument, {})
+            names = self.resolve(names)
+            return re.sub(
+                r"\$\{([\w:]+)(\.\w+)?\}",
+                lambda match: str(names[match[1]] if match[1] in names else self.refer(match[1])) + (match[2] or ""),
+                text,
+            )
+        if function == "Fn::If":
+            return self.resolve(argument[1] if self.resolve(self.stack["Conditions"][argument[0]]) else argument[2])
+        if function == "Fn::Not":
+            return not self.resolve(argument[0])
+        if function == "Fn::Equals":
+            return str(self.resolve(argument[0])) == str(self.resolve(argument[1]))
+        raise NotImplementedError(function)
+
+    def configuration(self, function: str) -> Any:
+        """Return what a version of a function keeps: all but what Lambda applies to the function as a whole."""
+        properties = self.stack["Resources"][function]["Properties"]
+        whole = {"ReservedConcurrentExecutions", "Tags"}
+        return self.resolve({key: value for key, value in properties.items() if key not in whole})
+
+    def live(self, function: str) -> Any:
+        """Return the version that the alias points to."""
+        return self.resolve(self.stack["Resources"][f"{function}Aliaslive"]["Properties"]["FunctionVersion"])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_changed_parameter_reaches_the_alias(function: str, stack: Template) -> None:
+    """A function gets a new version for each parameter that changes what it is, and for no other.
+
+    Lambda publishes none of a function that has not changed, and the deployment would fail.
+    """
+    before, reached = Deployment(stack), set()
+    for name, parameter in stack["Parameters"].items():
+        after = Deployment(stack, **{name: other(parameter)})
+        changed = before.configuration(function) != after.configuration(function)
+        assert (before.live(function) != after.live(function)) == changed, name
+        reached |= {name} if changed else set()
+    assert reached >= {"Architecture", "MemorySize" if function == "ApiFunction" else "BatchWithText"}
+    assert "ApiConcurrency" not in reached
+
+
+def test_old_versions_stay_to_roll_back_to(stack: Template) -> None:
+    versions = of_type(stack, "AWS::Lambda::Version")
+    assert len(versions) == len(FUNCTIONS)
+    for each in versions.values():
+        assert each["DeletionPolicy"] == each["UpdateReplacePolicy"] == "Retain"
+
+
+def test_new_redaction_key_is_generated_and_read(stack: Template) -> None:
+    """CloudFormation reads a secret again only where the reference to it changes."""
+    secret = stack["Resources"]["RedactionSecret"]["Properties"]
+    for number in (1, 2):
+        deployed = Deployment(stack, RedactionKeyNumber=number)
+        generated = deployed.resolve(secret["GenerateSecretString"])
+        assert generated["GenerateStringKey"] == f"key{number}"
+        assert generated["PasswordLength"] >= 32
+        read = deployed.configuration("ApiFunction")["Environment"]["Variables"]["REDACTION_KEY"]
+        assert read == f"{{{{resolve:secretsmanager:{deployed.id_of('RedactionSecret')}:SecretString:key{number}}}}}"
+    assert secret["KmsKeyId"] == KEY
+
+
 def paths(stack: Template) -> dict[str, Any]:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
     by_path: dict[str, Any] = api["Properties"]["Body"]["paths"]
@@ -170,10 +284,38 @@ def test_gateway_responses_are_listed_problems(stack: Template) -> None:
         assert int(response["statusCode"]) == body["status"] == status, name
         assert body.keys() >= {"type", "title", "status", "detail", "code", "request_id"}
         assert body["title"] == title
-        assert response["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
-        assert ("gatewayresponse.header.Retry-After" in response["responseParameters"]) == (status == 429)
+        headers = {
+            header.removeprefix("gatewayresponse.header."): value.strip("'")
+            for header, value in response["responseParameters"].items()
+        }
+        assert headers["Content-Type"] == "application/problem+json"
+        assert headers["Access-Control-Allow-Origin"] == "*", "a page could not tell a wrong key from a network failure"
+        assert ("Retry-After" in headers) == (status == 429)
+        assert headers.get("Access-Control-Expose-Headers") == ("Retry-After" if status == 429 else None)
     wanted = {"INVALID_API_KEY", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE"}
+    wanted |= {"UNSUPPORTED_MEDIA_TYPE", "DEFAULT_4XX", "DEFAULT_5XX"}
+    coding = gateway_responses(stack)["UNSUPPORTED_MEDIA_TYPE"]["responseParameters"]
+    assert coding["gatewayresponse.header.Accept-Encoding"] == "'gzip, identity'"
     assert set(gateway_responses(stack)) >= wanted
+
+
+def test_gateway_responses_repeat_nothing_sent(stack: Template) -> None:
+    """A message of API Gateway's may hold a header or a path; the request's id does not."""
+    for name, response in gateway_responses(stack).items():
+        assert re.findall(r"\$[\w.]+", str(response)) == ["$context.requestId"], name
+        assert all(value.startswith("'") for value in response["responseParameters"].values()), name
+
+
+def test_gateway_role_outlives_the_stack(stack: Template) -> None:
+    """API Gateway has one role for all APIs of a region: setting it is a choice, and deleting it would break theirs."""
+    for name in ("GatewayAccount", "GatewayRole"):
+        kept = stack["Resources"][name]
+        assert kept["DeletionPolicy"] == kept["UpdateReplacePolicy"] == "Retain"
+        assert kept["Condition"] == "SetGatewayRole"
+    assert stack["Conditions"]["SetGatewayRole"] == {"Fn::Equals": [{"Ref": "GatewayLogsRole"}, "true"]}
+    waits = {"Fn::If": ["SetGatewayRole", {"Fn::Sub": "Candor, with logs by ${GatewayAccount}"}, "Candor"]}
+    assert stack["Resources"]["Api"]["Properties"]["Description"] == waits
+    assert stack["Resources"]["ApiStage"]["Properties"]["RestApiId"] == {"Ref": "Api"}
 
 
 def test_access_log_has_no_body_query_or_address(stack: Template) -> None:
@@ -183,6 +325,14 @@ def test_access_log_has_no_body_query_or_address(stack: Template) -> None:
         "requestId", "requestTimeEpoch", "httpMethod", "resourcePath", "status", "responseLatency", "responseLength",
         "identity.apiKeyId",
     }  # fmt: skip
+
+
+def test_api_get_routes_take_head(stack: Template) -> None:
+    (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
+    paths = api["Properties"]["Body"]["paths"]
+    assert sorted(paths) == sorted(ROUTES)
+    for path, methods in ROUTES.items():
+        assert "GET" not in methods or {"x-amazon-apigateway-any-method", "head"} & set(paths[path]), path
 
 
 def test_api_routes_invoke_the_alias(stack: Template) -> None:
@@ -198,6 +348,9 @@ def test_api_routes_invoke_the_alias(stack: Template) -> None:
 
 def test_api_function_is_invoked_by_this_api_only(stack: Template) -> None:
     permissions = of_type(stack, "AWS::Lambda::Permission")
+    daily = permissions.pop("ApiFunctionStayActivePermission")["Properties"]
+    assert daily["Principal"] == "events.amazonaws.com"
+    assert daily["SourceArn"] == {"Fn::GetAtt": ["ApiFunctionStayActive", "Arn"]}
     assert len(permissions) == sum(len(methods) for methods in paths(stack).values())
     for permission in permissions.values():
         assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
@@ -208,7 +361,7 @@ def test_api_function_is_invoked_by_this_api_only(stack: Template) -> None:
 
 def test_api_has_no_cors_and_traces_no_body(stack: Template) -> None:
     (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
-    assert "access-control-allow-origin" not in str(api).lower()
+    assert "access-control-allow-origin" not in str(api["Properties"]["Body"]["paths"]).lower()
     (stage,) = of_type(stack, "AWS::ApiGateway::Stage").values()
     (settings,) = stage["Properties"]["MethodSettings"]
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
@@ -240,8 +393,12 @@ MAY = {
     ],
     "BatchStateMachineRole": [
         ({"lambda:InvokeFunction"}, {f"{name}Aliaslive" for name in FUNCTIONS[1:]}),
-        (READS, {"ResultsBucket/plans/*"}), DECRYPTS,
+        (READS, {"ResultsBucket/plans/*"}), ENCRYPTS,
         ({"states:StartExecution"}, {"stateMachine:${AWS::StackName}-batch"}),
+        (
+            {"states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"},
+            {"execution:${AWS::StackName}-batch:*", "execution:${AWS::StackName}-batch/Score:*"},
+        ),
         (TRACES | {"xray:GetSamplingRules", "xray:GetSamplingTargets"}, {"*"}),
     ],
     "InboxRuleRole": [({"states:StartExecution"}, {"BatchStateMachine"})],
@@ -275,8 +432,8 @@ USES = {
     "logs:PutLogEvents": ("template.yaml", "LoggingConfig:"),
     "xray:PutTraceSegments": ("template.yaml", "Tracing: Active"),
     "xray:PutTelemetryRecords": ("template.yaml", "Tracing: Active"),
-    "xray:GetSamplingRules": ("template.yaml", "Tracing: {Enabled: true}"),  # by the state machine
-    "xray:GetSamplingTargets": ("template.yaml", "Tracing: {Enabled: true}"),
+    "xray:GetSamplingRules": ("template.yaml", "TracingConfiguration: {Enabled: true}"),  # by the state machine
+    "xray:GetSamplingTargets": ("template.yaml", "TracingConfiguration: {Enabled: true}"),
     "kms:Decrypt": ("template.yaml", "KmsKeyArn: !GetAtt Key.Arn"),
     "kms:GenerateDataKey": ("layers/serving/candor/storage.py", "client.put_object("),
     "s3:GetObject": ("layers/serving/candor/storage.py", "client.get_object("),
@@ -284,7 +441,11 @@ USES = {
     "s3:ListBucket": ("layers/serving/candor/storage.py", '_MISSING = {"404"'),  # without it a missing object is a 403
     "s3:PutObject": ("layers/serving/candor/storage.py", "client.put_object("),
     "lambda:InvokeFunction": ("functions/pre_traffic/app.py", 'client("lambda").invoke('),
+    # By the map: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
     "states:StartExecution": ("functions/batch.asl.json", '"Mode": "DISTRIBUTED"'),
+    "states:DescribeExecution": ("functions/batch.asl.json", '"Mode": "DISTRIBUTED"'),
+    "states:StopExecution": ("functions/batch.asl.json", '"Mode": "DISTRIBUTED"'),
+    "states:RedriveExecution": ("functions/batch.asl.json", '"Label": "Score"'),
     "codedeploy:PutLifecycleEventHookExecutionStatus": (
         "functions/pre_traffic/app.py",
         "put_lifecycle_event_hook_execution_status(",
@@ -375,6 +536,10 @@ def test_one_rotating_key_encrypts_everything(stack: Template) -> None:
     for function in of_type(stack, "AWS::Lambda::Function").values():
         assert function["Properties"]["KmsKeyArn"] == KEY
     assert stack["Resources"]["AlarmTopic"]["Properties"]["KmsMasterKeyId"] == KEY
+    (machine,) = of_type(stack, "AWS::StepFunctions::StateMachine").values()
+    encryption = machine["Properties"]["EncryptionConfiguration"]
+    assert (encryption["Type"], encryption["KmsKeyId"]) == ("CUSTOMER_MANAGED_KMS_KEY", KEY)
+    assert 60 <= encryption["KmsDataKeyReusePeriodSeconds"] <= 900
     account, *services = key["Properties"]["KeyPolicy"]["Statement"]
     assert account["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
     assert len(services) == 2
@@ -383,9 +548,11 @@ def test_one_rotating_key_encrypts_everything(stack: Template) -> None:
         assert "kms:*" not in several(statement["Action"])
 
 
-def test_secrets_are_hidden(stack: Template) -> None:
-    assert source()["Parameters"]["RedactionKey"]["NoEcho"] is True
-    assert "RedactionKey" not in str(stack["Outputs"])
+def test_no_secret_is_a_parameter_or_an_output(stack: Template) -> None:
+    """`sam deploy --guided` takes no empty answer for a hidden parameter, and asks for ever."""
+    assert not [name for name, parameter in source()["Parameters"].items() if "NoEcho" in parameter]
+    assert "RedactionSecret" in stack["Resources"]
+    assert "RedactionSecret" not in str(stack["Outputs"])
 
 
 BUCKETS = {"InboxBucket", "ResultsBucket"}
@@ -428,7 +595,9 @@ def test_only_the_inbox_starts_jobs(stack: Template) -> None:
     buckets = of_type(stack, "AWS::S3::Bucket")
     telling = {name for name, bucket in buckets.items() if "NotificationConfiguration" in bucket["Properties"]}
     assert telling == {"InboxBucket"}
-    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    rule = stack["Resources"]["InboxRule"]
+    starting = [each for each in of_type(stack, "AWS::Events::Rule").values() if "EventPattern" in each["Properties"]]
+    assert starting == [rule]
     pattern = rule["Properties"]["EventPattern"]
     assert (pattern["source"], pattern["detail-type"]) == (["aws.s3"], ["Object Created"])
     assert pattern["detail"]["bucket"]["name"] == [{"Ref": "InboxBucket"}]
@@ -438,7 +607,7 @@ def test_only_the_inbox_starts_jobs(stack: Template) -> None:
 
 
 def test_inbox_event_is_retried_then_dead_lettered(stack: Template) -> None:
-    (rule,) = of_type(stack, "AWS::Events::Rule").values()
+    rule = stack["Resources"]["InboxRule"]
     (target,) = rule["Properties"]["Targets"]
     assert target["Arn"] == {"Ref": "BatchStateMachine"}
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 10
@@ -451,6 +620,30 @@ def test_inbox_event_is_retried_then_dead_lettered(stack: Template) -> None:
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
+KEYS = [
+    "in/a.csv", "a b+c%20d.csv", 'say "hi".csv', "back\\slash.csv", "\\", '"', "é中文🙂.csv", "tab\t.csv",
+    "<object>", "<bucket>", "{}",
+]  # fmt: skip
+
+
+def test_inbox_rule_hands_on_no_person(stack: Template) -> None:
+    """Executions hold no address and no principal, whatever the object's name; a job starts from what is left."""
+    rule = stack["Resources"]["InboxRule"]
+    (target,) = rule["Properties"]["Targets"]
+    assert not {"Input", "InputPath"} & target.keys()
+    for key, version_id in itertools.product(KEYS, ({}, {"VersionId": "v1"})):
+        event = created(key, {"ETag": '"1"', **version_id})
+        assert all(value in str(event) for value in PERSONAL.values())
+        handed = delivered(event, target["InputTransformer"])
+        assert (
+            requested(handed, "results")
+            == requested(event, "results")
+            == (INBOX_NAME, key, version_id.get("VersionId", ""))
+        )
+        assert not [value for value in PERSONAL.values() if value in str(handed)]
+        assert not {"account", "resources", "id"} & handed.keys()
+
+
 def test_state_machine_invokes_the_aliases(stack: Template) -> None:
     properties = stack["Resources"]["BatchStateMachine"]["Properties"]
     assert properties["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-batch"}
@@ -459,16 +652,20 @@ def test_state_machine_invokes_the_aliases(stack: Template) -> None:
     assert properties["DefinitionSubstitutions"] == aliases | {"Partition": {"Ref": "AWS::Partition"}}
     used = set(re.findall(r"\$\{(\w+)\}", (ROOT / "functions/batch.asl.json").read_text()))
     assert used == set(properties["DefinitionSubstitutions"])
+    assert properties["LoggingConfiguration"] == {"Level": "OFF", "IncludeExecutionData": False}
+    assert properties["StateMachineType"] == "STANDARD"
+    assert properties["RoleArn"] == {"Fn::GetAtt": ["BatchStateMachineRole", "Arn"]}
+    assert DEFINITION["States"]["Score"]["Label"] == "Score", "the role may redrive children of this label"
 
 
 def tasks() -> dict[str, dict[str, Any]]:
-    outer = {name: state for name, state in DEFINITION["States"].items() if state["Type"] in ("Task", "Map")}
-    return outer | DEFINITION["States"]["Score"]["ItemProcessor"]["States"]
+    states = DEFINITION["States"] | DEFINITION["States"]["Score"]["ItemProcessor"]["States"]
+    return {name: state for name, state in states.items() if state["Type"] in ("Task", "Map")}
 
 
 @pytest.mark.parametrize("name", tasks())
 def test_step_retries_transient_errors_only(name: str) -> None:
-    """Transient errors are retried with jitter, all others are caught."""
+    """Throttled calls are retried for days, transient errors some times, all with jitter; all others are caught."""
     state = tasks()[name]
     assert all(rule["JitterStrategy"] == "FULL" and rule["BackoffRate"] == 2 for rule in state["Retry"])
     retried = {error for rule in state["Retry"] for error in rule["ErrorEquals"]}
@@ -478,22 +675,34 @@ def test_step_retries_transient_errors_only(name: str) -> None:
             "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.ClientExecutionTimeoutException",
             "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout",
         }  # fmt: skip
-        assert state["TimeoutSeconds"] <= 900
+        throttled = state["Retry"][0]
+        assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+        assert throttled["MaxAttempts"] * throttled["MaxDelaySeconds"] / 2 > 2 * 24 * 3600
+        assert all(rule["MaxAttempts"] <= 8 for rule in state["Retry"][1:])
     assert not retried & {"States.ALL", "EventError", "ConflictError", "DeniedError", "MissingError", "ChangedError"}
-    if name != "ScoreChunk":
-        assert "States.ALL" in state["Catch"][-1]["ErrorEquals"]
+    assert "States.ALL" in state["Catch"][-1]["ErrorEquals"]
 
 
-def test_map_is_distributed_and_bounded() -> None:
+def test_map_is_distributed_and_bounded(stack: Template) -> None:
+    """Children are standard: an express one ends after five minutes, however long it had to wait for the quota."""
     state = DEFINITION["States"]["Score"]
-    assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
-    assert 0 < state["MaxConcurrency"] <= 1000
-    assert 0 < state["ToleratedFailurePercentage"] <= 10
+    assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert state["MaxConcurrencyPath"] == "$.concurrency"
+    assert "MaxConcurrency" not in state
+    assert not {"ToleratedFailurePercentage", "ToleratedFailureCount"} & state.keys()
     assert state["ItemReader"]["Parameters"] == {"Bucket.$": "$.chunks.bucket", "Key.$": "$.chunks.key"}
-    assert tasks()["ScoreChunk"]["TimeoutSeconds"] < 300, "an Express child ends after five minutes"
-    timeouts = {name: source()["Resources"][name]["Properties"]["Timeout"] for name in FUNCTIONS[1:]}
-    assert timeouts["BatchScoreFunction"] <= tasks()["ScoreChunk"]["TimeoutSeconds"]
-    assert timeouts["BatchPlanFunction"] <= tasks()["Plan"]["TimeoutSeconds"]
+    plan = stack["Resources"]["BatchPlanFunction"]["Properties"]["Environment"]["Variables"]
+    assert plan["CONCURRENCY"] == {"Ref": "BatchConcurrency"}
+    parameter = source()["Parameters"]["BatchConcurrency"]
+    assert (parameter["Default"], parameter["MinValue"]) == (JOB_CONCURRENCY, 1)
+
+
+@pytest.mark.parametrize("name", [name for name, state in tasks().items() if state["Type"] == "Task"])
+def test_step_waits_longer_than_its_function(name: str, stack: Template) -> None:
+    """A function reports its own timeout before Step Functions gives it up."""
+    function = tasks()[name]["Resource"].strip("${}")
+    timeout = stack["Resources"][f"Batch{function}"]["Properties"]["Timeout"]
+    assert timeout < tasks()[name]["TimeoutSeconds"] <= timeout + 60
 
 
 def test_functions_match_their_layers(stack: Template) -> None:
@@ -540,31 +749,60 @@ def test_rollout_is_checked_gradual_and_reversible(stack: Template) -> None:
     assert not [alias for alias in of_type(stack, "AWS::Lambda::Alias").values() if "Provisioned" in str(alias)]
 
 
+def test_live_version_is_called_every_day(stack: Template) -> None:
+    """Lambda retires a SnapStart version after 14 days without a call, and fails the next one."""
+    rule = stack["Resources"]["ApiFunctionStayActive"]["Properties"]
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Ref": "ApiFunctionAliaslive"}
+    answer = handler(json.loads(target["Input"]), None)
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "ok")
+
+
 # Namespace, metric and threshold of each alarm.
 WATCHED = {
     "ApiErrorsAlarm": ("AWS/ApiGateway", "5XXError", 0.01), "FunctionErrorsAlarm": ("AWS/Lambda", "Errors", 0),
     "SlowAlarm": ("AWS/Lambda", "Duration", {"Ref": "SlowMilliseconds"}),
     "IntegrityAlarm": ("Candor", "IntegrityFailures", 0), "DriftAlarm": ("Candor", "Drift", 0.25),
-    "BatchFailedAlarm": ("AWS/States", "ExecutionsFailed", 0),
     "DeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", 0),
 }  # fmt: skip
 
 
 def test_alarms_watch_metrics_and_notify_the_topic(stack: Template) -> None:
     alarms = {name: alarm["Properties"] for name, alarm in of_type(stack, "AWS::CloudWatch::Alarm").items()}
-    watched = {name: (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) for name, alarm in alarms.items()}
+    sums = {name: alarm for name, alarm in alarms.items() if "Metrics" in alarm}
+    watched = {
+        name: (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"])
+        for name, alarm in alarms.items()
+        if name not in sums
+    }
     assert watched == WATCHED
+    assert sums.keys() == {"BatchFailedAlarm"}
     for alarm in alarms.values():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
         assert alarm["TreatMissingData"] == "notBreaching"
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-        if alarm["Namespace"] == "Candor":
+        if alarm.get("Namespace") == "Candor":
             assert f'"{alarm["MetricName"]}"' in MEASURED
-            assert alarm["Dimensions"] == [{"Name": "service", "Value": "candor"}]
+            assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
     (stage,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
     assert (
         stage["Properties"]["Name"] == alarms["ApiErrorsAlarm"]["Dimensions"][0]["Value"] == {"Ref": "AWS::StackName"}
     )
+
+
+def test_batch_alarm_rings_for_every_bad_end(stack: Template) -> None:
+    """A job that fails rings, and so does one that runs out of time, which leaves no note."""
+    alarm = of_type(stack, "AWS::CloudWatch::Alarm")["BatchFailedAlarm"]["Properties"]
+    *parts, total = alarm["Metrics"]
+    metrics = {part["Id"]: part["MetricStat"]["Metric"] for part in parts}
+    assert {metric["MetricName"] for metric in metrics.values()} == {"ExecutionsFailed", "ExecutionsTimedOut"}
+    for metric in metrics.values():
+        assert metric["Namespace"] == "AWS/States"
+        assert metric["Dimensions"] == [{"Name": "StateMachineArn", "Value": {"Ref": "BatchStateMachine"}}]
+    assert set(re.findall(r"FILL\((\w+), 0\)", total["Expression"])) == metrics.keys()
+    assert [part.get("ReturnData", True) for part in alarm["Metrics"]] == [False, False, True]
+    assert alarm["Threshold"] == 0
 
 
 def test_alarm_topic_takes_alarms_only(stack: Template) -> None:
@@ -578,11 +816,26 @@ def test_alarm_topic_takes_alarms_only(stack: Template) -> None:
 
 
 def test_concurrency_can_be_reserved(stack: Template) -> None:
-    for name, parameter in (("ApiFunction", "ApiConcurrency"), ("BatchScoreFunction", "BatchConcurrency")):
-        condition = f"Reserve{parameter.removesuffix('Concurrency')}"
+    for name, parameter in (("ApiFunction", "ApiConcurrency"), ("BatchScoreFunction", "BatchReservedConcurrency")):
+        condition = f"Reserve{name.removesuffix('Function').removesuffix('Score')}"
         reserved = stack["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
         assert reserved == {"Fn::If": [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
         assert stack["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]}
+
+
+def test_metrics_are_of_one_stack(stack: Template) -> None:
+    """Two stacks in an account share no metric: alarms, dashboard and functions name the same service, the stack."""
+    for function in of_type(stack, "AWS::Lambda::Function").values():
+        variables = function["Properties"]["Environment"]["Variables"]
+        assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+    (dashboard,) = of_type(stack, "AWS::CloudWatch::Dashboard").values()
+    body = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    for widget in json.loads(body)["widgets"]:
+        for metric in widget["properties"]["metrics"]:
+            if isinstance(metric[0], dict):
+                assert 'service="${AWS::StackName}"' in metric[0]["expression"]
+            else:
+                assert metric[2:4] == ["service", "${AWS::StackName}"]
 
 
 def test_dashboard_shows_measured_metrics(stack: Template) -> None:

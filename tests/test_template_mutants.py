@@ -30,6 +30,16 @@ def at(*path: Any, to: Any = None, drop: bool = False) -> Change:
     return change
 
 
+def both(first: Change, second: Change) -> Change:
+    """Return a change that makes two."""
+
+    def change(template: Template) -> None:
+        first(template)
+        second(template)
+
+    return change
+
+
 def properties(name: str, *path: Any, **change: Any) -> Change:
     """Change a property of a resource."""
     return at(name, "Properties", *path, **change)
@@ -68,10 +78,12 @@ RECORDS = checks.test_api_has_no_cors_and_traces_no_body
 ROLLOUT = checks.test_rollout_is_checked_gradual_and_reversible
 ALARMS = checks.test_alarms_watch_metrics_and_notify_the_topic
 RULE = checks.test_inbox_event_is_retried_then_dead_lettered
+HANDED = checks.test_inbox_rule_hands_on_no_person
 LOOP = checks.test_only_the_inbox_starts_jobs
 STEPS = checks.test_step_retries_transient_errors_only
 MAP = checks.test_map_is_distributed_and_bounded
 TRUST = checks.test_each_role_is_trusted_to_one_service
+PUBLISHED = checks.test_changed_parameter_reaches_the_alias
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 ENVIRONMENT = ("/", "Globals", "Function", "Environment", "Variables")
 
@@ -93,6 +105,30 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "429 has no Retry-After": (
         properties("Api", "GatewayResponses", "THROTTLED", "ResponseParameters", "Headers", "Retry-After", drop=True),
         checks.test_gateway_responses_are_listed_problems, ()),
+    "a gateway's own answer repeats what was sent": (
+        properties("Api", "GatewayResponses", "DEFAULT_4XX", "ResponseTemplates", "application/json",
+                   to='{"message":$context.error.messageString}'),
+        checks.test_gateway_responses_repeat_nothing_sent, ()),
+    "a header repeats what was sent": (
+        properties("Api", "GatewayResponses", "DEFAULT_4XX", "ResponseParameters", "Headers", "Access-Control-Allow-Origin",
+                   to="method.request.header.Origin"),
+        checks.test_gateway_responses_repeat_nothing_sent, ()),
+    "a page cannot read that its key is wrong": (
+        properties("Api", "GatewayResponses", "INVALID_API_KEY", "ResponseParameters", "Headers",
+                   "Access-Control-Allow-Origin", drop=True),
+        checks.test_gateway_responses_are_listed_problems, ()),
+    "other refusals are API Gateway's": (
+        properties("Api", "GatewayResponses", "DEFAULT_4XX", drop=True),
+        checks.test_gateway_responses_are_listed_problems, ()),
+    "deleting the stack breaks others' logs": (
+        at("GatewayRole", "DeletionPolicy", to="Delete"), checks.test_gateway_role_outlives_the_stack, ()),
+    "the gateway's role is set unasked": (
+        at("GatewayAccount", "Condition", drop=True), checks.test_gateway_role_outlives_the_stack, ()),
+    "the stage is made before it may log": (
+        properties("Api", "Description", drop=True), checks.test_gateway_role_outlives_the_stack, ()),
+    "stacks share metrics": (at(*ENVIRONMENT, "POWERTOOLS_SERVICE_NAME", to="candor"), checks.test_metrics_are_of_one_stack, ()),
+    "an alarm watches every stack": (
+        properties("DriftAlarm", "Dimensions", 0, "Value", to="candor"), ALARMS, ()),
     "events are logged": (at(*ENVIRONMENT, "POWERTOOLS_LOGGER_LOG_EVENT", to="true"), LOGS, ()),
     "no traces": (at("/", "Globals", "Function", "Tracing", drop=True), LOGS, ()),
     "logs are kept for ever": (properties("ApiLogs", "RetentionInDays", drop=True), LOGS, ()),
@@ -129,8 +165,42 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         properties("Key", "KeyPolicy", "Statement", 2, "Condition", to={}), ONE_KEY, ()),
     "logs are not encrypted": (properties("BatchLogs", "KmsKeyId", drop=True), ONE_KEY, ()),
     "environments are not encrypted": (at("/", "Globals", "Function", "KmsKeyArn", drop=True), ONE_KEY, ()),
+    "histories are not encrypted": (properties("BatchStateMachine", "EncryptionConfiguration", drop=True), ONE_KEY, ()),
+    "executions' data is logged": (
+        properties("BatchStateMachine", "LoggingConfiguration", to={"Level": "ALL", "IncludeExecutionData": True}),
+        checks.test_state_machine_invokes_the_aliases, ()),
+    "the map may not watch its children": (
+        action("BatchStateMachineRole", 0, 4, ["states:StopExecution", "states:RedriveExecution"]),
+        LEAST, ("BatchStateMachineRole",)),
+    "the history's key is out of reach": (action("BatchStateMachineRole", 0, 2, "kms:Decrypt"), LEAST, ("BatchStateMachineRole",)),
+    "a job that runs out of time rings no alarm": (
+        properties("BatchFailedAlarm", "Metrics", 1, "MetricStat", "Metric", "MetricName", to="ExecutionsStarted"),
+        checks.test_batch_alarm_rings_for_every_bad_end, ()),
     "alarms are not encrypted": (properties("AlarmTopic", "KmsMasterKeyId", drop=True), ONE_KEY, ()),
-    "the secret is shown": (at("/", "Parameters", "RedactionKey", "NoEcho", to=False), checks.test_secrets_are_hidden, ()),
+    "a secret is a parameter": (
+        at("/", "Parameters", "AlarmEmail", "NoEcho", to=True), checks.test_no_secret_is_a_parameter_or_an_output, ()),
+    "the secret is shown": (
+        at("/", "Outputs", "DashboardUrl", "Value", to={"Ref": "RedactionSecret"}),
+        checks.test_no_secret_is_a_parameter_or_an_output, ()),
+    "a new key number makes no new key": (
+        properties("RedactionSecret", "GenerateSecretString", "GenerateStringKey", to="key1"),
+        checks.test_new_redaction_key_is_generated_and_read, ()),
+    "a new key is not read": (
+        properties("ApiFunction", "Environment", "Variables", "REDACTION_KEY",
+                   to={"Fn::Sub": "{{resolve:secretsmanager:${RedactionSecret}:SecretString:key1}}"}),
+        checks.test_new_redaction_key_is_generated_and_read, ()),
+    "a parameter misses the alias": (
+        properties("ApiSettings", "Content", 0, to="MemorySize=${MemorySize}"), PUBLISHED, ("ApiFunction",)),
+    "a parameter of files misses the alias": (
+        properties("BatchSettings", "Content", to={"Fn::Sub": "Architecture=${Architecture}"}), PUBLISHED, ("BatchPlanFunction",)),
+    "a version keeps its description": (
+        properties("BatchScoreFunction", "VersionDescription", drop=True), PUBLISHED, ("BatchScoreFunction",)),
+    "a version's description changes alone": (
+        both(properties("BatchFinishFunction", "Environment", "Variables", "SETTINGS", drop=True),
+             properties("BatchFinishFunction", "Environment", "Variables", "REDACT", drop=True)),
+        PUBLISHED, ("BatchFinishFunction",)),
+    "a replaced version is deleted": (
+        at("ApiFunction", "UpdateReplacePolicy", drop=True), checks.test_old_versions_stay_to_roll_back_to, ()),
     "a bucket is not encrypted": (properties("InboxBucket", "BucketEncryption", drop=True), BUCKETS, ()),
     "a bucket may be public": (
         properties("ResultsBucket", "PublicAccessBlockConfiguration", "BlockPublicPolicy", to=False), BUCKETS, ()),
@@ -148,6 +218,16 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         properties("ResultsBucket", "NotificationConfiguration", to={"EventBridgeConfiguration": {"EventBridgeEnabled": True}}),
         LOOP, ()),
     "any bucket starts jobs": (properties("InboxRule", "EventPattern", "detail", "bucket", drop=True), LOOP, ()),
+    "jobs keep who put the object": (properties("InboxRule", "Targets", 0, "InputTransformer", drop=True), HANDED, ()),
+    "jobs keep the whole detail": (
+        properties("InboxRule", "Targets", 0, "InputTransformer", to={
+            "InputPathsMap": {"detail": "$.detail"},
+            "InputTemplate": '{"source":"aws.s3","detail-type":"Object Created","detail":<detail>}'}), HANDED, ()),
+    "quotes in a key break the event": (
+        properties("InboxRule", "Targets", 0, "InputTransformer", to={
+            "InputPathsMap": {"bucket": "$.detail.bucket", "key": "$.detail.object.key", "id": "$.detail.object.version-id"},
+            "InputTemplate": '{"source":"aws.s3","detail-type":"Object Created","detail":{"bucket":<bucket>,"object":'
+                             '{"key":<key>,"version-id":<id>}}}'}), HANDED, ()),
     "events are not tried again": (properties("InboxRule", "Targets", 0, "RetryPolicy", drop=True), RULE, ()),
     "events have no dead-letter queue": (properties("InboxRule", "Targets", 0, "DeadLetterConfig", drop=True), RULE, ()),
     "anybody's rule may fill the queue": (
@@ -163,6 +243,9 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "no check before traffic": (properties("ApiFunction", "DeploymentPreference", "Hooks", drop=True), ROLLOUT, ()),
     "the hook asks the old version": (
         properties("PreTrafficFunction", "Environment", "Variables", "NEW_VERSION", to={"Ref": "ApiFunction"}), ROLLOUT, ()),
+    "nobody keeps the version active": (
+        properties("ApiFunction", "Events", "StayActive", "Properties", "Schedule", to="rate(30 days)"),
+        checks.test_live_version_is_called_every_day, ()),
     "no SnapStart": (properties("ApiFunction", "SnapStart", drop=True), ROLLOUT, ()),
     "an alarm tells nobody": (properties("SlowAlarm", "AlarmActions", drop=True), ALARMS, ()),
     "an alarm watches what is not measured": (properties("IntegrityAlarm", "MetricName", to="Integrity"), ALARMS, ()),
@@ -171,6 +254,8 @@ MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
     "anybody may raise alarms": (
         properties("AlarmTopicPolicy", "PolicyDocument", "Statement", 0, "Condition", drop=True),
         checks.test_alarm_topic_takes_alarms_only, ()),
+    "BatchConcurrency bounds nothing": (
+        properties("BatchPlanFunction", "Environment", "Variables", "CONCURRENCY", drop=True), MAP, ()),
     "a batch can take all executions": (
         properties("BatchScoreFunction", "ReservedConcurrentExecutions", drop=True),
         checks.test_concurrency_can_be_reserved, ()),
@@ -192,8 +277,15 @@ STEP_MUTANTS: dict[str, tuple[Change, Callable[..., None], tuple[Any, ...]]] = {
         at("/", "States", "Plan", "Retry", 0, "ErrorEquals", to=["States.ALL"]), STEPS, ("Plan",)),
     "the map is inline": (
         at("/", "States", "Score", "ItemProcessor", "ProcessorConfig", "Mode", to="INLINE"), MAP, ()),
-    "the map is unbounded": (at("/", "States", "Score", "MaxConcurrency", to=0), MAP, ()),
+    "the map is unbounded": (at("/", "States", "Score", "MaxConcurrencyPath", drop=True), MAP, ()),
+    "children end after five minutes": (
+        at("/", "States", "Score", "ItemProcessor", "ProcessorConfig", "ExecutionType", to="EXPRESS"), MAP, ()),
     "half of all chunks may fail": (at("/", "States", "Score", "ToleratedFailurePercentage", to=50), MAP, ()),
+    "throttled calls give up soon": (at("/", "States", "Finish", "Retry", 0, "MaxAttempts", to=6), STEPS, ("Finish",)),
+    "a chunk's failure is caught by nobody": (
+        at("/", "States", "Score", "ItemProcessor", "States", "ScoreChunk", "Catch", drop=True), STEPS, ("ScoreChunk",)),
+    "a step gives up before its function": (
+        at("/", "States", "Plan", "TimeoutSeconds", to=900), checks.test_step_waits_longer_than_its_function, ("Plan",)),
 }  # fmt: skip
 
 

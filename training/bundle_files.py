@@ -19,6 +19,7 @@ import candor
 from candor.errors import HintedError
 from candor.model import bundle
 from candor.model.bundle import NOT_STATED
+from candor.text import references
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
 
 from .data import Dataset
@@ -29,6 +30,14 @@ MAX_NAMED = 10
 """Labels that the card names in its first sentence; a table further down has them all."""
 SPLITS = {"test": "the test split, {n:,} texts", "validation": "{n:,} held-out texts"}
 """What the card calls the texts that figures are about."""
+CHANCE, NEAR_CHANCE, FAR_FROM_CHANCE = 0.5, 0.55, 0.7
+"""AUCs of an attack: a guess, below which it is a little better, and from which on it is far better."""
+NOT_SHOWN = "The texts that it learnt from are not in this bundle."
+SHOWN = "Some of the texts that it learnt from are in golden.json, masked; the others are not in this bundle."
+VECTORS = (
+    "Its word vectors are English and come from a sentence encoder,\nwhose texts may prefer some groups of people over "
+    "others. "
+)
 MIN_AGREEMENT = 0.99
 """Minimum share of texts that the exported and the trained model give the same label; one text may always differ."""
 MAX_DIFFERENCE = 0.2
@@ -88,6 +97,8 @@ class Trained:
     """What a text is called."""
     samples: Sequence[str] = ()
     """Texts for the model's page to offer, none of them from the data."""
+    shows_texts: bool = False
+    """Golden cases are texts of the data."""
 
 
 def parity(trained: NDArray[np.float64], exported: NDArray[np.float64]) -> dict[str, float]:
@@ -274,7 +285,7 @@ def seen_scripts(texts: Sequence[str]) -> list[str]:
         >>> seen_scripts(["a good film", "好"])
         ['CJK', 'LATIN']
     """
-    counts: Counter[str] = sum((count_scripts(text) for text in texts), Counter())
+    counts: Counter[str] = sum((count_scripts(references.read(text)) for text in texts), Counter())
     return sorted(name for name, count in counts.items() if count >= MIN_SCRIPT_SHARE * counts.total())
 
 
@@ -303,41 +314,85 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         trained: The trained model.
         described: Its model.json.
     """
-    data, metrics = described["data"], described["metrics"]
+    data, metrics, attacks = described["data"], described["metrics"], trained.metrics["membership"]
     rows = [f"| {name.replace('_', ' ')} | {_interval(metrics[name])} |" for name in HEADLINE]
     return Template((Path(__file__).parent / "card.md").read_text()).substitute(
         name=described["name"],
         version=described["version"],
-        noun=cell(described["text_noun"]),
+        noun=escaped(described["text_noun"]),
         count=len(described["labels"]),
         labels=_some(described["labels"]),
-        data=cell(data["name"]),
+        texts_here=SHOWN if trained.shows_texts else NOT_SHOWN,
+        data=escaped(data["name"]),
         texts=f"{data['texts']:,}",
         unlabelled=f"{data['unlabelled_texts']:,}",
-        source=cell(data["source"]),
-        citation=data["citation"],
-        data_licence=data["licence"],
+        source=escaped(data["source"]),
+        citation=escaped(data["citation"]),
+        data_licence=escaped(data["licence"]),
         sha256=data["sha256"],
         split=SPLITS[metrics["split"]].format(n=metrics["n"]),
         copies=_copies(trained.metrics),
         metrics="\n".join(rows),
         ece=_interval(metrics["ece"]),
-        membership=_interval(trained.metrics["membership"]["loss"]["auc"]),
-        calibrated=_interval(trained.metrics["membership"]["calibrated"]["auc"]),
+        membership=_attack(attacks["loss"]["auc"]),
+        calibrated=_attack(attacks["calibrated"]["auc"]),
         coverage="\n".join(
             f"| {row['coverage']:.0%} | {row['min_confidence']:.4f} | {row['accuracy']:.4f} |"
             for row in metrics["coverage"]
         ),
-        target=f"{metrics['target_accuracy']:.0%}",
-        min_confidence=described["min_confidence"],
+        decides=_decides(described),
         strongest=_strongest(trained.metrics["strongest"]),
-        **{name: cell(words) for name, words in asdict(trained.rights).items()},
+        vectors=VECTORS if has_word_vectors(described["recipe"]) else "",
+        **{name: escaped(words) for name, words in asdict(trained.rights).items()},
     )
+
+
+def _attack(auc: Mapping[str, float]) -> str:
+    return f"{_interval(auc)} | {against_chance(auc)}"
+
+
+def against_chance(auc: Mapping[str, float]) -> str:
+    """Return in words how an AUC with its interval compares with chance.
+
+    Example:
+        >>> against_chance({"value": 0.93, "low": 0.9, "high": 0.95}), against_chance({"low": 0.4, "high": 0.6})
+        ('far better than chance', 'not to be told from chance')
+    """
+    if auc["low"] <= CHANCE <= auc["high"]:
+        return "not to be told from chance"
+    if auc["high"] < CHANCE:
+        return "worse than chance"
+    far, little = auc["value"] >= FAR_FROM_CHANCE, auc["value"] < NEAR_CHANCE
+    return f"{'far ' if far else 'a little ' if little else ''}better than chance"
+
+
+def _decides(described: Mapping[str, Any]) -> str:
+    """Return from which probability on the model decides, and what that was chosen for."""
+    threshold, target = described["min_confidence"], f"{described['metrics']['target_accuracy']:.0%}"
+    if threshold >= 1:
+        return (
+            f"No probability gave held-out texts an accuracy of {target}. By default it decides nothing below 1: it "
+            'says "uncertain".'
+        )
+    return (
+        f"By default it decides from {threshold} on, chosen on held-out texts for an accuracy of {target} of what it "
+        'decides. Below, it says "uncertain".'
+    )
+
+
+def has_word_vectors(recipe: Mapping[str, Any]) -> bool:
+    """Return whether a model's recipe learnt with word vectors: a student's, or one of the stack's parts.
+
+    Example:
+        >>> has_word_vectors({"parts": [{"name": "with word vectors"}]}), has_word_vectors({"parts": []})
+        (True, False)
+    """
+    return "vector_l2" in recipe or any("vectors" in part["name"] for part in recipe.get("parts", ()))
 
 
 def _strongest(ngrams: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     rows = (
-        f"| {cell(label)} | {', '.join(cell(each['ngram']) for each in grams) or 'none'} |"
+        f"| {escaped(label)} | {', '.join(escaped(each['ngram']) for each in grams) or 'none'} |"
         for label, grams in ngrams.items()
     )
     return "\n".join(rows)
@@ -345,17 +400,19 @@ def _strongest(ngrams: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 def _some(labels: Sequence[str]) -> str:
     rest = f" and {len(labels) - MAX_NAMED} more" if len(labels) > MAX_NAMED else ""
-    return f"{', '.join(map(cell, labels[:MAX_NAMED]))}{rest}"
+    return f"{', '.join(map(escaped, labels[:MAX_NAMED]))}{rest}"
 
 
-def cell(text: str) -> str:
-    r"""Return a text for a cell of a Markdown table: on one line, with marks of Markdown and HTML escaped.
+def escaped(text: str) -> str:
+    r"""Return a text on one line with all marks of Markdown and HTML escaped, also for a cell of a table.
+
+    Not those that count at the start of a line only: the template puts no text of a user there.
 
     Example:
-        >>> print(cell("bills | <b>refunds"))
-        bills \| \<b>refunds
+        >>> print(escaped("bills | <b>refunds & _fees_"))
+        bills \| \<b>refunds \& \_fees\_
     """
-    return re.sub(r"([\\`*\[<|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[<|&~$])", r"\\\1", " ".join(text.split()))
 
 
 def _interval(metric: Mapping[str, float]) -> str:

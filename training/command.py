@@ -169,6 +169,9 @@ def train(
     No model or other file is written over; a training that is stopped leaves nothing.
     """
     place = options.place(click.get_current_context())
+    for path in (golden, samples, unlabelled, test):
+        if path and not path.exists():  # before IMDB is downloaded
+            raise CommandError(f"{path} does not exist")
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test, reading, skip_bad_rows)
         shown = _shown(dataset, text_noun, samples, text_column)

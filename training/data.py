@@ -25,9 +25,11 @@ from tqdm import tqdm
 
 from candor.batch.faults import export_hint, named_labels
 from candor.batch.labelled import LabelledRow, content_digest, copy_key, line_list, read_all, read_labelled, remarks
+from candor.batch.labels import RESERVED, is_reserved
 from candor.batch.rows import READERS, Reading, RowsError, read, shown
 from candor.errors import HintedError
 from candor.limits import MAX_SHOWN_LINES, MAX_SHOWN_NAMES
+from candor.model.bundle import NOT_STATED
 
 Ints = NDArray[np.int64]
 
@@ -98,7 +100,7 @@ class Dataset:
     """SHA-256 (hex) of the content, whatever file or folder it came in."""
     source: str
     citation: str = ""
-    licence: str = "the owner's own"
+    licence: str = NOT_STATED
     remarks: tuple[str, ...] = ()
     """Sentences on what was found out, left out, or is worth a look; none shows a text."""
 
@@ -135,7 +137,7 @@ def load(
         if not path.exists():
             raise DataError(f"{path} does not exist")
     if len(paths) == 1 and _is_imdb(paths[0]):
-        with _readable(paths[0]):
+        with readable(paths[0]):
             dataset = _imdb(_reviews(paths[0]), paths[0])
     else:
         dataset = _own(paths, text_column, label_column, reading, skip_bad_rows=skip_bad_rows)
@@ -153,10 +155,12 @@ def _is_imdb(path: Path) -> bool:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Raise DataError, which names the file, where it cannot be read."""
+def readable(path: Path) -> Iterator[None]:
+    """Raise DataError, with a remedy, where a file cannot be read."""
     try:
         yield
+    except RowsError as error:
+        raise DataError(str(error), error.hint) from None
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is truncated or damaged", "fetch or copy it again") from error
     except FileNotFoundError:
@@ -167,11 +171,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _with_unlabelled(dataset: Dataset, path: Path, text_column: str | None, reading: Reading | None) -> Dataset:
     """Add the texts of a file without labels. Rows that cannot be read or are blank are left out."""
-    try:
-        with _readable(path), path.open("rb") as file:
-            texts = [row.text for row in read(file, path.name, text_column, reading=reading) if not row.error]
-    except RowsError as error:
-        raise DataError(str(error), error.hint) from None
+    with readable(path), path.open("rb") as file:
+        texts = [row.text for row in read(file, path.name, text_column, reading=reading) if not row.error]
     if not texts:
         raise DataError(f"{path} has no text that can be read", "pass a .csv, .jsonl or .txt file of texts")
     digest = content_digest([("", dataset.digest), *(("", text) for text in texts)])
@@ -183,11 +184,8 @@ def _with_test(
 ) -> Dataset:
     """Test on the texts of a file. At least one must not be among the texts to train on."""
     said: list[str] = []
-    try:
-        with _readable(path):
-            rows = list(read_all([path], text_column, label_column, reading, say=said.append))
-    except RowsError as error:
-        raise DataError(str(error), error.hint) from None
+    with readable(path):
+        rows = list(read_all([path], text_column, label_column, reading, say=said.append))
     if not rows:
         raise DataError(f"{path} has no row to test on", "it needs a text and a label in each row")
     index = {label: number for number, label in enumerate(dataset.labels)}
@@ -224,11 +222,8 @@ def load_golden(path: Path, labels: Sequence[str]) -> list[LabelledRow]:
     Raises:
         DataError: The file cannot be read, or has another label.
     """
-    try:
-        with _readable(path), path.open("rb") as file:
-            rows = list(read_labelled(file, path.name))
-    except RowsError as error:
-        raise DataError(str(error), error.hint) from None
+    with readable(path), path.open("rb") as file:
+        rows = list(read_labelled(file, path.name))
     for row in rows:
         if row.label not in labels:
             known = ", ".join(map(shown, labels[:MAX_SHOWN_NAMES]))
@@ -317,18 +312,32 @@ def download(cache: Path, url: str = ARCHIVE_URL, size: int = ARCHIVE_BYTES, sha
     if target.exists():
         return _check_archive(target, size, sha256, f"move it away, or pass its path to use it as it is: {target}")
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        _fetch(url, part, size)
+        with _folder(cache):
+            _fetch(url, part, size)
+            try:
+                return _check_archive(part, size, sha256, "it has been deleted; run the same command again").rename(
+                    target
+                )
+            except DataError:
+                part.unlink()
+                raise
     except (OSError, HTTPException) as error:
         raise DataError(
             f"{url} cannot be fetched ({getattr(error, 'reason', error)})",
             "run the same command again to go on where it stopped, or fetch it by hand and pass its path",
         ) from error
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder if there is none, and remove it again if it stays empty."""
+    made = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
     try:
-        return _check_archive(part, size, sha256, "it has been deleted; run the same command again").rename(target)
-    except DataError:
-        part.unlink()
-        raise
+        yield
+    finally:
+        if made and not any(path.iterdir()):
+            path.rmdir()
 
 
 def _check_archive(path: Path, size: int, sha256: str, hint: str) -> Path:
@@ -496,24 +505,21 @@ def _own(
     skip_bad_rows: bool,
 ) -> Dataset:
     said: list[str] = []
-    try:
-        for path in paths:
-            if path.is_file() and not path.name.lower().removesuffix(".gz").endswith(READERS):
-                raise DataError(f"{path} is of an unknown kind", export_hint(path.name, _SUPPORTED))
-        with _readable(paths[0]):
-            rows = list(
-                read_all(
-                    paths,
-                    text_column,
-                    label_column,
-                    reading,
-                    unlabelled=True,
-                    skip_bad_rows=skip_bad_rows,
-                    say=said.append,
-                )
+    for path in paths:
+        if path.is_file() and not path.name.lower().removesuffix(".gz").endswith(READERS):
+            raise DataError(f"{path} is of an unknown kind", export_hint(path.name, _SUPPORTED))
+    with readable(paths[0]):
+        rows = list(
+            read_all(
+                paths,
+                text_column,
+                label_column,
+                reading,
+                unlabelled=True,
+                skip_bad_rows=skip_bad_rows,
+                say=said.append,
             )
-    except RowsError as error:
-        raise DataError(str(error), error.hint) from None
+        )
     named = ", ".join(str(path) for path in paths)
     if skip_bad_rows:
         rows = _without_lone_labels(rows, said.append)
@@ -576,7 +582,17 @@ def _listed_labels(lone: Mapping[str, Sequence[LabelledRow]]) -> str:
 
 
 def _check_labels(labels: Sequence[str], rows: Sequence[LabelledRow], named: str) -> None:
-    """Raise DataError unless each label has a text to train on and another to validate on, as `folds` draws them."""
+    """Raise DataError unless each label has a text to train on and another to validate on, as `folds` draws them.
+
+    No label may be called as the decision is where there is none.
+    """
+    if reserved := [label for label in labels if is_reserved(label)]:
+        n_rows = sum(row.label in reserved for row in rows)
+        named_label = f"label {shown(reserved[0])} of {n_rows:,} row{'s' * (n_rows > 1)}"
+        raise DataError(
+            f'{named}: the {named_label} is reserved: answers say "{RESERVED}" where they decide no label',
+            "rename it, such as to unclear; or leave the cells empty, so that the rows are texts without a label",
+        )
     if len(labels) < 2:
         raise DataError(f"{named} has one label only", "a classifier needs at least two")
     if lone := _lone_labels(rows):

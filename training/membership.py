@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from candor.model.metrics import interval
+
 FALSE_POSITIVE_RATE = 0.001
 RESAMPLES = 200
 CHANCE = {"auc": 0.5, "true_positives": FALSE_POSITIVE_RATE}
@@ -47,11 +49,12 @@ def audit(members: Floats, others: Floats, seed: int) -> dict[str, Any]:
     resampled = np.array(
         [measures(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(RESAMPLES)]
     )
-    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-    return {
-        name: {"value": round(value, 4), "low": round(float(low[index]), 4), "high": round(float(high[index]), 4)}
-        for index, (name, value) in enumerate(zip(CHANCE, measures(members, others), strict=True))
+    n = min(len(members), len(others))
+    found = {
+        name: interval(value, of_resamples, n)
+        for name, value, of_resamples in zip(CHANCE, measures(members, others), resampled.T, strict=True)
     }
+    return {name: {key: round(value, 4) for key, value in each.items()} for name, each in found.items()}
 
 
 def measures(members: Floats, others: Floats) -> tuple[float, float]:

@@ -29,6 +29,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
 from candor.cli import fonts
+from candor.cli.width import distinct
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -68,8 +69,10 @@ PALETTE = 192
 """Colours of a picture."""
 MAX_NUMBERED = 8
 """Labels beyond which a confusion matrix has no room for numbers."""
-MAX_NAMED = 20
+MAX_NAMED, MAX_NAMED_IN_OVERVIEW = 20, 10
 """Labels beyond which it has no room for names: then it shows those that are confused most, and the others as one."""
+NAME = 16
+"""Columns of a label's name."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +98,19 @@ class Scores:
     @property
     def names(self) -> list[str]:
         """The labels as pictures show them: in short, or all by number."""
-        if all(map(drawable, self.labels)):
-            return [_short(label) for label in self.labels]
-        return [f"{number:,}" for number in range(1, len(self.labels) + 1)]
+        if self.by_number:
+            return [f"{number:,}" for number in range(1, len(self.labels) + 1)]
+        return distinct(self.labels, NAME)
+
+    @property
+    def by_number(self) -> bool:
+        """Whether no font here can draw some name."""
+        return not all(map(drawable, distinct(self.labels, NAME)))
 
     @property
     def named_caption(self) -> str:
         """The caption of a picture with names of labels."""
-        by_number = self.names != [_short(label) for label in self.labels]
-        return "Labels by number: report.html has their names. " * by_number + self.caption
+        return "Labels by number: report.html has their names. " * self.by_number + self.caption
 
 
 def draw(folder: Path, history: History, trained: str, scores: Scores) -> list[Path]:
@@ -141,6 +148,8 @@ def learning_curve(path: Path, history: History, trained: str) -> None:
         _epochs(left, history, "loss", "Loss (nats per text)", 1)
         _epochs(right, history, "accuracy", "Accuracy (%)", 100)
         left.set_ylim(bottom=0)
+        bottom, top = right.get_ylim()
+        right.set_ylim(max(bottom, -2), min(top, 102))
         right.legend(loc="lower right")
 
     _save(path, (8, 4), "Learning curve: loss and accuracy by epoch", trained, fill)
@@ -189,7 +198,7 @@ def confusion_matrix(path: Path, scores: Scores) -> None:
 
     def fill(figure: Figure) -> None:
         for axes, network in zip(_row(figure, scores), scores.probabilities, strict=True):
-            _confusion(axes, scores, network)
+            _confusion(axes, scores, network, MAX_NAMED)
             axes.set_title(NAMES[network], color=COLOURS[network])
             axes.label_outer()
 
@@ -206,7 +215,7 @@ def overview(path: Path, scores: Scores) -> None:
         _accuracy(first, scores)
         _roc(second, scores)
         _histogram(third, scores, "ours")
-        _confusion(fourth, scores, "ours")
+        _confusion(fourth, scores, "ours", MAX_NAMED_IN_OVERVIEW)
         first.set_title("Accuracy, with 95 % intervals")
         second.set_title(_titled("ROC curve", scores))
         third.set_title("Confidence of Candor")
@@ -229,6 +238,8 @@ def draw_calibration(folder: Path, decisions: Mapping[str, Any], split: str, cap
     """
 
     def reliability(figure: Figure) -> None:
+        bins = [row for when in ("before", "after") for row in decisions[split][when]["bins"]]
+        lowest = max(min(min(row["probability"], row["accuracy"]) for row in bins) - 0.05, -0.02)
         for axes, when in zip(figure.subplots(1, 2, sharey=True), ("before", "after"), strict=True):
             measured = decisions[split][when]
             columns = ([row[key] for row in measured["bins"]] for key in ("probability", "accuracy", "n"))
@@ -239,7 +250,6 @@ def draw_calibration(folder: Path, decisions: Mapping[str, Any], split: str, cap
                 confidence, accuracy, s=size, color=COLOURS["ours"], alpha=0.8, label="Texts of a bin, area by number"
             )
             axes.plot(confidence, accuracy, color=COLOURS["ours"], linewidth=1)
-            lowest = min(confidence.min(), accuracy.min()) - 0.05
             axes.set(xlim=(lowest, 1.02), ylim=(lowest, 1.02), xlabel="Probability of the predicted label (%)")
             axes.set_title(f"{when.title()}: calibration error {100 * measured['ece']['value']:.1f} %")
             _percent(axes.xaxis, axes.yaxis)
@@ -250,15 +260,18 @@ def draw_calibration(folder: Path, decisions: Mapping[str, Any], split: str, cap
     def coverage(figure: Figure) -> None:
         axes = figure.subplots()
         rows = decisions[split]["coverage"]
-        axes.plot(
-            *(np.array([row[key] for row in rows]) for key in ("coverage", "accuracy")), "o-", color=COLOURS["ours"]
-        )
+        shares, accuracies = (np.array([row[key] for row in rows]) for key in ("coverage", "accuracy"))
+        axes.plot(shares, accuracies, "o-", color=COLOURS["ours"], clip_on=False)
         for row in rows:
-            words = f"{100 * row['accuracy']:.1f} % from {row['min_confidence']:.2f}"
-            axes.annotate(words, (row["coverage"], row["accuracy"]), (6, 6), textcoords="offset points", size=8.5)
-        axes.set(xlabel="Coverage: share of texts decided (%)", ylabel="Accuracy of decided texts (%)")
-        axes.margins(0.12)
-        _percent(axes.xaxis, axes.yaxis)
+            words = f"{100 * row['accuracy']:.1f}"
+            place = (row["coverage"], row["accuracy"])
+            axes.annotate(words, place, (0, 8), textcoords="offset points", ha="center", size=8.5)
+        ends = accuracy_limits([[100 * row["accuracy"] for row in rows]])
+        axes.set(ylim=(ends[0] / 100, ends[1] / 100), ylabel="Accuracy of decided texts (%)")
+        names = [f"{100 * row['coverage']:.0f}\nfrom {row['min_confidence']:.4f}" for row in rows]
+        axes.set_xticks([row["coverage"] for row in rows], names, size=8.5)
+        axes.set_xlabel("Coverage: share of texts decided (%), and from which probability on")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
 
     _save(
         folder / "reliability.png", (8, 4.4), "Calibration before and after temperature scaling", caption, reliability
@@ -389,10 +402,10 @@ def _histogram(axes: Axes, scores: Scores, network: str) -> None:
     axes.legend(loc="upper left")
 
 
-def _confusion(axes: Axes, scores: Scores, network: str) -> None:
+def _confusion(axes: Axes, scores: Scores, network: str, most: int) -> None:
     every, ours = (np.array(scores.reports[each]["confusion_matrix"]["counts"]) for each in (network, "ours"))
-    kept = most_confused(ours)
-    counts, names = join_others(every, kept), [scores.names[index] for index in kept]
+    kept = most_confused(ours, most)
+    counts, names = join_others(every, kept), [name for index, name in enumerate(scores.names) if index in kept]
     if len(kept) < len(every):
         names.append(f"{len(every) - len(kept)} others")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -406,12 +419,12 @@ def _confusion(axes: Axes, scores: Scores, network: str) -> None:
         _numbers(axes, counts, shares)
 
 
-def most_confused(counts: Ints) -> list[int]:
-    """Return the labels of a confusion matrix [K, K] that a picture names: all, or those that are confused most."""
-    if len(counts) <= MAX_NAMED:
+def most_confused(counts: Ints, most: int = MAX_NAMED) -> list[int]:
+    """Return the labels of a confusion matrix [K, K] that a picture names: all up to `most`, or the most confused."""
+    if len(counts) <= most:
         return list(range(len(counts)))
     errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
-    return sorted(np.argsort(-errors, kind="stable")[: MAX_NAMED - 1].tolist())
+    return sorted(np.argsort(-errors, kind="stable")[: most - 1].tolist())
 
 
 def join_others(counts: Ints, kept: Sequence[int]) -> Ints:
@@ -446,8 +459,9 @@ def _accuracy(axes: Axes, scores: Scores) -> None:
     ]
     left, right = accuracy_limits(measured)
     for height, (network, (value, low, high)) in enumerate(zip(networks, measured, strict=True)):
-        error = [[max(value - low, 0)], [max(high - value, 0)]]  # a percentile interval need not hold the value
-        axes.errorbar(value, height, xerr=error, fmt="o", markersize=8, capsize=5, color=COLOURS[network])
+        error = [[value - low], [high - value]]
+        style: dict[str, Any] = {"fmt": "o", "markersize": 8, "capsize": 5, "clip_on": False}  # whole at 100 %
+        axes.errorbar(value, height, xerr=error, color=COLOURS[network], **style)
         text = f"{value:.1f} % ({low:.1f} to {high:.1f})"
         place = (value - left) / (right - left)
         side: Literal["left", "center", "right"] = "left" if place < 0.3 else "right" if place > 0.7 else "center"
@@ -472,13 +486,7 @@ def accuracy_limits(measured: Iterable[Sequence[float]]) -> tuple[float, float]:
 def _titled(curve: str, scores: Scores) -> str:
     if len(scores.labels) > 2:
         return f"{curve}, mean of {len(scores.labels)} labels"
-    return f"{curve} of “{scores.names[1]}”" if drawable(scores.labels[1]) else f"{curve} of label {scores.names[1]}"
-
-
-def _short(label: str) -> str:
-    """Return a label for a picture: the middle of a long one is left out, since many begin or end alike."""
-    text = " ".join(label.split())
-    return text if len(text) <= 16 else f"{text[:8]}…{text[-7:]}"
+    return f"{curve} of label {scores.names[1]}" if scores.by_number else f"{curve} of “{scores.names[1]}”"
 
 
 def drawable(label: str) -> bool:
@@ -492,8 +500,7 @@ def drawable(label: str) -> bool:
     """
     known = _characters()
     return all(
-        ord(character) in known and unicodedata.bidirectional(character) not in ("R", "AL")
-        for character in _short(label)
+        ord(character) in known and unicodedata.bidirectional(character) not in ("R", "AL") for character in label
     )
 
 

@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from candor.batch.rows import RowsError, read
+from candor.batch.rows import read
 from candor.redact import redact
 
-from .data import DataError
+from .data import DataError, readable
 
 IMDB_SAMPLES = Path(__file__).parent / "golden/imdb_samples.jsonl"
 """Samples of models of IMDB, which we wrote."""
@@ -57,15 +57,8 @@ def load_samples(path: Path, text_column: str | None, data_texts: Iterable[str])
 
 def _read(path: Path, text_column: str | None) -> list[tuple[int, str]]:
     """Return the line and the text of each sample."""
-    try:
-        with path.open("rb") as file:
-            rows = list(read(file, path.name, text_column))
-    except RowsError as error:
-        raise DataError(str(error), error.hint) from None
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    with readable(path), path.open("rb") as file:
+        rows = list(read(file, path.name, text_column))
     for row in rows:
         if row.error not in ("", "blank"):
             raise DataError(f"{path.name}: the sample on line {row.line} cannot be read ({row.error})", "mend the line")

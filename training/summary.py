@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 from typing import Any
 
+from candor.cli.evaluation_page import n_texts
 from candor.cli.store import default_place
+from candor.cli.width import columns, distinct, padded, shortened
 from candor.limits import MAX_SHOWN_NAME
-from candor.model.metrics import wilson_interval
 
 from .data import Dataset, find_copies
 from .stack import Tried
@@ -92,13 +93,18 @@ def few_rows(labels: Sequence[str], targets: Sequence[int], *, unlabelled: bool 
 
 
 def threshold(decisions: Mapping[str, Any], split: str) -> str:
-    """Return from which confidence on the model decides, and what share of a split that is."""
+    """Return from which confidence on the model decides, and what share of a split that is.
+
+    The confidence is chosen on held-out texts. A test split may have no text of as much.
+    """
     interval, decided = decisions["interval"], decisions[split]["decided"]
-    if not decided["n"]:
-        return f"decides nothing: no confidence reaches {decisions['target_accuracy']:.0%} accuracy"
-    where = f"{decisions['min_confidence']:.1%} confidence ({interval['low']:.1%} to {interval['high']:.1%})"
-    share = f"{decided['share']:.0%} of texts, {decided['accuracy']:.1%} right"
-    return f"decides from {where} for {decisions['target_accuracy']:.0%} accuracy: {share}"
+    target, n = f"{decisions['target_accuracy']:.0%} accuracy", decided["n"]
+    share = f"{decided['share']:.0%} of texts, {decided['accuracy']:.1%} right" if n else "none of these texts"
+    if decisions["min_confidence"] >= 1:
+        certain = f"; only from 100% on: {share}" if n else ""
+        return f"decides nothing: no confidence reaches {target}{certain}"
+    where = f"{decisions['min_confidence']:.2%} confidence ({interval['low']:.2%} to {interval['high']:.2%})"
+    return f"decides from {where} for {target}: {share}"
 
 
 def findings(found: Mapping[str, Any]) -> list[str]:
@@ -107,42 +113,40 @@ def findings(found: Mapping[str, Any]) -> list[str]:
     if found["confused"]:
         first = found["confused"][0]
         pair = f"{_short(first['label'])} taken for {_short(first['predicted'])}"
-        lines.append(f"confusion    {pair}: {first['texts']:,} texts ({first['share']:.0%})")
+        lines.append(f"confusion    {pair}: {n_texts(first['texts'])} ({first['share']:.0%})")
     if found["suspect_labels"]:
-        lines.append(f"suspects     {found['suspect_labels']:,} rows whose label may be wrong: see report.json")
+        n = found["suspect_labels"]
+        lines.append(f"suspects     {n:,} row{'s' * (n != 1)} whose label may be wrong: see report.json")
     return lines
 
 
 def label_table(report: Mapping[str, Any]) -> str:
     """Return support, precision, recall and F1 of each label, from a result of candor.model.metrics.evaluate."""
-    names = {label: _short(label) for label in report["by_label"]}
-    width = max(len("macro avg"), *map(len, names.values()))
+    names = distinct([*report["by_label"]], MAX_SHOWN_NAME)
+    width = max(map(columns, ["macro avg", *names]))
     rows = [f"{'label':<{width}}{'support':>9}{'precision':>11}{'recall':>8}{'f1':>8}"]
-    rows += [_label_row(names[label], width, each) for label, each in report["by_label"].items()]
+    rows += [_label_row(name, width, each) for name, each in zip(names, report["by_label"].values(), strict=True)]
     return "\n".join([*rows, _label_row("macro avg", width, report)])
 
 
 def _label_row(name: str, width: int, metrics: Mapping[str, Any]) -> str:
     precision, recall, f1 = (metrics[metric]["value"] for metric in ("precision", "recall", "f1"))
-    return f"{name:<{width}}{metrics['n']:>9,}{precision:>11.4f}{recall:>8.4f}{f1:>8.4f}"
+    return f"{padded(name, width)}{metrics['n']:>9,}{precision:>11.4f}{recall:>8.4f}{f1:>8.4f}"
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= MAX_SHOWN_NAME else f"{label[: MAX_SHOWN_NAME - 1]}…"
+    return shortened(label, MAX_SHOWN_NAME)
 
 
 def accuracy_with_interval(report: Mapping[str, Any]) -> str:
-    """Return an accuracy with its 95 % Wilson interval, from a result of candor.model.metrics.evaluate.
-
-    The bootstrap's interval, which the report keeps, is empty where a few texts are all right.
+    """Return an accuracy with its interval, from a result of candor.model.metrics.evaluate.
 
     Example:
-        >>> accuracy_with_interval({"n": 39, "accuracy": {"value": 1.0}})
+        >>> accuracy_with_interval({"accuracy": {"value": 1.0, "low": 0.9103, "high": 1.0}})
         '100.00% (95% interval 91.03% to 100.00%)'
     """
-    n, accuracy = report["n"], report["accuracy"]["value"]
-    low, high = wilson_interval(round(accuracy * n), n)
-    return f"{accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
+    accuracy = report["accuracy"]
+    return f"{accuracy['value']:.2%} (95% interval {accuracy['low']:.2%} to {accuracy['high']:.2%})"
 
 
 def next_commands(name: str, store: str, by_make: bool) -> str:

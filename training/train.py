@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from candor.batch.labelled import LabelledRow
-from candor.cli.evaluation_page import page
+from candor.cli.evaluation_page import n_texts, page
 from candor.cli.store import Model, ModelStore
 from candor.model import evaluation, metrics
 from candor.model.bundle import sealed, write
@@ -162,7 +162,8 @@ def train(dataset: Dataset, options: Options) -> None:
             check(bundle, digest)
             (report := Path(folder) / "report").mkdir()
             cost.update(write_report(report, dataset, learnt, splits[-1], measured, more, digest, start, options.seed))
-            write_page(report / "report.html", options, dataset, splits[-1], measured["decisions"]["min_confidence"])
+            threshold = measured["decisions"]["min_confidence"]
+            write_page(report / "report.html", options, version, dataset, splits[-1], threshold)
             drawn = {f"report/{path.name}": path.read_bytes() for path in sorted(report.iterdir())}
         return {**{f"bundle/{name}": content for name, content in sealed(files).items()}, **drawn}
 
@@ -348,6 +349,7 @@ def describe(
         drift_reference=drift_reference(dataset, learnt),
         text_noun=options.text_noun,
         samples=options.samples,
+        shows_texts=options.golden_from_held_out,
     )
     return facts, made
 
@@ -439,7 +441,9 @@ def write_report(
     return cost
 
 
-def write_page(path: Path, options: Options, dataset: Dataset, split: Split, min_confidence: float) -> None:
+def write_page(
+    path: Path, options: Options, version: str, dataset: Dataset, split: Split, min_confidence: float
+) -> None:
     """Write the page of `candor evaluate` on a held-out split. It holds lines of the errors, not texts."""
     answers = evaluation.Answers(
         dataset.labels,
@@ -451,7 +455,8 @@ def write_page(path: Path, options: Options, dataset: Dataset, split: Split, min
     )
     where = {"test": dataset.test_name, "validation": HELD_OUT}[split.name]
     report = evaluation.evaluate(answers, seed=options.seed)
-    path.write_text(page(options.name, f"{len(split.texts):,} texts, {where}", report), encoding="utf-8")
+    content = page(f"{options.name} {version}", f"{n_texts(len(split.texts))}, {where}", report)
+    path.write_text(content, encoding="utf-8")
 
 
 def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from http import HTTPStatus
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,7 @@ from candor import limits
 from candor.errors import CandorError
 from candor.model.bundle import NOT_STATED
 from candor.model.classifier import Classifier, Prediction
-from candor.operate.observe import DriftReporter, measure
+from candor.operate.observe import DriftReporter, harmless, measure
 from candor.redact import Entity, redact
 from candor.settings import Settings
 from candor.text.evidence import WARNINGS
@@ -120,7 +121,7 @@ class ResultBuilder:
         self.explain, self.label, self.redact = fields["explain"], fields["explain_label"], fields["redact"]
         chosen = fields["min_confidence"]
         self.min_confidence = model.min_confidence if chosen is None else chosen
-        if self.label and self.label not in model.bundle.labels:
+        if self.label is not None and self.label not in model.bundle.labels:
             raise schemas.invalid("/explain_label", f"must be one of: {', '.join(model.bundle.labels)}")
         if self.explain and count > limits.MAX_EXPLAINED:
             raise Problem(
@@ -224,7 +225,7 @@ def page(request: Request) -> Answer:
 
 def serve(request: Request, served: Document) -> Answer:
     """Return a document, or 304 to a client that has it."""
-    known = {tag.strip().removeprefix("W/") for tag in request.header("if-none-match").split(",")}
+    known = {tag.removeprefix("W/") for tag in request.listed("if-none-match")}
     if known & {served.headers["ETag"], "*"}:
         return Answer("", status=304, content_type=served.content_type, headers=served.headers)
     return Answer(served.content, content_type=served.content_type, headers=served.headers)
@@ -238,7 +239,7 @@ def preflight(request: Request) -> Answer:
         )
     headers = {
         "Access-Control-Allow-Methods": ", ".join(methods_of(request.path)),
-        "Access-Control-Allow-Headers": "content-type, x-api-key",
+        "Access-Control-Allow-Headers": "content-encoding, content-type, x-api-key",
         "Access-Control-Max-Age": "3600",
     }
     return Answer("", status=204, headers=headers)
@@ -263,8 +264,9 @@ ROUTES: dict[str, dict[str, Callable[[Request], Answer]]] = {
 
 
 def methods_of(path: str) -> list[str]:
-    """Return the documented methods of a path, which leave out OPTIONS."""
-    return [method for method in ROUTES[path] if method != "OPTIONS"]
+    """Return the documented methods of a path: HEAD wherever there is GET, and not OPTIONS."""
+    methods = [method for method in ROUTES[path] if method != "OPTIONS"]
+    return [*methods, "HEAD"] if "GET" in methods else methods
 
 
 @cache
@@ -283,7 +285,7 @@ def classifier() -> Classifier:
         raise Problem("model_unavailable", detail) from None
 
 
-def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: Any, context: Any) -> dict[str, Any]:
     """Answer a proxy event: Lambda's entry point. Never raises, and never logs what was sent."""
     start = time.perf_counter()
     request = Request(event)
@@ -297,7 +299,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         log_fault(error)
         fault = Problem("internal_error", "The fault is ours and is logged. Quote the request_id when you report it.")
         answer, code = refusal(fault, request_id), fault.code
-    observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
+    with harmless(logger):
+        observe(request, request_id, answer, code, (time.perf_counter() - start) * 1000)
     return respond(request, answer, request_id)
 
 
@@ -308,14 +311,16 @@ def refusal(problem: Problem, request_id: str) -> Answer:
 
 
 def route(request: Request) -> Callable[[Request], Answer]:
-    """Return the function that answers a request. Raises Problem for an unknown path or method."""
+    """Return the function that answers a request. Raises Problem for no request, or an unknown path or method."""
+    request.check()
     methods = ROUTES.get(request.path)
     if methods is None:
         raise Problem("not_found", f"No route has this address. The routes are: {', '.join(ROUTES)}.")
-    if request.method not in methods:
+    method = "GET" if request.method == "HEAD" else request.method
+    if method not in methods:
         allowed = ", ".join(methods_of(request.path))
         raise Problem("method_not_allowed", f"Use {allowed}.", {"Allow": allowed})
-    return methods[request.method]
+    return methods[method]
 
 
 def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]:
@@ -329,6 +334,10 @@ def respond(request: Request, answer: Answer, request_id: str) -> dict[str, Any]
     if origin := allowed_origin(request):
         exposed = "X-Request-Id, X-Model-Version, Retry-After"
         headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
+    if request.method == "HEAD":
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            headers["Content-Length"] = str(len(body.encode()))
+        body = ""
     return {
         "statusCode": answer.status,
         "headers": {**headers, **answer.headers, "X-Request-Id": request_id},

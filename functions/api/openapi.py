@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 TICKET = "I was charged twice for the same order, please refund one."
 BODY = (
+    "bad_request",
     "invalid_json",
     "invalid_encoding",
     "too_deep",
@@ -31,7 +32,7 @@ BODY = (
     "invalid_request",
 )
 KEYED = ("forbidden", "too_many_requests", "quota_exceeded")
-ANY = ("method_not_allowed", "internal_error", "timeout")
+ANY = ("bad_request", "method_not_allowed", "internal_error", "timeout")
 MODEL = {
     "type": "object",
     "required": ["name", "version", "sha256"],
@@ -43,6 +44,7 @@ MODEL = {
 }
 IDENTITY = {"name": "tickets", "version": "2026.11.23", "sha256": "0" * 64}
 REQUEST_ID = "4b2e7a0c-6d1f-4c8e-9a35-0f2b7c1d8e64"
+HEAD_SUMMARY = "The headers of GET, without its content"
 RESULT = {
     "label": "billing",
     "decision": "billing",
@@ -109,17 +111,19 @@ def paths() -> Json:
                 {"text": "Write to jane@example.com.", "mode": "replace"},
             )
         },
-        "/v1/model": {
-            "get": operation("getModel", "Describe the model, its metrics and the limits of requests", "Model")
-        },
-        "/v1/model/card": {"get": operation("getModelCard", "Get the model card", kind="text/markdown")},
-        "/health": {"get": operation("getHealth", "Check that the model is loaded and intact", "Health", keyed=False)},
-        "/openapi.json": {"get": operation("getContract", "Get this document", "Contract", keyed=False, model=False)},
-        "/": {
-            "get": operation(
+        "/v1/model": with_head(
+            operation("getModel", "Describe the model, its metrics and the limits of requests", "Model")
+        ),
+        "/v1/model/card": with_head(operation("getModelCard", "Get the model card", kind="text/markdown")),
+        "/health": with_head(
+            operation("getHealth", "Check that the model is loaded and intact", "Health", keyed=False)
+        ),
+        "/openapi.json": with_head(operation("getContract", "Get this document", "Contract", keyed=False, model=False)),
+        "/": with_head(
+            operation(
                 "getPage", "Get a page for trying the API in a browser", keyed=False, model=False, kind="text/html"
             )
-        },
+        ),
     }
 
 
@@ -156,11 +160,28 @@ def operation(
     return {"operationId": name, "summary": summary, **secured, "responses": dict(sorted(responses.items()))}
 
 
+def with_head(get: Json) -> Json:
+    """Return the GET operation of a path with its HEAD operation: the same statuses and headers, and no content."""
+    responses = {
+        status: {name: part for name, part in response.items() if name != "content"}
+        for status, response in get["responses"].items()
+    }
+    name = get["operationId"].replace("get", "head", 1)
+    return {"get": get, "head": {**get, "operationId": name, "summary": HEAD_SUMMARY, "responses": responses}}
+
+
 def with_body(operation: Json, schema: schemas.Schema, example: Json) -> Json:
-    """Return the operation with a JSON body, and the problems that a body can have."""
+    """Return the operation with a JSON body, plain or packed, and the problems that a body can have."""
     body = {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
     responses = {**operation["responses"], **problems(BODY)}
-    return {**operation, "requestBody": body, "responses": dict(sorted(responses.items()))}
+    coding = {
+        "name": "Content-Encoding",
+        "in": "header",
+        "description": "The coding of the body. Its limit holds for the packed and the unpacked body.",
+        "schema": {"type": "string", "enum": ["gzip", "identity"], "default": "identity"},
+    }
+    responses = dict(sorted(responses.items()))
+    return {**operation, "parameters": [coding], "requestBody": body, "responses": responses}
 
 
 def problems(codes: Iterable[str]) -> Json:
@@ -198,6 +219,11 @@ def headers(status: int = 200) -> Json:
     }
     if status == 405:
         documented["Allow"] = {"description": "The methods that the path accepts.", "schema": {"type": "string"}}
+    if status == 415:
+        documented["Accept-Encoding"] = {
+            "description": "The codings of a body, if the one that was sent is none of them.",
+            "schema": {"type": "string"},
+        }
     if status == 429:
         documented["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
     return documented
@@ -234,7 +260,7 @@ def components() -> Json:
     }
     optional["pii"] = pii
     model = {"$ref": "#/components/schemas/ModelIdentity"}
-    document_id = {"id": schemas.IDENTIFIER.schema}
+    document_id = {"id": {**schemas.IDENTIFIER.schema, "type": "string"}}
     problem = {"code": {"type": "string", "enum": sorted(CODES)}, "detail": text}
     sizes = {
         "pointer": {**text, "description": "Position in the body, as a JSON pointer."},

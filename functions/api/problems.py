@@ -7,10 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 # Status and title of every code. The documentation, the OpenAPI document and template.yaml have the same ones. API
-# Gateway itself answers those of 403, 429 and 504.
+# Gateway itself answers those of 403, 429 and 504, and some of 400, 413 and 415.
 CODES: dict[str, tuple[HTTPStatus, str]] = {
+    "bad_request": (HTTPStatus.BAD_REQUEST, "The request cannot be read"),
     "invalid_json": (HTTPStatus.BAD_REQUEST, "The body is not valid JSON"),
-    "invalid_encoding": (HTTPStatus.BAD_REQUEST, "The body is not UTF-8"),
+    "invalid_encoding": (HTTPStatus.BAD_REQUEST, "The body cannot be decoded"),
     "too_deep": (HTTPStatus.BAD_REQUEST, "The body is nested too deeply"),
     "duplicate_key": (HTTPStatus.BAD_REQUEST, "An object has the same key twice"),
     "forbidden": (HTTPStatus.FORBIDDEN, "The API key is missing or unknown"),

@@ -3,35 +3,79 @@
 import base64
 import binascii
 import json
+import re
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from api.problems import Problem
 from candor.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH
 
+# What the handler reads of an event. Each member may be missing or null, but for the method and one of the addresses.
+_MEMBERS = {
+    "httpMethod": (str, "a string"),
+    "resource": (str, "a string"),
+    "path": (str, "a string"),
+    "headers": (Mapping, "an object"),
+    "multiValueHeaders": (Mapping, "an object"),
+    "requestContext": (Mapping, "an object"),
+    "body": (str, "a string"),
+    "isBase64Encoded": (bool, "true or false"),
+}
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_GZIP = b"\x1f\x8b"  # how every gzip begins, and no JSON
+_WINDOW = 1024  # bytes unpacked at a time: what follows a member is copied, and a body may have 50,000 empty ones
+
 
 class Request:
-    """Method, path, headers and body of a proxy event. The body is decoded only when it is asked for."""
+    """Method, path, headers and body of a proxy event. The body is decoded only when it is asked for.
 
-    def __init__(self, event: Mapping[str, Any]) -> None:
-        self._event = event
-        self.method = str(event.get("httpMethod") or "")
+    Args:
+        event: What the function was invoked with. Anything at all: check() tells whether it is a proxy event.
+    """
+
+    def __init__(self, event: Any) -> None:
+        self._event: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
+        self._fault = _fault_of(event)
+        self.method: str = self._member("httpMethod") or ""
         # "resource" is the route. A custom domain may put a prefix in "path".
-        self.path = str(event.get("resource") or event.get("path") or "")
-        self.id = str((event.get("requestContext") or {}).get("requestId") or "")
+        self.path: str = self._member("resource") or self._member("path") or ""
+        request_id = (self._member("requestContext") or {}).get("requestId")
+        self.id = request_id if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id) else ""
+        self._headers = _values_by_name(self._member("headers") or {}) | _values_by_name(
+            self._member("multiValueHeaders") or {}
+        )
+
+    def _member(self, name: str) -> Any:
+        value = self._event.get(name)
+        return value if isinstance(value, _MEMBERS[name][0]) else None
+
+    def check(self) -> None:
+        """Raise Problem if the event is not a proxy event, as it can be when the function is invoked directly."""
+        if self._fault:
+            raise Problem(
+                "bad_request",
+                f"{self._fault}. Invoke the function with a proxy event of a REST API, such as events/predict.json.",
+            )
 
     def header(self, name: str) -> str:
-        """Return a header by its lower-case name, or "" if there is none."""
-        for headers in (self._event.get("headers"), self._event.get("multiValueHeaders")):
-            for key, value in (headers or {}).items():
-                if str(key).lower() == name and value:
-                    return str(value[-1] if isinstance(value, list) else value)
-        return ""
+        """Return a header by its lower-case name, the last of several, or "" if there is none."""
+        return self._headers.get(name, [""])[-1]
+
+    def listed(self, name: str) -> list[str]:
+        """Return the members of a header that is a list (RFC 9110, 5.6.1), by its lower-case name."""
+        members = (member.strip() for value in self._headers.get(name, []) for member in value.split(","))
+        return [member for member in members if member]
 
     def body(self) -> bytes:
-        """Return the body as it was sent. Raises Problem if it is too large, or not the base64 it is marked as."""
-        body = self._event.get("body") or ""
-        content = body.encode("utf-8", "surrogatepass")
+        """Return the body, unpacked if it is a gzip.
+
+        Raises:
+            Problem: The body is too large, packed or unpacked, not the base64 it is marked as, or a damaged gzip; or
+                its coding is none that is read.
+        """
+        packed = self._is_packed()
+        content = (self._event.get("body") or "").encode("utf-8", "surrogatepass")
         if self._event.get("isBase64Encoded"):
             try:
                 content = base64.b64decode(content, validate=True)
@@ -46,7 +90,20 @@ class Request:
                 limit=MAX_BODY_BYTES,
                 actual=len(content),
             )
-        return content
+        # API Gateway unpacks a gzip itself, and hands its header on.
+        return unpack(content) if packed and content.startswith(_GZIP) else content
+
+    def _is_packed(self) -> bool:
+        """Return True if the body is sent as a gzip. Raises Problem for any other coding."""
+        codings = [coding.lower() for coding in self.listed("content-encoding")]
+        codings = [coding for coding in codings if coding != "identity"]
+        if codings not in ([], ["gzip"], ["x-gzip"]):
+            raise Problem(
+                "unsupported_media_type",
+                "Send the body as it is, or packed once, with the header Content-Encoding: gzip.",
+                {"Accept-Encoding": "gzip, identity"},
+            )
+        return bool(codings)
 
     def json(self) -> Any:
         """Return the body as a JSON value. Raises Problem if it is not what parse() accepts."""
@@ -60,6 +117,68 @@ class Request:
             raise Problem(
                 "unsupported_media_type", "Send JSON in UTF-8, with the header Content-Type: application/json."
             )
+
+
+def _fault_of(event: Any) -> str:
+    """Return what keeps an event from being a proxy event, as a sentence without its full stop; "" if nothing does."""
+    if not isinstance(event, Mapping):
+        return "The event must be an object"
+    for name, (kind, described) in _MEMBERS.items():
+        if event.get(name) is not None and not isinstance(event[name], kind):
+            return f"{name} of the event must be {described}"
+    if event.get("httpMethod") is None or (event.get("resource") is None and event.get("path") is None):
+        return "The event must have httpMethod and path"
+    return ""
+
+
+def _values_by_name(headers: Mapping[Any, Any]) -> dict[str, list[str]]:
+    """Return the values of headers by their lower-case names; a value is a string or a list of strings."""
+    found: dict[str, list[str]] = {}
+    for name, value in headers.items():
+        values = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+        if values:
+            found.setdefault(str(name).lower(), []).extend(values)
+    return found
+
+
+def unpack(content: bytes) -> bytes:
+    """Unpack a gzip of one or more members (RFC 1952).
+
+    Raises:
+        Problem: The gzip is damaged, truncated or followed by something else, or it unpacks to too much.
+
+    Example:
+        >>> import gzip
+        >>> unpack(gzip.compress(b"{") + gzip.compress(b"}"))
+        b'{}'
+    """
+    parts: list[bytes] = []
+    size = position = 0
+    while position < len(content):
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            window = content[position : position + _WINDOW]
+            try:
+                part = member.decompress(window, MAX_BODY_BYTES + 1 - size)
+            except zlib.error:
+                raise _damaged() from None
+            if not window:
+                raise _damaged()
+            position += len(window) - len(member.unused_data)
+            size += len(part)
+            parts.append(part)
+            if size > MAX_BODY_BYTES:
+                raise Problem(
+                    "body_too_large",
+                    f"The body unpacks to more than the {MAX_BODY_BYTES:,} bytes that are allowed. "
+                    "Send fewer at a time.",
+                    limit=MAX_BODY_BYTES,
+                )
+    return b"".join(parts)
+
+
+def _damaged() -> Problem:
+    return Problem("invalid_encoding", "The body is a damaged or truncated gzip. Pack it again, or send it as it is.")
 
 
 def parse(content: bytes) -> Any:
@@ -100,7 +219,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(constant: str) -> None:
-    raise Problem("invalid_json", f"{constant} is not JSON (RFC 8259). Send a finite number, or leave the field out.")
+    raise Problem(
+        "invalid_json", "NaN and Infinity are not JSON (RFC 8259). Send a finite number, or leave the field out."
+    )
 
 
 def _check_depth(value: Any, levels: int) -> None:

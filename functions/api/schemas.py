@@ -3,6 +3,7 @@
 The checks are a few lines of our own, because a validation library would slow a cold start more than all the rest.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ class Field:
     """JSON Schema of the value."""
     required: bool = False
     default: Any = None
-    """Value to use if the field is missing."""
+    """Value to use if the field is missing or null."""
 
 
 def text(value: Any, pointer: str) -> str:
@@ -57,10 +58,13 @@ def string(value: Any, pointer: str) -> str:
 
 
 def identifier(value: Any, pointer: str) -> str:
-    """Check the caller's id of a document: at most MAX_ID_LENGTH characters."""
-    if len(string(value, pointer)) > MAX_ID_LENGTH:
-        raise invalid(pointer, f"has {len(value)} characters; at most {MAX_ID_LENGTH} are allowed")
-    return str(value)
+    """Check the caller's id of a document: at most MAX_ID_LENGTH characters. A number becomes its text, as in files."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value in (math.inf, -math.inf):
+        raise invalid(pointer, "must be a string or a finite number")
+    name = string(str(value), pointer)
+    if len(name) > MAX_ID_LENGTH:
+        raise invalid(pointer, f"has {len(name)} characters; at most {MAX_ID_LENGTH} are allowed")
+    return name
 
 
 def probability(value: Any, pointer: str) -> float:
@@ -131,9 +135,9 @@ MIN_CONFIDENCE = Field(
 IDENTIFIER = Field(
     identifier,
     {
-        "type": "string",
+        "type": ["string", "number"],
         "maxLength": MAX_ID_LENGTH,
-        "description": "Your id for the document, which its result or error repeats.",
+        "description": "Your id for the document, which its result or error repeats as a string.",
     },
 )
 EXPLAIN = Field(
@@ -149,7 +153,6 @@ EXPLAIN = Field(
 EXPLAIN_LABEL = Field(
     string,
     {"type": "string", "description": "The label to explain. Default: the predicted label."},
-    default="",
 )
 REDACT = Field(
     flag,
@@ -211,7 +214,7 @@ def check(value: Any, fields: Mapping[str, Field], pointer: str = "") -> dict[st
         Problem: The value is not an object, or one of its fields is unknown, missing or invalid.
 
     Example:
-        >>> check({"text": "Call me."}, REDACTION)
+        >>> check({"text": "Call me.", "mode": None}, REDACTION)
         {'text': 'Call me.', 'mode': 'replace', 'mask': '*'}
     """
     if not isinstance(value, dict):
@@ -223,7 +226,9 @@ def check(value: Any, fields: Mapping[str, Field], pointer: str = "") -> dict[st
         if field.required and name not in value:
             raise invalid(f"{pointer}/{name}", "is missing")
     return {
-        name: field.check(value[name], f"{pointer}/{name}") if name in value else field.default
+        name: field.check(value[name], f"{pointer}/{name}")
+        if field.required or value.get(name) is not None
+        else field.default
         for name, field in fields.items()
     }
 
@@ -234,8 +239,22 @@ def schema(fields: Mapping[str, Field]) -> Schema:
         "type": "object",
         "additionalProperties": False,
         "required": [name for name, field in fields.items() if field.required],
-        "properties": {name: field.schema for name, field in fields.items()},
+        "properties": {
+            name: field.schema if field.required else nullable(field.schema) for name, field in fields.items()
+        },
     }
+
+
+def nullable(schema: Schema) -> Schema:
+    """Return the schema of an optional field, which also takes null.
+
+    Example:
+        >>> nullable({"type": "string", "enum": ["a"]})
+        {'type': ['string', 'null'], 'enum': ['a', None]}
+    """
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    enum = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, "type": [*kinds, "null"], **enum}
 
 
 def invalid(pointer: str, fault: str) -> Problem:

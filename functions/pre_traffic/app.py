@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -12,10 +13,18 @@ from candor.operate.rollout import find_faults
 from candor.settings import Settings
 
 logger = Logger()
+IDS = "DeploymentId", "LifecycleEventHookExecutionId"
 
 
-def handler(event: dict[str, str], context: Any) -> dict[str, str]:
-    """Check the new version and report to CodeDeploy, which waits an hour for a hook that does not report."""
+def handler(event: Any, context: Any) -> dict[str, str]:
+    """Check the new version and report to CodeDeploy, which waits an hour for a hook that does not report.
+
+    An event that is not CodeDeploy's is answered with "Failed", and nothing is asked or reported.
+    """
+    ids = [event.get(name) if isinstance(event, Mapping) else None for name in IDS]
+    if not all(isinstance(each, str) and each for each in ids):
+        logger.info("pre_traffic", extra={"status": "Failed", "faults": [f"the event lacks {' or '.join(IDS)}"]})
+        return {"status": "Failed"}
     try:
         settings = Settings.from_environ()
         faults = find_faults(invoke, Bundle.open(settings.bundle, settings.bundle_digest))
@@ -24,9 +33,7 @@ def handler(event: dict[str, str], context: Any) -> dict[str, str]:
     status = "Failed" if faults else "Succeeded"
     logger.info("pre_traffic", extra={"status": status, "faults": faults})
     boto3.client("codedeploy").put_lifecycle_event_hook_execution_status(
-        deploymentId=event["DeploymentId"],
-        lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
-        status=status,
+        deploymentId=ids[0], lifecycleEventHookExecutionId=ids[1], status=status
     )
     return {"status": status}
 

@@ -1,7 +1,8 @@
 """Estimate what the stack costs a month at AWS's list prices, from times measured on this machine: `make costs`.
 
 Prices are US dollars in us-east-1 for x86_64, without free tiers, from AWS's price lists of Lambda, API Gateway,
-CloudWatch, KMS, S3, Step Functions and Comprehend as of 2025. A review has the length of IMDB's median one.
+CloudWatch, KMS, Secrets Manager, S3, Step Functions and Comprehend as of 2025. A review has the length of IMDB's
+median one.
 """
 
 import json
@@ -18,8 +19,9 @@ from candor.cli.gateway import LOCAL, event, prepare, template
 GB_SECOND, INVOCATION = 0.0000166667, 0.20e-6  # Lambda
 RESTORED_GB, CACHED_GB_SECOND = 0.0001397998, 0.0000015046  # Lambda SnapStart
 REQUEST = 3.50e-6  # API Gateway, REST
-LOGGED_GB, METRIC, ALARM, DASHBOARD, KEY = 0.50, 0.30, 0.10, 3.00, 1.00  # CloudWatch, KMS
-TRANSITION, CHILD, WRITE, READ = 0.025e-3, 1.00e-6, 0.005e-3, 0.0004e-3  # Step Functions, S3
+LOGGED_GB, METRIC, ALARM, DASHBOARD = 0.50, 0.30, 0.10, 3.00  # CloudWatch
+KEY, SECRET = 1.00, 0.40  # KMS, Secrets Manager
+TRANSITION, WRITE, READ = 0.025e-3, 0.005e-3, 0.0004e-3  # Step Functions, S3
 TIERS = ((10e6, 0.0001), (40e6, 0.00005), (float("inf"), 0.000025))  # Comprehend: units of 100 characters
 MONTH = 30 * 24 * 3600
 PROCESSOR = 1769  # MB of memory that come with one whole processor
@@ -35,11 +37,15 @@ def main() -> None:
     milliseconds, logged, metrics = request(review())
     billed = max(1.0, milliseconds * PROCESSOR / memory)
     rate = 1000 / batch_milliseconds()
-    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in stack["Resources"].values())
-    fixed = metrics * METRIC + alarms * ALARM + DASHBOARD + KEY + CACHED_GB_SECOND * memory / 1024 * MONTH
+    alarms = sum(
+        sum("MetricStat" in metric for metric in resource["Properties"].get("Metrics", [{"MetricStat": {}}]))
+        for resource in stack["Resources"].values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    )
+    fixed = metrics * METRIC + alarms * ALARM + DASHBOARD + KEY + SECRET + CACHED_GB_SECOND * memory / 1024 * MONTH
     print(f"a request: {milliseconds:.2f} ms here, {billed:.1f} ms on {memory} MB, {logged:,} bytes of log")
     print(f"in blocks, redacted: {rate:,.0f} reviews a second of one processor")
-    print(f"fixed: {metrics} metrics, {alarms} alarms, a dashboard, a key, a snapshot: ${fixed:.2f}\n")
+    print(f"fixed: {metrics} metrics, {alarms} under alarm, a dashboard, a key, a secret, a snapshot: ${fixed:.2f}\n")
     print("| predictions a month | one by one, over HTTPS | by file | Amazon Comprehend |\n|---|---|---|---|")
     each = REQUEST + INVOCATION + GB_SECOND * billed / 1000 * memory / 1024 + LOGGED_GB * logged / 1e9
     each += COLD * RESTORED_GB * memory / 1024
@@ -69,7 +75,7 @@ def request(text: str) -> tuple[float, int, int]:
         log.truncate()
         handler(request, None)
     lambdas_own = 900  # bytes: START, END and REPORT in JSON, and the gateway's access log
-    shown = {metric[1] for widget in widgets() for metric in widget["properties"]["metrics"]}
+    shown = {metric[1] for widget in widgets("candor") for metric in widget["properties"]["metrics"]}
     return statistics.median(times) * 1000, len(log.getvalue()) + lambdas_own, len(shown)
 
 
@@ -96,10 +102,11 @@ def batch_milliseconds() -> float:
 def by_file(count: int, rate: float) -> float:
     """Return the cost of scoring files.
 
-    Planning and counting take about a tenth of scoring. A part holds 12,000 reviews and has its own reads and writes.
+    Planning and counting take about a tenth of scoring. A part holds 12,000 reviews and has its own reads and writes,
+    and two transitions: the start of its execution and its one state.
     """
     seconds, parts = 1.15 * count / rate, max(1, count // 12_000)
-    moved = parts * (CHILD + 2 * WRITE + 6 * READ + INVOCATION) + 5 * TRANSITION + 4 * WRITE
+    moved = parts * (2 * TRANSITION + 2 * WRITE + 6 * READ + INVOCATION) + 5 * TRANSITION + 4 * WRITE
     return GB_SECOND * seconds * PROCESSOR / 1024 + moved
 
 

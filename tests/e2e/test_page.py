@@ -7,18 +7,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
+from api.problems import CODES
 from candor.model import bundle
 from candor.model.bundle import Bundle
+from candor.text.evidence import WARNINGS
 from tests import bundles
 from tests.server import Server
 from tests.trained import FIVE, TWO
-from training.bundle_files import cell
+from training.bundle_files import escaped
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
@@ -48,7 +51,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @contextmanager
 def serving(folder: Path, labels: Sequence[str], **described: Any) -> Iterator[Server]:
     """Serve a made-up model with these labels."""
-    rows = "".join(f"| {cell(label)} | good, bad |\n" for label in labels)
+    rows = "".join(f"| {escaped(label)} | good, bad |\n" for label in labels)
+    folder.mkdir(exist_ok=True)
     files = bundles.files(labels=labels, scripts=["LATIN", "CJK"], **described)
     bundle.write(folder, {**files, "card.md": (CARD + rows).encode()})
     with Server("--port", "0", "--model", str(folder)) as server:
@@ -117,6 +121,23 @@ def test_page_shows_decision_bars_words_and_time(visit: Visit) -> None:
     expect(visit.page.locator(".verdict")).to_have_text("negative")
 
 
+@pytest.mark.parametrize("ending", ["", "/", "?a=1"])
+def test_page_under_a_stage_finds_its_api(ending: str, visit: Visit) -> None:
+    """A deployed page has the stage in its address, and works with and without a slash behind it."""
+    root = visit.address.rstrip("/")
+
+    def without_stage(route: Route) -> None:
+        path = route.request.url.removeprefix(f"{root}/live")
+        route.fulfill(response=route.fetch(url=root + (path if path.startswith("/") else "/")))
+
+    visit.page.route(f"{root}/live**", without_stage)
+    visit.page.route(f"{root}/live/**", without_stage)
+    visit.page.route(f"{root}/v1/**", lambda route: route.abort())
+    visit.page.goto(f"{root}/live{ending}")
+    visit.classify("A wonderful film.")
+    expect(visit.page.locator(".verdict")).to_have_text("positive")
+
+
 def test_page_words_differ_without_colour(visit: Visit) -> None:
     """Words for and against the label differ by their underline, and say their value."""
     visit.classify("Wonderful acting, but a boring plot.")
@@ -182,6 +203,24 @@ def test_page_classifies_one_review_per_line(visit: Visit) -> None:
     expect(visit.page.locator(".item h3").first).to_have_text("Review 1")
 
 
+def test_page_calls_a_document_what_it_shows(visit: Visit) -> None:
+    """No JSON pointer is shown: a problem names the review by the number above it, or the box."""
+    visit.page.locator("#several").check()
+    visit.classify(f"{GOOD}\n\n{BAD}\n{'a' * 20_001}")
+    expect(visit.page.locator(".item").nth(2).locator("h3")).to_have_text("Review 3")
+    note = visit.page.locator(".note")
+    too_long = "Review 3 has 20,001 bytes of UTF-8; at most 20,000 are allowed. Split it, or send a part."
+    expect(note).to_have_text(too_long)
+    visit.page.get_by_role("button", name="中文").click()
+    expect(note).to_have_text("评论 3：太长，有 20,001 字节，最多 20,000 字节。请拆分，或只发送一部分。")
+    visit.classify("\n".join([GOOD] * 11))
+    expect(note).to_have_text("条数太多：11 条，最多 10 条。请分几次发送，或不要勾选“说明每个词的作用”。")
+    visit.page.get_by_role("button", name="English").click()
+    expect(note).to_have_text(re.compile("leave out “Show each word's effect”"))
+    assert not re.search(r"/(documents|text|explain)", note.inner_text())
+    visit.console.clear()  # the browser's own line on status 413
+
+
 def test_page_sample_is_classified_by_one_click(visit: Visit) -> None:
     decisions = []
     for index in range(3):
@@ -208,7 +247,8 @@ def test_page_of_a_bare_model_is_neutral(browser: Browser, tmp_path: Path) -> No
         expect(visit.page.locator("#about")).to_contain_text("sorts each text into one of 2 labels: no, yes")
         expect(visit.page.locator("label[for=text]")).to_have_text("Text")
         expect(visit.page.locator("#samples")).to_be_hidden()
-        assert not re.search(r"\b(film|movie|review)", visit.page.content(), re.IGNORECASE)
+        words = visit.page.locator("body").inner_text() + str(visit.page.locator("#text").get_attribute("placeholder"))
+        assert not re.search(r"\b(film|movie|review)", words, re.IGNORECASE)
         assert visit.console == []
 
 
@@ -285,6 +325,140 @@ def test_page_min_confidence_changes_the_decision(visit: Visit) -> None:
     expect(visit.page.locator(".verdict")).to_have_text("negative")
 
 
+def probability(visit: Visit, text: str) -> float:
+    """Return the probability of the answer, as the API has it."""
+    with visit.page.expect_response("**/v1/predict") as answered:
+        visit.classify(text)
+    return float(max(answered.value.json()["probabilities"].values()))
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-4, -1e-4, 2e-6])
+def test_page_threshold_shown_is_the_one_used(browser: Browser, tmp_path: Path, gap: float) -> None:
+    """It has all its digits, and the probability as many as show on which side of it the answer lies."""
+    text = "The first half is fine, the second is not."
+    with serving(tmp_path / "first", ["no", "yes"]) as server, Visit(browser, server) as visit:
+        sure = probability(visit, text)
+    least = round(sure + gap, 6)
+    with serving(tmp_path / "second", ["no", "yes"], min_confidence=least) as server, Visit(browser, server) as visit:
+        assert probability(visit, text) == sure
+        shown = visit.page.locator("#leastShown").inner_text()
+        assert float(shown.removesuffix(" %")) == pytest.approx(100 * least, abs=1e-9)
+        decided = visit.page.locator(".verdict").inner_text() != "uncertain"
+        assert decided is (sure >= least)
+        answer = float(re.findall(r"([\d.]+) %", visit.page.locator(".item .soft").inner_text())[0])
+        assert (answer >= float(shown.removesuffix(" %"))) is decided
+        assert answer == pytest.approx(100 * sure, abs=0.1)
+        bars = visit.page.locator(".bar > :last-child").all_inner_texts()
+        assert answer in [float(bar.removesuffix(" %")) for bar in bars]
+
+
+def test_page_says_that_a_warning_prevents_a_decision(visit: Visit) -> None:
+    """A probability that is enough is not called too little; the warning is in the language of the page."""
+    visit.page.locator("#least").fill("0.5")
+    visit.classify("wonderful qwrtz xcvbn plmkj wsxed rfvtg")
+    expect(visit.page.locator(".verdict")).to_have_text("uncertain")
+    expect(visit.page.locator(".item .soft")).to_contain_text("but not decided because of this warning:")
+    expect(visit.page.locator(".note")).to_have_text(WARNINGS["LOW_EVIDENCE"])
+    visit.page.get_by_role("button", name="中文").click()
+    expect(visit.page.locator(".note")).to_have_text("模型认识的词太少，不足以判断。")
+    visit.page.locator("#text").fill(GOOD)
+    visit.page.locator("#go").click()
+    expect(visit.page.locator(".item .soft")).not_to_contain_text("因以下提醒")
+
+
+@pytest.mark.parametrize("end", ["/live", "/live/"])
+def test_page_works_at_an_address_with_and_without_slash(browser: Browser, server: Server, end: str) -> None:
+    """Below a stage of API Gateway all requests go to addresses of that stage, and so does the code to copy."""
+    with Visit(browser, server) as visit:
+        paths = []
+
+        def below_stage(route: Route) -> None:
+            path = urlsplit(route.request.url).path
+            paths.append(path)
+            if not f"{path}/".startswith("/live/"):
+                route.fulfill(status=404, json={"detail": "There is no such stage."})
+                return
+            route.fulfill(response=route.fetch(url=visit.address + path.removeprefix("/live").removeprefix("/")))
+
+        visit.context.route("**/*", below_stage)
+        visit.page.goto(visit.address.rstrip("/") + end)
+        visit.classify("Wonderful acting. Ask jane@example.com.")
+        expect(visit.page.locator(".verdict")).to_have_text("positive")
+        expect(visit.page.locator("#masked .pii")).to_have_text("[EMAIL]")
+        visit.page.locator("#card summary").click()
+        expect(visit.page.locator("#cardText")).to_contain_text("600 labelled")
+        expect(visit.page.locator("#source")).to_contain_text(f"{visit.address}live/v1/predict")
+        visit.page.get_by_role("button", name="What would change the answer?").click()
+        expect(visit.page.locator("#results [role=status]")).not_to_be_empty()
+        asked = ("model", "model/card", "predict", "predict/batch", "redact")
+        assert set(paths) == {end, *(f"/live/v1/{each}" for each in asked)}
+        assert visit.console == []
+
+
+def test_page_chinese_knows_every_code(visit: Visit) -> None:
+    """Each problem and warning of the API has a sentence in Chinese, and each word of the page's English is there."""
+    assert CODES.keys() <= set(visit.page.evaluate("Object.keys(WORDS.zh.problems)"))
+    assert WARNINGS.keys() == set(visit.page.evaluate("Object.keys(WORDS.zh.warnings)"))
+    for part in ("", ".fields"):
+        english, chinese = (visit.page.evaluate(f"Object.keys(WORDS.{lang}{part})") for lang in ("en", "zh"))
+        assert english
+        assert set(english) <= set(chinese)
+    for code in CODES:
+        said = {"code": code, "pointer": "/documents/2/text", "detail": "x", "limit": 10, "actual": 11}
+        words = visit.page.evaluate("said => { t = WORDS.zh; return problem(said) }", said)
+        assert re.fullmatch(r"[^/]*[一-鿿]{3}[^/]*。", words), words
+        assert "undefined" not in words
+    unknown = visit.page.evaluate("problem({ code: 'a_new_one', detail: '/documents/2/text is odd.' })")
+    assert unknown == "请求未被接受（a_new_one）。评论 3 is odd."
+
+
+def test_page_card_in_chinese(visit: Visit) -> None:
+    """The card's facts, figures and limits are in Chinese, with the original below, which is marked as English."""
+    visit.page.locator("#card summary").click()
+    card = visit.page.locator("#cardText")
+    expect(card).to_contain_text("Expected calibration error")
+    assert not re.search("[一-鿿]", card.inner_text())
+    visit.page.get_by_role("button", name="中文").click()
+    expect(card).to_contain_text("请勿用它评判人")
+    expect(card.locator("td", has_text="准确率").first).to_have_text("准确率")
+    original = card.locator("[lang=en]")
+    expect(original).to_contain_text("600 labelled")
+    text = card.inner_text().removesuffix(original.inner_text())
+    model = Bundle.open(TWO).model
+    for own in ("description", "owner", "licence"):  # in the owner's own words
+        assert model[own] in text
+        text = text.replace(model[own], "")
+    left = re.findall("[A-Za-z]{4,}", text.replace(model["name"], "").replace(model["data"]["source"], ""))
+    assert set(left) <= {"Brier", *re.findall("[A-Za-z]{4,}", model["data"]["licence"])}
+
+
+def test_page_long_texts_leave_the_page_short(visit: Visit) -> None:
+    """The code and the masked text scroll in boxes of their own, also by keyboard."""
+    visit.page.locator("#explain").uncheck()
+    visit.page.locator("#text").fill("Ask jane@example.com. " + "word " * 3000)
+    expect(visit.page.locator("#masked .pii")).to_have_count(1)
+    for box in ("#code", "#maskedText"):
+        node = visit.page.locator(box)
+        assert node.evaluate("node => node.scrollHeight") > 1000
+        assert node.evaluate("node => node.clientHeight") < 500
+        assert node.get_attribute("tabindex") == "0"
+    assert visit.page.evaluate("document.documentElement.scrollHeight") < 2500
+    assert Axe().run(visit.page)["violations"] == []
+
+
+def test_page_card_breaks_no_short_word(visit: Visit) -> None:
+    """A label of the card's table stands on one line, where there is room."""
+    visit.page.locator("#card summary").click()
+    cell = visit.page.locator("#cardText td", has_text="negative").first
+    expect(cell).to_be_visible()
+    lines = """node => {
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        return new Set([...range.getClientRects()].map(each => each.top)).size;
+    }"""
+    assert cell.evaluate(lines) == 1
+
+
 def test_page_code_in_three_languages_is_copied(visit: Visit) -> None:
     visit.page.locator("#text").fill('It\'s "good"')
     for name, word in (("curl", "curl http"), ("Python", "urllib.request"), ("JavaScript", "await fetch")):
@@ -348,9 +522,30 @@ def test_page_asks_for_a_required_key(browser: Browser) -> None:
         with Visit(browser, keyed) as visit:
             visit.classify(GOOD)
             expect(visit.page.locator("#key")).to_be_focused()
+            expect(visit.page.locator(".note")).to_have_text("This API needs a key.")
+            visit.page.locator("#key").fill("wrong")
+            visit.page.locator("#go").click()
+            expect(visit.page.locator(".note")).to_have_text("This API does not know that key.")
             visit.page.locator("#key").fill("sesame")
             visit.page.locator("#go").click()
             expect(visit.page.locator(".verdict")).to_have_text("positive")
+
+
+def test_page_with_a_key_reads_the_model(browser: Browser, tmp_path: Path) -> None:
+    """The box for a key is there at once; with a key the slider and the page follow the model."""
+    bundle.write(tmp_path, bundles.files(labels=["no", "yes"], min_confidence=0.6375))
+    with Server("--port", "0", "--model", str(tmp_path), API_KEYS="sesame") as keyed:
+        keyed.greeting()
+        with Visit(browser, keyed) as visit:
+            expect(visit.page.locator("#keyBox")).to_be_visible()
+            expect(visit.page.locator("#leastShown")).to_have_text("the model's own")
+            visit.page.locator("#key").fill("sesame")
+            visit.page.locator("#key").press("Tab")
+            expect(visit.page.locator("#leastShown")).to_have_text("63.75 %")
+            assert float(visit.page.locator("#least").input_value()) == pytest.approx(0.6375, abs=0.0006)
+            expect(visit.page.locator("#about")).to_contain_text("2 labels: no, yes")
+            visit.classify("a wonderful film")
+            expect(visit.page.locator(".verdict")).to_have_text("yes")
         assert keyed.end()[0] == 0
 
 

@@ -131,6 +131,19 @@ def test_start_api_missing_text_same_as_in_process(address: str) -> None:
     assert answer[0] == 422
 
 
+def test_start_api_head_is_get_without_content(address: str) -> None:
+    """The routes of the template take HEAD, and the length of the content arrives although there is none."""
+    seen = []
+    for method in ("GET", "HEAD"):
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{address}/health", method=method), timeout=START_SECONDS
+        ) as response:
+            seen.append((response.status, response.headers["Content-Length"], len(response.read())))
+    (_, length, size), headed = seen
+    assert int(length) == size > 0
+    assert headed == (200, length, 0)
+
+
 def test_start_api_golden_cases_hold(address: str) -> None:
     cases = json.loads((BUNDLE / "golden.json").read_text())["cases"]
     assert cases

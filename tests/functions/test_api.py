@@ -1,6 +1,7 @@
 """The API's contract, tested on the handler and a small model of two labels."""
 
 import base64
+import gzip
 import hashlib
 import importlib.util
 import io
@@ -10,13 +11,14 @@ import random
 import re
 import shutil
 import sys
+import zlib
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from api import app, problems
+from api import app, problems, schemas
 from candor import limits
 from candor.model.classifier import Prediction
 from candor.operate.observe import measure
@@ -160,10 +162,11 @@ def test_batch_accepts_1_to_100_documents():
     "document",
     [
         {"text": "a" * 20_001, "id": "big"},
-        {"text": "good", "id": 7},
+        {"text": "good", "id": True},
+        {"text": "good", "id": ["a"]},
+        {"text": "good", "id": int("1" * 101)},
         {"text": "good", "id": "x" * 101},
         {"text": "good", "lang": "en"},
-        {"text": "good", "id": None},
         [],
         None,
         {"text": "\ud800"},
@@ -256,7 +259,9 @@ def test_batch_document_without_room_fits_alone():
     assert (len(alone["results"]), alone["errors"]) == (1, [])
 
 
-@pytest.mark.parametrize("wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}])
+@pytest.mark.parametrize(
+    "wrong", [{"explain": 1}, {"explain": "yes"}, {"explain": True, "explain_label": "neutral"}, {"explain_label": ""}]
+)
 def test_explain_invalid_option_names_the_labels(wrong):
     status, problem, _ = call(GOOD | wrong)
     assert (status, problem["code"]) == (422, "invalid_request")
@@ -321,6 +326,10 @@ def test_cors_only_allowed_origins(monkeypatch):
         answer = ask(method="OPTIONS", kind=None, Origin=origin)
         assert answer["statusCode"] == status
         assert answer["headers"].get("Access-Control-Allow-Origin", "") == (origin if status == 204 else "")
+        assert answer["headers"].get("Access-Control-Allow-Methods") == ("POST" if status == 204 else None)
+    headers = ask(method="OPTIONS", path="/v1/model", kind=None, Origin="https://a.example")["headers"]
+    assert headers["Access-Control-Allow-Methods"] == "GET, HEAD"
+    assert headers["Access-Control-Allow-Headers"] == "content-encoding, content-type, x-api-key"
     assert ask(GOOD, Origin="https://a.example")["headers"]["Access-Control-Allow-Origin"] == "https://a.example"
     assert "Access-Control-Allow-Origin" not in ask(GOOD, Origin="https://evil.example")["headers"]
     monkeypatch.setenv("ALLOWED_ORIGINS", "")
@@ -366,6 +375,7 @@ def sized(size):
     return json.dumps({"text": "good", "x": "a" * (size - len(empty))})
 
 
+PACKED, GZIP = gzip.compress(json.dumps(GOOD).encode()), {"Content-Encoding": "gzip"}
 REFUSED = {
     "no body": ("", {}, 400, "invalid_json"),
     "not JSON": ("{text: 'good'}", {}, 400, "invalid_json"),
@@ -382,11 +392,21 @@ REFUSED = {
     "invalid UTF-8": (b'{"text": "\xff"}', {}, 400, "invalid_encoding"),
     "UTF-16": ('{"text": "good"}'.encode("utf-16"), {}, 400, "invalid_encoding"),
     "false base64": ("%%%", {"base64_encoded": True}, 400, "invalid_encoding"),
+    "a gzip cut off": (PACKED[:-1], GZIP, 400, "invalid_encoding"),
+    "a gzip cut off in its header": (PACKED[:5], GZIP, 400, "invalid_encoding"),
+    "a gzip with a wrong checksum": (PACKED[:-8] + bytes(8), GZIP, 400, "invalid_encoding"),
+    "a gzip followed by something else": (PACKED + b"x", GZIP, 400, "invalid_encoding"),
+    "a gzip of no JSON": (gzip.compress(b"{"), GZIP, 400, "invalid_json"),
+    "a gzip that is not said to be one": (PACKED, {}, 400, "invalid_encoding"),
+    "a bomb": (gzip.compress(bytes(10**8)), GZIP, 413, "body_too_large"),
+    "a gzip one byte too long unpacked": (gzip.compress(sized(1_000_001).encode()), GZIP, 413, "body_too_large"),
+    "a brotli": (PACKED, {"Content-Encoding": "br"}, 415, "unsupported_media_type"),
+    "a gzip in a gzip": (gzip.compress(PACKED), {"Content-Encoding": "gzip, gzip"}, 415, "unsupported_media_type"),
+    "no event of the API": ("", {"method": None}, 400, "bad_request"),
     "an unknown address": (GOOD, {"path": "/v1/nothing"}, 404, "not_found"),
     "a slash at the end": (GOOD, {"path": "/v1/predict/"}, 404, "not_found"),
     "another method": ("", {"method": "GET"}, 405, "method_not_allowed"),
     "an unknown method": (GOOD, {"method": "BREW"}, 405, "method_not_allowed"),
-    "HEAD": ("", {"method": "HEAD", "path": "/health"}, 405, "method_not_allowed"),
     "a form": ("text=good", {"kind": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
     "another character set": (GOOD, {"kind": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
     "a body one byte too long": (sized(1_000_001), {}, 413, "body_too_large"),
@@ -442,6 +462,131 @@ def test_too_large_text_names_limit_and_actual():
     assert "20,000" in problem["detail"]
 
 
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZip", "identity, gzip", "gzip,"])
+def test_gzip_body_is_unpacked(coding):
+    _, plain, _ = call(GOOD)
+    status, body, _ = call(PACKED, **{"Content-Encoding": coding})
+    assert (status, body) == (200, plain)
+    assert call(GOOD, **{"Content-Encoding": coding})[:2] == (200, plain), (
+        "API Gateway unpacks it, and keeps the header"
+    )
+
+
+@pytest.mark.parametrize("coding", ["identity", "", "Identity , identity"])
+def test_identity_body_is_read_as_it_is(coding):
+    assert call(GOOD, **{"Content-Encoding": coding})[0] == 200
+    assert call(PACKED, **{"Content-Encoding": coding})[0] == 400
+
+
+class CountingDecompressor:
+    """A decompressor that counts what it copies: all that follows a member in what it was given."""
+
+    copied = 0
+
+    def __init__(self, real):
+        self.real = real
+        self.decompress = real.decompress
+
+    @property
+    def eof(self):
+        return self.real.eof
+
+    @property
+    def unused_data(self):
+        type(self).copied += len(self.real.unused_data)
+        return self.real.unused_data
+
+
+def test_gzip_of_many_members_is_unpacked_linearly(monkeypatch):
+    """50,000 empty members are no reason to copy the rest of the body 50,000 times."""
+    content, empty = json.dumps(GOOD).encode(), gzip.compress(b"")
+    count = (limits.MAX_BODY_BYTES - 200) // len(empty)
+    real = zlib.decompressobj
+    monkeypatch.setattr("zlib.decompressobj", lambda **settings: CountingDecompressor(real(**settings)))
+    monkeypatch.setattr(CountingDecompressor, "copied", 0)
+    status, body, _ = call(gzip.compress(content[:9]) + empty * count + gzip.compress(content[9:]), **GZIP)
+    assert (status, body) == (200, call(GOOD)[1])
+    assert 0 < CountingDecompressor.copied < 100 * limits.MAX_BODY_BYTES
+
+
+def test_gzip_at_the_limit_is_read():
+    """The body may have 1,000,000 bytes, unpacked; only its unknown field is wrong."""
+    assert call(gzip.compress(sized(1_000_000).encode()), **GZIP)[1]["code"] == "invalid_request"
+
+
+def test_unknown_coding_names_those_that_are_read():
+    answer = ask(PACKED, **{"Content-Encoding": CANARY})
+    assert answer["statusCode"] == 415
+    assert answer["headers"]["Accept-Encoding"] == "gzip, identity"
+    assert "Content-Encoding: gzip" in json.loads(answer["body"])["detail"]
+    assert CANARY not in json.dumps(answer)
+    assert "Accept-Encoding" not in ask(GOOD, kind="text/plain")["headers"], "the coding is not what is wrong"
+
+
+def test_two_coding_headers_are_one_list():
+    request = event(base64.b64encode(PACKED).decode(), base64_encoded=True)
+    for values, status in ((["gzip"], 200), (["gzip", "br"], 415), (["br", "gzip"], 415)):
+        request["multiValueHeaders"]["Content-Encoding"] = values
+        assert app.handler(request, None)["statusCode"] == status
+
+
+OPTIONAL = [("/v1/predict", schemas.PREDICT), ("/v1/predict/batch", schemas.BATCH), ("/v1/redact", schemas.REDACTION)]
+
+
+@pytest.mark.parametrize(("path", "fields"), OPTIONAL)
+def test_null_option_is_left_out(path, fields):
+    """null for an optional field is the field left out, and null for a required one is not."""
+    required = {name: [GOOD] if name == "documents" else GOOD["text"] for name in fields if fields[name].required}
+    optional = dict.fromkeys(name for name in fields if not fields[name].required)
+    assert optional
+    assert call(required, path=path)[:2] == call(required | optional, path=path)[:2]
+    for name in required:
+        status, problem, _ = call(required | {name: None}, path=path)
+        assert (status, problem["pointer"]) == (422, f"/{name}")
+
+
+def test_document_id_of_any_kind_is_repeated_as_text():
+    """As in files: a number is its text, and null is no id."""
+    ids = "1", "-7", "7.0", "7.5", "0", '""', '"7"', "null", str(10**99)
+    documents = ",".join(f'{{"id":{each},"text":"good"}}' for each in ids)
+    _, body, _ = call(f'{{"documents":[{documents}]}}', path="/v1/predict/batch")
+    assert [result.get("id") for result in body["results"]] == [
+        "1", "-7", "7.0", "7.5", "0", "", "7", None, str(10**99)
+    ]  # fmt: skip
+    assert "id" not in body["results"][7]
+    assert body["errors"] == []
+    _, body, _ = batch([{"id": 1, "text": ""}, {"id": None, "text": ""}])
+    assert [error.get("id") for error in body["errors"]] == ["1", None]
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity", "true", "9" * 101])
+def test_document_id_that_is_no_number_is_not_repeated(number):
+    status, body, _ = call(f'{{"documents":[{{"id":{number},"text":"good"}}]}}', path="/v1/predict/batch")
+    (error,) = body["errors"] if status == 200 else [body]
+    assert error["code"] == ("invalid_json" if "N" in number.upper() else "invalid_request")
+    repeated = json.dumps(body).replace("NaN and Infinity are not JSON", "").replace("finite", "")
+    assert not [word for word in ("inf", "nan", "Infinity", "NaN", "True", number) if word in repeated]
+    assert batch([{"id": 1, "text": "good"}])[1]["results"][0]["id"] == "1"
+
+
+@pytest.mark.parametrize("path", [path for path in app.ROUTES if "GET" in app.ROUTES[path]])
+def test_head_answers_as_get_without_content(path):
+    got, headed = (ask(method=method, path=path, kind=None) for method in ("GET", "HEAD"))
+    assert got["statusCode"] == headed["statusCode"] == 200
+    assert headed["body"] == ""
+    assert headed["headers"] == got["headers"] | {"Content-Length": str(len(got["body"].encode()))}
+    if tag := got["headers"].get("ETag"):
+        again = ask(method="HEAD", path=path, kind=None, **{"If-None-Match": tag})
+        assert (again["statusCode"], again["body"]) == (304, "")
+        assert "Content-Length" not in again["headers"]
+
+
+def test_head_of_a_post_route_is_405_without_content():
+    answer = ask(method="HEAD", kind=None)
+    assert (answer["statusCode"], answer["headers"]["Allow"], answer["body"]) == (405, "POST", "")
+    assert ask(method="PUT", path="/health")["headers"]["Allow"] == "GET, HEAD"
+
+
 def test_wrong_method_has_allow_header():
     assert call(method="GET")[2]["Allow"] == "POST"
     assert "Allow" not in call(GOOD)[2]
@@ -470,11 +615,61 @@ def test_any_text_is_200_or_422(text):
     assert (body.keys() >= PROBLEM) == blank
 
 
-@pytest.mark.parametrize("bad", [None, {}, {"headers": None}, {"requestContext": None, "body": None}])
-def test_incomplete_event_is_404(bad):
-    answer = app.handler(bad or {}, SimpleNamespace(aws_request_id="lambda-1"))
-    assert answer["statusCode"] == 404
-    assert json.loads(answer["body"])["request_id"] == "lambda-1"
+V2 = {"version": "2.0", "rawPath": "/health", "headers": {}, "requestContext": {"http": {"method": "GET"}}}
+NO_EVENTS = {
+    "null": (None, "The event must be an object"),
+    "a list": ([], "The event must be an object"),
+    "a string": (CANARY, "The event must be an object"),
+    "an empty object": ({}, "httpMethod and path"),
+    "an event of an HTTP API": (V2, "httpMethod and path"),
+    "no address": ({"httpMethod": "GET"}, "httpMethod and path"),
+    **{
+        name: (event(method="GET", path="/health") | {name: value}, f"{name} of the event must be")
+        for name, value in {
+            "httpMethod": [CANARY], "path": 1, "resource": {}, "headers": [CANARY], "multiValueHeaders": CANARY,
+            "requestContext": CANARY, "body": {"text": CANARY}, "isBase64Encoded": "false",
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_EVENTS)
+def test_direct_invocation_without_request_is_400(name):
+    bad, detail = NO_EVENTS[name]
+    answer = app.handler(bad, SimpleNamespace(aws_request_id="lambda-1"))
+    problem = json.loads(answer["body"])
+    assert (answer["statusCode"], problem["code"]) == (400, "bad_request")
+    assert detail in problem["detail"]
+    assert "events/predict.json" in problem["detail"]
+    assert problem["request_id"] in ("lambda-1", "request-1")
+    assert CANARY not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("missing", ["headers", "multiValueHeaders", "requestContext", "body", "path", "resource"])
+def test_direct_invocation_may_leave_members_out(missing):
+    whole = event(method="GET", path="/health")
+    without = {name: value for name, value in whole.items() if name != missing}
+    for sent in (without, whole | {missing: None}):
+        assert app.handler(sent, None)["statusCode"] == 200
+
+
+@pytest.mark.parametrize("odd", ["a\r\nb", "\ud800", "x" * 129, "", 7, None])
+def test_odd_request_id_is_lambdas_instead(odd):
+    """It becomes a header and a part of the answer, which must be valid."""
+    for request_id, expected in ((odd, "lambda-1"), ("request-1", "request-1")):
+        sent = event(method="GET", path="/health") | {"requestContext": {"requestId": request_id}}
+        answer = app.handler(sent, SimpleNamespace(aws_request_id="lambda-1"))
+        assert answer["headers"]["X-Request-Id"] == json.loads(answer["body"])["request_id"] == expected
+
+
+def test_answer_outlives_its_metrics(logged, monkeypatch):
+    def fails(*_):
+        raise ValueError(CANARY)
+
+    monkeypatch.setattr(app, "measure", fails)
+    assert call(GOOD)[0] == 200
+    assert "ValueError" in logged.getvalue()
+    assert CANARY not in logged.getvalue()
 
 
 @pytest.fixture

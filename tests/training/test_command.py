@@ -113,6 +113,8 @@ CASES = {
         "error: good.jsonl cannot be read: Is a directory\n",
     ),
     "no such test file": (["good.csv", "--test", "none.csv"], 2, "error: none.csv does not exist\n"),
+    "no data and no such test file": (["--test", "none.csv"], 2, "error: none.csv does not exist\n"),
+    "no data and no such golden file": (["--golden", "none.jsonl"], 2, "error: none.jsonl does not exist\n"),
     "empty test path": (
         ["good.csv", "--test", ""],
         2,

@@ -200,7 +200,7 @@ def test_load_own_file_keeps_rows_in_order(tmp_path, kind):
     assert rows(plain) == ROWS
     assert plain.labels == ("no", "yes")
     assert (plain.name, plain.source) == ("mine", f"mine.{kind}")
-    assert (plain.citation, plain.licence) == ("", "the owner's own")
+    assert (plain.citation, plain.licence) == ("", "not stated")
     assert (plain.test_texts, plain.test_targets.tolist(), plain.unlabelled) == ([], [], [])
     packed = load(written(tmp_path / f"mine.{kind.upper()}.gz", gzip.compress(content)))
     marked = load(written(tmp_path / f"marked.{kind}", b"\xef\xbb\xbf" + content))
@@ -383,6 +383,41 @@ def test_load_folder_a_label_is_read(tmp_path):
     assert (found.name, rows(found)) == ("mine", pairs)
     assert found.digest == load(written(tmp_path / "a.csv", encoded(pairs))).digest
     assert found.files[0] == "no/2.txt"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "uncertain",
+        "Uncertain",
+        " UNCERTAIN\u00a0",
+        "ＵＮＣＥＲＴＡＩＮ",
+        "un\u200bcertain",
+        "uncertai\u034fn",
+    ],
+)
+def test_load_label_uncertain_is_refused(label, tmp_path):
+    """What a reader takes for the word of no decision is no label, in any file or folder; longer words are."""
+    texts = [("Xyzzy one", "good"), ("Xyzzy two", "good"), ("Xyzzy three", "L"), ("Xyzzy four", "L")]
+
+    def sources(name):
+        named = [(text, name if each == "L" else each) for text, each in texts]
+        yield written(tmp_path / "a.csv", encoded(named)), {}
+        yield written(tmp_path / "a.jsonl", encoded(named, "jsonl")), {}
+        renamed = encoded(named).replace(b"label", b"queue", 1)
+        yield written(tmp_path / "b.csv", renamed), {"label_column": "queue"}
+        each = {f"{name}/{n}.txt": text for n, (text, _) in enumerate(named[2:])}
+        yield folder(tmp_path / name.encode().hex(), {"good/1.txt": "Xyzzy 1", "good/2.txt": "Xyzzy 2", **each}), {}
+
+    for source, options in sources(label):
+        for skip in (False, True):
+            message = refusal(source, **options, skip_bad_rows=skip)
+            assert 'is reserved: answers say "uncertain" where they decide no label' in message
+            assert " of 2 rows " in message
+    for other in ("uncertainty", "unsure", "un certain", "不确定"):
+        assert [load(source, **options).labels for source, options in sources(other)] == [
+            tuple(sorted(("good", other)))
+        ] * 4
 
 
 def test_load_skip_bad_rows_leaves_out_what_it_says(tmp_path):
@@ -651,6 +686,20 @@ def test_download_offline_names_the_remedy(tmp_path):
         assert "(404 Not Found)" in refused_download(site, tmp_path)
     with serving() as site:
         assert fetched(site, tmp_path)
+
+
+def test_download_that_fails_leaves_no_empty_folder(tmp_path):
+    """A folder that was made for a download goes with it, unless it keeps a part to go on from, or was there before."""
+    (own := tmp_path / "own").mkdir()
+    with serving(status=404) as site:
+        for folder in (tmp_path / ".data", own):
+            refused_download(site, folder)
+    with serving(content=b"!" * len(ARCHIVE)) as site:
+        refused_download(site, tmp_path / ".data")
+    assert list(tmp_path.iterdir()) == [own]
+    with serving(cut=1000, ranges=False) as site:
+        refused_download(site, tmp_path / ".data")
+    assert (tmp_path / ".data/a.tar.gz.part").stat().st_size > 0
 
 
 def test_load_none_downloads_official_archive(tmp_path, monkeypatch):

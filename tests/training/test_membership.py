@@ -24,6 +24,17 @@ def test_audit_without_others_knows_nothing():
     assert audit(some, some - 5, seed=1)["auc"]["value"] == 1.0
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 200])
+def test_audit_interval_holds_its_value(n):
+    """Also where the resamples of the others lose their highest score, and where members are told for sure."""
+    for shift in (0, 1, 9):
+        random = np.random.default_rng(n)
+        found = audit(random.normal(shift, size=n), random.normal(size=n), seed=1)
+        for each in found.values():
+            assert each["low"] <= each["value"] <= each["high"]
+        assert found["auc"]["low"] < found["auc"]["high"]
+
+
 def test_measures_auc_equals_scikit_learn():
     """The area is that of scikit-learn, ties included."""
     random = np.random.default_rng(2)

@@ -1,9 +1,11 @@
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 from sklearn import metrics as reference
 
+from candor.cli import fonts
 from candor.model.metrics import evaluate
 from training.pictures import (
     COLOURS,
@@ -12,6 +14,7 @@ from training.pictures import (
     _titled,
     accuracy_limits,
     draw,
+    draw_calibration,
     join_others,
     most_confused,
     precision_recall_curve,
@@ -47,6 +50,7 @@ def test_confusion_matrix_joins_labels_confused_least():
     counts = np.diag(np.full(30, 9))
     counts[3, 28] = 5
     assert most_confused(counts[:20, :20]) == list(range(20))
+    assert len(most_confused(counts, 10)) == 9
     kept = most_confused(counts)
     assert len(kept) == MAX_NAMED - 1
     assert {3, 28} <= set(kept)
@@ -124,6 +128,22 @@ def test_names_undrawable_are_numbers(labels, names, title):
     assert scores.named_caption.endswith(scores.caption)
 
 
+def test_fonts_are_searched_once(tmp_path):
+    """Pictures don't search the machine for fonts again: there may be thousands."""
+    fonts.installed.cache_clear()
+    draw_calibration(tmp_path, decisions((0.5, 0.9, 1.0)), "test", "n = 27 texts")
+    assert (fonts.installed.cache_info().misses, fonts.installed.cache_info().hits) == (1, 1)
+
+
+def test_names_stay_distinct():
+    """Names that begin and end alike are told apart."""
+    labels = tuple(f"intent_{k}_of_a_bank_customer" for k in range(150))
+    names = scored(labels, rows=300).names
+    assert len(set(names)) == 150
+    assert max(map(len, names)) <= 16
+    assert not scored(labels, rows=300).by_number
+
+
 def test_caption_names_number_and_split():
     assert scored(LABELS["two"], rows=1600).caption == "n = 1,600 texts, test split"
 
@@ -148,6 +168,34 @@ def test_draw_label_without_rows(tmp_path):
     }
     paths = drawn(tmp_path / "rare", Scores(scores.probabilities, targets, scores.labels, reports, "test split"))
     assert all(path.stat().st_size > 5_000 for path in paths)
+
+
+def decisions(accuracies, probabilities=(0.55, 0.9, 1.0)):
+    """Return calibration and coverage with these accuracies."""
+    bins = [{"n": 9, "probability": p, "accuracy": a} for p, a in zip(probabilities, accuracies, strict=False)]
+    rows = [{"coverage": 1 - k / 10, "min_confidence": 0.5, "accuracy": a} for k, a in enumerate(accuracies)]
+    measured = {"ece": {"value": 0.1}, "bins": bins}
+    other = {"ece": {"value": 0.1}, "bins": [{"n": 9, "probability": 0.99, "accuracy": 0.99}]}
+    return {"test": {"before": measured, "after": other, "coverage": rows}}
+
+
+@pytest.mark.parametrize("accuracies", [(1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.2, 0.9, 1.0), (0.0, 1.0, 0.5)])
+def test_calibration_axes_show_all_and_no_more(tmp_path, monkeypatch, accuracies):
+    """Every point is within the axes, and no axis has a mark below 0 or above 100 %."""
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k)))
+    draw_calibration(tmp_path, decisions(accuracies), "test", "n = 27 texts")
+    assert len(figures) == 2
+    for axes in (axes for figure in figures for axes in figure.axes):
+        for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            marks = [mark for mark in axis.get_ticklocs() if ends[0] <= mark <= ends[1]]
+            assert marks
+            assert min(marks) >= -1e-9
+            assert max(marks) <= 1 + 1e-9
+        low, high = axes.get_ylim()
+        assert all(low <= y <= high for line in axes.lines if line.get_marker() == "o" for y in line.get_ydata())
+        assert all(low <= y <= high for dots in axes.collections for _, y in dots.get_offsets())
 
 
 @pytest.mark.parametrize(

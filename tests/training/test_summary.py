@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from candor.cli.width import columns
+from candor.model.metrics import evaluate
 from training import summary
 from training.data import Dataset
 from training.stack import Tried
@@ -64,6 +66,17 @@ def test_tried_table_has_a_row_a_candidate():
     assert baseline.split() == ["baseline", "network,", "epoch", "3", "0.8765", "0.4321", "-", "-"]
 
 
+def test_label_table_columns_stay_below_their_heads():
+    """Letters of two columns count as two, and long names that begin alike are told apart."""
+    same = "a label whose name is long and goes on and on, "
+    labels = ("日本語のラベル", f"{same}one", f"{same}two", "\x1b[31mred")
+    targets = np.arange(40) % 4
+    head, *rows = summary.label_table(evaluate(np.eye(4)[targets], targets, labels, seed=1, resamples=2)).splitlines()
+    assert {columns(row) for row in rows} == {len(head)}
+    assert len({row[:30] for row in rows}) == 5
+    assert "\x1b" not in "".join(rows)
+
+
 def decisions(n):
     return {
         "target_accuracy": 0.97,
@@ -75,9 +88,14 @@ def decisions(n):
 
 def test_threshold_says_what_is_decided():
     assert summary.threshold(decisions(50), "test") == (
-        "decides from 81.2% confidence (75.0% to 90.0%) for 97% accuracy: 62% of texts, 97.1% right"
+        "decides from 81.23% confidence (75.00% to 90.00%) for 97% accuracy: 62% of texts, 97.1% right"
     )
-    assert summary.threshold(decisions(0), "test") == "decides nothing: no confidence reaches 97% accuracy"
+    none_here = "decides from 81.2% confidence (75.0% to 90.0%) for 97% accuracy: none of these texts"
+    assert summary.threshold(decisions(0), "test") == none_here
+    never = "decides nothing: no confidence reaches 97% accuracy"
+    assert summary.threshold(decisions(0) | {"min_confidence": 1.0}, "test") == never
+    certain = summary.threshold(decisions(50) | {"min_confidence": 1.0}, "test")
+    assert certain == f"{never}; only from 100% on: 62% of texts, 97.1% right"
 
 
 def test_test_split_counts_copies():
@@ -99,4 +117,7 @@ def test_findings_lines_where_there_are_any():
         "confusion    a taken for b: 1,234 texts (25%)",
         "suspects     1,500 rows whose label may be wrong: see report.json",
     ]
+    one = summary.findings({"confused": [pair | {"texts": 1}], "suspect_labels": 1})
+    assert [line.split(": ")[1].split(" (")[0] for line in one] == ["1 text", "see report.json"]
+    assert one[1].startswith("suspects     1 row whose")
     assert summary.findings({"confused": [], "suspect_labels": 0}) == []

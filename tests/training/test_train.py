@@ -147,10 +147,10 @@ def test_bundle_describes_itself(trained):
     assert (model["text_noun"], model["samples"]) == ("fruit", ["A ripe lemon.", "青空"])
     card = Bundle.open(trained / "bundle").read("card.md").decode()
     assert "Sorts each fruit into one of 3 labels: red, yellow, 青." in card
-    assert "On 120 held-out texts, with 95 % bootstrap intervals:" in card
+    assert "On 120 held-out texts, with 95 % intervals:" in card
     assert model["libraries"].keys() >= {"tensorflow", "keras", "numpy", "scipy", "ai-edge-litert"}
     assert model["metrics"]["parity"]["labels_agree"] == 1
-    assert model["featuriser"] == {"kinds": ["word", "pair", "char"], "version": 2}
+    assert model["featuriser"] == {"kinds": ["word", "pair", "char"], "version": 3}
     assert model["evidence"].keys() == {"min_known_share", "min_known_words"}
 
 
@@ -174,7 +174,7 @@ def test_report_has_both_networks_and_pictures(trained):
 def test_report_page_shows_labels_and_lines(trained):
     """The page of a held-out split shows labels of any script in its charts, and no text."""
     page = (trained / "report/report.html").read_text()
-    assert "<p class=soft dir=auto>120 texts, held out of training</p>" in page
+    assert "<h1 dir=auto>fruit 1</h1><p class=soft dir=auto>120 texts, held out of training</p>" in page
     for label in FRUIT:
         assert f"<title>{label}</title>{label}</text>" in page
     assert [
@@ -393,7 +393,7 @@ def test_train_versions_differ_by_day_and_number(table, tmp_path, monkeypatch):
     assert [each.model["version"] for each in (first, second)] == ["2023-11-14-1", "2023-11-14-2"]
     assert {key: first.model[key] for key in about} == about
     assert {second.model[key] for key in about} == {"not stated"}
-    assert all(f"| {bundle_files.cell(value)} |" in first.files["card.md"].decode() for value in about.values())
+    assert all(f"| {bundle_files.escaped(value)} |" in first.files["card.md"].decode() for value in about.values())
     assert r"\| \<b>Ltd" in first.files["card.md"].decode()
     same = {name for name in first.files if first.files[name] == second.files[name]}
     assert same == first.files.keys() - {"model.json", "card.md"}

@@ -9,6 +9,7 @@ CandorError
 ├── JobError               a batch job cannot continue
 │   ├── EventError         the event does not ask for a job
 │   ├── ModelChangedError  the job was planned with a different model
+│   ├── CodeChangedError   the job was planned by other code
 │   ├── ConflictError      an object exists with different content from what this job would write
 │   └── OutOfTimeError     stopped before the Lambda timeout; retry with smaller chunks
 └── StorageError           an object cannot be read or written
@@ -67,6 +68,10 @@ class EventError(JobError):
 
 class ModelChangedError(JobError):
     """The job was planned with a different model."""
+
+
+class CodeChangedError(JobError):
+    """The job was planned by other code."""
 
 
 class ConflictError(JobError):

@@ -16,6 +16,10 @@ MAX_JSON_DEPTH = 32  # nested arrays and objects of the body: a valid request ha
 MAX_ANSWER_BYTES = 6_000_000  # bytes of an answer's results, quotes escaped: Lambda takes 6,291,556 bytes in all
 MAX_GATEWAY_BYTES = 10_000_000  # bytes of a body that API Gateway, and the development server like it, hands on
 
+# The development server.
+MAX_CONNECTIONS = 128  # at a time, each with a thread
+MAX_GATEWAY_SECONDS = 30  # in which a request must arrive, counted from the connection or the answer before
+
 # One file of texts.
 MAX_LINE_BYTES = 1_000_000  # bytes of a line, or of a CSV record with quoted line ends: a whole one is held in memory
 MAX_UNPACKED = 200  # times its size that a gzip file may unpack to: English text takes 3, a gzip bomb 1,000
@@ -32,5 +36,9 @@ MAX_INPUT_BYTES = 40 * 10**9  # bytes of an object in the inbox: one function ca
 MAX_FILE_RECORDS = 200_000_000  # lines or records of a file, blank ones too: they can be counted in those 15 minutes
 
 # One part of the results, which ends with the record that reaches either number.
-CHUNK_ROWS = 20_000  # rows, the default of `--rows` and BatchChunkRows: scored in far less than a function's 4 minutes
+CHUNK_ROWS = 20_000  # rows, the default of `--rows` and BatchChunkRows: scored in far less than a function's 15 minutes
 CHUNK_BYTES = 16 << 20  # bytes of input: long texts reach them before CHUNK_ROWS, and parts stay of similar size
+
+# One batch job on AWS.
+MAX_PARTS = 10_000  # parts: the function that counts their rows can read as many in its 15 minutes
+JOB_CONCURRENCY = 5  # chunks at a time, the default of BatchConcurrency: half of a new account's 10 executions

@@ -12,7 +12,6 @@ TEMPLATE = ROOT / "template.yaml"
 FUNCTIONS = ROOT / "functions"
 BUNDLE = ROOT / "layers/model/bundle"
 """The model in use: `candor use` installs it, and the template deploys it."""
-EVENTS = ROOT / "events"
 
 
 def default_bundle() -> Path:

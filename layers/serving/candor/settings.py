@@ -1,11 +1,15 @@
 """Configuration from environment variables, read once into a frozen object."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from candor.limits import CHUNK_ROWS
+from candor.limits import CHUNK_ROWS, JOB_CONCURRENCY
+from candor.values import number, whole
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,23 +42,54 @@ class Settings:
     """WITH_TEXT: "replace" or "mask" repeats the redacted text in batch results (default: no text)."""
     chunk_rows: int = CHUNK_ROWS
     """CHUNK_ROWS: maximum rows per part of the results."""
+    concurrency: int = JOB_CONCURRENCY
+    """CONCURRENCY: maximum of a batch job's chunks that are scored at a time."""
+    delimiter: str = ""
+    """DELIMITER: what stands between the cells of a batch table, such as ";" or "tab" (default: found in the file)."""
+    encoding: str = ""
+    """ENCODING: encoding of batch files, such as cp1252 (default: UTF-8, or what a byte order mark says)."""
+    header: bool = True
+    """HEADER=false: the first line of a batch table is a row; columns are named by their numbers (default: names)."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read the settings from environment variables.
 
         Raises:
-            ValueError: MIN_CONFIDENCE or CHUNK_ROWS is not a number.
+            ValueError: A value is not one that the variable can have. The message names the variable.
         """
+        for name, values in _CHOICES.items():
+            if (value := environ.get(name, "")) not in ("", *values):
+                raise ValueError(f"{name}: {value!r} is not {' or '.join(values)}")
         return cls(
             Path(environ.get("BUNDLE_PATH", "/opt/bundle")),
             environ.get("BUNDLE_DIGEST", ""),
             environ.get("RESULTS_BUCKET", ""),
             environ.get("TEXT_COLUMN", "text"),
             environ.get("ID_COLUMN", "id"),
-            float(environ["MIN_CONFIDENCE"]) if environ.get("MIN_CONFIDENCE") else None,
+            _named("MIN_CONFIDENCE", environ.get("MIN_CONFIDENCE"), lambda value: number(value, 0, 1), None),
             environ.get("EXPLAIN") == "true",
             environ.get("REDACT") != "false",
             environ.get("WITH_TEXT", ""),
-            int(environ.get("CHUNK_ROWS", CHUNK_ROWS)),
+            _named("CHUNK_ROWS", environ.get("CHUNK_ROWS"), lambda value: whole(value, 1), CHUNK_ROWS),
+            _named("CONCURRENCY", environ.get("CONCURRENCY"), lambda value: whole(value, 1), JOB_CONCURRENCY),
+            environ.get("DELIMITER", ""),
+            environ.get("ENCODING", ""),
+            environ.get("HEADER") != "false",
         )
+
+
+_CHOICES = {
+    "EXPLAIN": ("true", "false"),
+    "REDACT": ("true", "false"),
+    "WITH_TEXT": ("replace", "mask"),
+    "HEADER": ("true", "false"),
+}
+
+
+def _named(name: str, value: str | None, read: Callable[[str], T], default: T) -> T:
+    """Return the value of a variable as a number, or the default if it is empty; an error names the variable."""
+    try:
+        return read(value) if value else default
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

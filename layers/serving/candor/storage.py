@@ -68,6 +68,18 @@ class Store(Protocol):
     def digest(self, key: str) -> str | None:
         """Return the SHA-256 (hex) of an object that create() wrote; None if there is no such object."""
 
+    def files(self, prefix: str) -> list[str]:
+        """Return the names of the objects directly below a prefix that ends in "/", in order."""
+
+    def record(self, key: str, digest: str) -> None:
+        """Remember the SHA-256 (hex) of an object that is about to be created."""
+
+    def recorded(self, key: str) -> str | None:
+        """Return the digest that an object was created with; None if none is known."""
+
+    def forget(self, key: str) -> None:
+        """Forget the digest of an object."""
+
 
 class Folder:
     """A folder of the file system with the operations of a bucket.
@@ -146,6 +158,47 @@ class Folder:
         except MissingError:
             return None
 
+    def files(self, prefix: str) -> list[str]:
+        """Return the names of the files directly below a prefix that ends in "/", in order, without hidden ones."""
+        try:
+            found = [path.name for path in self._path(prefix).iterdir() if not path.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name for name in found if not name.startswith("."))
+
+    def record(self, key: str, digest: str) -> None:
+        """Remember the SHA-256 (hex) of a file that is about to be created, in a hidden file beside it."""
+        self.replace(_record(key), digest.encode(), synchronise=False)  # its loss costs no more than the part's
+
+    def recorded(self, key: str) -> str | None:
+        """Return the digest that a file was created with; None if none is known."""
+        try:
+            return self.get(_record(key)).decode("ascii", "replace")
+        except MissingError:
+            return None
+
+    def forget(self, key: str) -> None:
+        """Forget the digest of a file."""
+        self.remove(_record(key))
+
+    def replace(self, key: str, content: bytes, synchronise: bool = True) -> None:
+        """Write a file whole or not at all, in place of the one that is there."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                _copy(content, file, synchronise)
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException:
+            os.unlink(temporary)  # noqa: PTH108
+            raise
+
+    def remove(self, key: str) -> None:
+        """Remove a file, if it is there."""
+        self._path(key).unlink(missing_ok=True)
+
     def folders(self, prefix: str = "") -> list[str]:
         """Return the names of the folders directly below a prefix, "" or one that ends in "/", in order."""
         try:
@@ -168,6 +221,11 @@ def _identity(file: IO[bytes]) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def _record(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    return f"{folder}{slash}.{name}.sha256"
+
+
 def _changed(key: str) -> ChangedError:
     return ChangedError(f"{key} was modified while it was read; run the command again")
 
@@ -178,13 +236,14 @@ def _umask() -> int:
     return mask
 
 
-def _copy(content: bytes | IO[bytes], file: IO[bytes]) -> None:
+def _copy(content: bytes | IO[bytes], file: IO[bytes], synchronise: bool = True) -> None:
     stream = BytesIO(content) if isinstance(content, bytes) else content
     stream.seek(0)
     while block := stream.read(BLOCK):
         file.write(block)
     file.flush()
-    os.fsync(file.fileno())
+    if synchronise:
+        os.fsync(file.fileno())
 
 
 # Amazon S3
@@ -286,17 +345,41 @@ class S3:
             return None
         return str(head["Metadata"].get(_SHA256, ""))
 
+    def record(self, key: str, digest: str) -> None:
+        """Do nothing: create() keeps the digest with the object."""
+
+    def recorded(self, key: str) -> str | None:
+        """Return the digest that an object was created with; None if none is known."""
+        return self.digest(key) or None
+
+    def forget(self, key: str) -> None:
+        """Do nothing: the digest stays with the object."""
+
+    def remove(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        self._try("DeleteObject", "", lambda: self.client.delete_object(Bucket=self.bucket, Key=key))
+
+    def files(self, prefix: str) -> list[str]:
+        """Return the names of the objects directly below a prefix that ends in "/", in order."""
+        return sorted(
+            each["Key"].removeprefix(prefix) for page in self._pages(prefix) for each in page.get("Contents", [])
+        )
+
     def folders(self, prefix: str = "") -> list[str]:
         """Return the names between a prefix, "" or one that ends in "/", and the next "/" of its objects, in order."""
-        names: list[str] = []
+        found = [each["Prefix"] for page in self._pages(prefix) for each in page.get("CommonPrefixes", [])]
+        return sorted(name.removeprefix(prefix).rstrip("/") for name in found)
+
+    def _pages(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """Yield S3's lists of what stands between a prefix and the next "/"."""
         page: dict[str, Any] = {}
         while True:
             more = {"ContinuationToken": page["NextContinuationToken"]} if page else {}
             options = {"Bucket": self.bucket, "Prefix": prefix, "Delimiter": "/", **more}
             page = self._try("ListObjectsV2", "", partial(self.client.list_objects_v2, **options))
-            names += [each["Prefix"].removeprefix(prefix).rstrip("/") for each in page.get("CommonPrefixes", [])]
+            yield page
             if not page.get("IsTruncated"):
-                return sorted(names)
+                return
 
     def _try(self, operation: str, version: str, call: Callable[[], T]) -> T:
         """Call S3, with retries after transient failures.
@@ -350,7 +433,8 @@ class S3:
             raise DeniedError(f"{denied}; the bucket's key must be enabled, and the role needs {action}") from None
         if codes & _FORBIDDEN:
             read = "s3:GetObjectVersion" if version else "s3:GetObject"
-            action = {"PutObject": "s3:PutObject", "ListObjectsV2": "s3:ListBucket"}.get(operation, read)
+            actions = {"PutObject": "s3:PutObject", "ListObjectsV2": "s3:ListBucket", "DeleteObject": "s3:DeleteObject"}
+            action = actions.get(operation, read)
             denied = f"S3 {operation} denied on bucket {bucket}; the role needs {action}"
             raise DeniedError(f"{denied} ({code or status})") from None
         raise DeniedError(f"S3 {operation} refused on bucket {bucket} ({code or status})") from None

@@ -2,12 +2,13 @@
 
 import gzip
 import io
+from dataclasses import replace
 
 import pytest
 
 from candor.batch.formats import Format
 from candor.batch.labelled import read_labelled
-from candor.batch.rows import Reading, RowsError, plan, read, read_chunk
+from candor.batch.rows import Reading, RowsError, plan, read, read_chunk, table_of
 
 MAC = 'text,label\r"The café was great, we loved it",pos\r"Don’t buy",neg\rLovely,pos\r'
 GOOGLE_PLAY = (
@@ -90,6 +91,36 @@ CASES = {  # name of the file, its bytes, its texts, their labels
         "\ufefftext,label\r\n=good value,pos\r\n-bad,neg\r\n,\r\n , \r\n".encode(),
         ["=good value", "-bad"],
         ["pos", "neg"],
+    ),
+    "blank in any script": (
+        "a.csv",
+        '\n \u00a0\ntext,label\n\na,x\n \n"",\n" ","\u3000"\n\u3000,\u2003\n\x0b\x0c,\n\u0085\n"\n",\nb,y\n\n'.encode(),
+        ["a", "b"],
+        ["x", "y"],
+    ),
+    "blank in any script, with tabs": (
+        "a.tsv",
+        'text\tlabel\na\tx\n \t"\u00a0"\n\t\u3000\nb\ty\n'.encode(),
+        None,
+        ["x", "y"],
+    ),
+    "blank lines in JSON lines": (
+        "a.jsonl",
+        '\n\u00a0\n{"text":"a","label":"x"}\n\n \n\u3000\n\x0b\r\u2028\r\n{"text":"b","label":"y"}\n\n'.encode(),
+        ["a", "b"],
+        ["x", "y"],
+    ),
+    "joined files": (
+        "a.jsonl",
+        '\ufeff{"text":"a","label":"x"}\n\ufeff{"text":"b","label":"y"}\n'.encode(),
+        ["a", "b"],
+        ["x", "y"],
+    ),
+    "a number of 5,000 digits": (
+        "a.jsonl",
+        b'{"id":%s,"n":[-%s],"text":"a","label":"x"}\n' % (b"1", b"9" * 5000),
+        ["a"],
+        ["x"],
     ),
     "blank rows with semicolons": ("a.csv", b"text;label\r\na;x\r\n;\r\n;;\r\n", ["a"], ["x"]),
     "a list of one label": ("a.jsonl", b'{"id":1,"text":"good","label":["pos"]}\n', ["good"], ["pos"]),
@@ -243,3 +274,112 @@ def test_delimiter_that_is_none_is_refused(delimiter):
     with pytest.raises(ValueError, match="no delimiter"):
         Reading(delimiter=delimiter)
     assert Reading(delimiter="|").delimiter == "|"
+
+
+BLANK = ["", " ", "\t", "\u00a0", "\u3000", "\u0085", "\u2028", "\x0b\x0c", "\x1c", "\u1680\u2000\u200a\u202f\u205f"]
+FULL = ["0", "\u200b", "\x01", "\u0301"]
+
+
+@pytest.mark.parametrize("kind", ["txt", "jsonl", "csv", "tsv"])
+def test_blank_lines_count_alike_in_every_format(kind):
+    """The same lines are blank in every format, be they first or last, and their number is known; no others are."""
+    row = {"txt": "{}", "jsonl": '{{"text":"{}"}}', "csv": '"{}"', "tsv": "{}"}[kind]
+    end = "\r\n" if kind == "csv" else "\n"
+    header = ["text"] if kind in ("csv", "tsv") else []
+    lines = [*BLANK, *header, *(blank or row.format("a") for blank in BLANK), row.format("b"), *BLANK]
+    content = end.join(lines).encode()
+    blank: list[int] = []
+    file_format, chunks = plan([content], Format.of(f"a.{kind}"), 40, 3, blank.append)
+    chunks = list(chunks)
+    texts = [row.text for chunk in chunks for row in read_chunk([content[chunk.begin : chunk.end]], file_format, chunk)]
+    assert texts == ["a", "b"] == [row.text for row in read(io.BytesIO(content), f"a.{kind}")]
+    assert sum(blank) == 3 * len(BLANK) - 1  # one stands for a row
+    if kind != "jsonl":
+        for full in FULL:
+            content = "\n".join([*header, full]).encode()
+            assert len(list(read(io.BytesIO(content), f"a.{kind}"))) == 1
+
+
+IDS = {
+    "7": "7", "7.0": "7.0", "1.10": "1.10", "-0": "0", "1e400": "1e400", "true": "true", "false": "false", '""': "",
+    "123456789012345678901234567890": "123456789012345678901234567890", '"a"': "a", "null": None,
+    '{"$oid":"5f"}': '{"$oid":"5f"}', '[1, "é"]': '[1,"é"]',
+}  # fmt: skip
+
+
+def test_ids_of_any_kind_lose_no_row():
+    """An id is kept as text, as it is written; null is none. Earlier rules, by which old results hold, lost the row."""
+    content = "".join(f'{{"id":{name},"text":"good"}}\n' for name in IDS).encode()
+    found = list(read(io.BytesIO(content), "a.jsonl"))
+    assert [(row.id, row.text) for row in found] == [(name, "good") for name in IDS.values()]
+    file_format, chunks = plan([content], replace(Format.of("a.jsonl"), rules=2), 1 << 20, 100)
+    errors = [row.error for row in read_chunk([content], file_format, next(chunks))]
+    assert errors.count("wrong_type") == 7
+
+
+OTHERS = {  # name, content, what is said, what helps
+    "columns of pandas": (
+        "a.json",
+        b'{"text":{"0":"Xyzzy","1":"Xyzzy"},"id":{"0":5,"1":6}}',
+        "it is one object that holds whole columns, as pandas' to_json writes them",
+        "to_json(orient='records', lines=True)",
+    ),
+    "lists of pandas": ("a.json", b'{"text":["Xyzzy"],"id":[5]}', "holds whole columns", "orient='records'"),
+    "a split table of pandas": (
+        "a.json",
+        b'{"columns":["text"],"index":[0],"data":[["Xyzzy"]]}',
+        "holds whole columns",
+        "orient='records'",
+    ),
+    "an answer of an API": (
+        "a.json",
+        b'{"total":1,"data":[{"text":"Xyzzy"}]}',
+        "its rows stand in the field 'data' of one object",
+        "jq -c '.data[]' in.json",
+    ),
+    "an answer in a field of an odd name": (
+        "a.json",
+        b'{"Jane \'; rm":[{"text":"Xyzzy"}]}',
+        "rows stand",
+        '.["NAME"][]',
+    ),
+    "an object on several lines": (
+        "a.json",
+        b'{\n"text": "Xyzzy"\n}\n',
+        "it is neither a JSON array of objects nor one JSON object a line",
+        "jq -c . in.json",
+    ),
+    "JSON named as a table": ("a.csv", b'{"text":"Xyzzy"}\n', "it is JSON, whatever its name says", ".jsonl"),
+    "an array named as a table": ("a.tsv", b'[{"text":"Xyzzy"}]\n', "it is JSON, whatever its name says", ".json"),
+    "a PDF": ("a.csv", b"%PDF-1.7\n", "it is a PDF, whatever its name says", "export it as CSV"),
+    "an old spreadsheet": ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old spreadsheet", "export it as CSV"),
+    "a web page": ("a.csv", b"<!DOCTYPE html>", "it is a web page", "export it as CSV"),
+    "another archive": ("a.jsonl", b"\x28\xb5\x2f\xfd\x04\x00", "it is a zstd archive", "unpack it first"),
+    "a delimiter that is not looked for": (
+        "a.csv",
+        b"id^text\n1^Xyzzy\n",
+        "its columns are 'id^text'",
+        "pass --delimiter '^'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "problem", "hint"), OTHERS.values(), ids=OTHERS)
+def test_file_of_another_kind_says_what_was_seen(name, content, problem, hint):
+    """A file that is not what its name says is refused with what it is and what helps, and without a text of it."""
+    with pytest.raises(RowsError) as raised:  # when the file is opened, or once no row of it could be scored
+        (list(read(io.BytesIO(content), name)), table_of(io.BytesIO(content), name))
+    assert problem in raised.value.problem
+    assert hint in raised.value.hint
+    assert "Xyzzy" not in f"{raised.value} {raised.value.hint}"
+
+
+def test_file_that_looks_like_another_kind_is_read():
+    """Plain lines may begin in any way, and an object may hold a list."""
+    for start in ("<html> is a tag", "%PDF- is how they begin", "PAR1", "<?xml"):
+        assert [row.text for row in read(io.BytesIO(f"{start}\n".encode()), "a.txt")] == [start]
+    content = b'{"text":"good","data":[{"a":1}],"0":{"0":1}}\n'
+    assert [row.text for row in read(io.BytesIO(content), "a.json")] == ["good"]
+    assert [row.text for row in read(io.BytesIO(b"id^text\n1^good\n"), "a.csv", reading=Reading(delimiter="^"))] == [
+        "good"
+    ]

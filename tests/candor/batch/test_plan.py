@@ -26,6 +26,10 @@ PIECES = [
     b"x" * 30,
     b'{"text":"a"}',
     b"\n\n\n",
+    "\u00a0".encode(),
+    "\u3000".encode(),
+    "\x85".encode(),
+    "é".encode(),
 ]
 KINDS = ("txt", "jsonl", "csv")
 
@@ -37,7 +41,9 @@ def in_blocks(content, size):
 def chunks(content, kind, size, limits, counted):
     shape = Format(kind, encoding="utf-8", text_column="text", delimiter=",", columns=(1, 0, -1))
     start = rows.Chunk(0, 0, 1, 0)
-    return list(rows._chunks(counted(in_blocks(content, size), shape), start, *limits))
+    blank = [0]
+    planned = list(rows._chunks(counted(in_blocks(content, size), shape), start, *limits, blank.append))
+    return planned, sum(blank)
 
 
 def one_by_one(blocks, shape):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,8 +11,10 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from candor.batch import jobs
+from candor.batch.manifests import finish, seal
 from candor.batch.rows import FAULTS
 from candor.batch.steps import Batch, requested
+from candor.batch.verify import Input, Verdict, verify
 from candor.cli.torture import schedules as torture
 from candor.cli.torture.bucket import (
     INBOX,
@@ -27,8 +30,10 @@ from candor.cli.torture.bucket import (
     torn,
 )
 from candor.cli.torture.schedules import SETTINGS, World, expected, manifests, parts, sample, trial
+from candor.cli.torture.workflow import FailedError
 from candor.errors import (
     ChangedError,
+    CodeChangedError,
     ConflictError,
     DeniedError,
     EventError,
@@ -36,9 +41,10 @@ from candor.errors import (
     MissingError,
     UnavailableError,
 )
-from candor.model.bundle import Bundle
+from candor.model.bundle import Bundle, canonical
 from candor.model.classifier import Classifier
 from candor.operate.observe import observed
+from candor.settings import Settings
 from candor.storage import ATTEMPTS, S3, Folder, Source
 
 
@@ -83,7 +89,7 @@ def test_job_same_bytes_as_on_one_machine(kind, world, tmp_path):
     job, chunks = jobs.plan(inbox, inbox.source(f"in/file.{kind}"), model, options, "job/")
     for number, chunk in enumerate(chunks):
         jobs.score(job, number, chunk, inbox, results, classifier)
-    alone = jobs.finish(job, chunks, results)
+    alone = finish(job, chunks, results)
     assert {part.name: part.read_bytes() for part in (tmp_path / "out/job").glob("part-*")} == parts(world.real)
     assert (alone["parts"], alone["counts"]) == (manifest["parts"], manifest["counts"])
     assert len(manifest["parts"]) > 1 or kind.endswith(".gz")
@@ -105,9 +111,13 @@ def test_manifest_is_complete_and_verifies(world):
     assert manifest["counts"]["errors"] == {"blank": 2, "invalid_json": 1, "text_too_large": 1, "wrong_type": 1}
     inbox, results = S3(INBOX, world.client), S3(RESULTS, world.client)
     classifier, folder = Classifier.load(SETTINGS.bundle), f"results/{manifest['work']}/"
-    assert jobs.verify(manifest, folder, results, inbox, classifier) == ""
+    there = Input(inbox, "in/file.jsonl", described["version-id"])
+    whole = results.get(f"{folder}manifest.json")
+    assert verify(whole, folder, results, there, classifier) == Verdict(remark="the times are sealed, not recomputed")
     manifest["counts"]["scored"] += 1
-    assert "counts" in jobs.verify(manifest, folder, results, inbox, classifier)
+    forged = canonical(seal(manifest))
+    assert "counts" in verify(forged, folder, results, there, classifier).problem
+    assert verify(whole, folder, results, None, classifier).unchecked
 
 
 def test_job_same_event_twice_runs_once(world):
@@ -143,6 +153,7 @@ NAMES = [
     "中文.txt",
     "🙂.txt",
     "'quo\"te'.txt",
+    "back\\slash\t.txt",
     "n" * 1020 + ".txt",
     "../up.txt",
 ]
@@ -383,6 +394,54 @@ def test_finish_missing_part_writes_no_manifest(world):
     assert done(world, event, "execution-2")
 
 
+@pytest.mark.parametrize("metadata", [{}, {"sha256": "0" * 64}, None], ids=["none", "another", "its own"])
+def test_finish_changed_part_is_not_sealed(metadata, world):
+    """A part that was overwritten after it was scored, whatever digest stands by it; put back, the job ends."""
+    event = world.put("in/file.jsonl", sample("jsonl"))
+    planned = world.batch.plan(event)
+    for chunk in json.loads(contents(world.real, "plans/").popitem()[1]):
+        world.batch.score({"job": planned["job"], "chunk": chunk})
+    name, part = sorted(contents(world.real, planned["job"]["folder"]).items())[0]
+    kept = world.real.head_object(Bucket=RESULTS, Key=name)["Metadata"]
+    changed = part if metadata == {} else part.replace(b"positive", b"negative", 1)
+    world.real.put_object(Bucket=RESULTS, Key=name, Body=changed, Metadata=kept if metadata is None else metadata)
+    with pytest.raises(ConflictError, match="was changed after it was written"):
+        world.batch.finish(planned)
+    assert manifests(world.real) == []
+    world.real.put_object(Bucket=RESULTS, Key=name, Body=part, Metadata=kept)
+    assert world.batch.finish(planned)["status"] == "done"
+
+
+def test_plan_changed_manifest_is_not_believed(world):
+    event = world.put("in/file.jsonl", sample("jsonl"))
+    (manifest,) = done(world, event)
+    key, whole = f"results/{manifest['work']}/manifest.json", canonical(manifest)
+    world.real.put_object(Bucket=RESULTS, Key=key, Body=whole.replace(b'"read": 16', b'"read": 17'))
+    with pytest.raises(ConflictError, match="was changed after it was written"):
+        world.batch.plan(event)
+    world.real.put_object(Bucket=RESULTS, Key=key, Body=whole)
+    assert world.batch.plan(event) == {"status": "done", "work": manifest["work"]}
+
+
+def test_job_within_an_upgrade_mixes_nothing(world, monkeypatch):
+    """Planned by one version and scored by the next, it fails; started again it is a new job of the new code alone."""
+    event = world.put("in/file.jsonl", sample("jsonl"))
+    workflow = world.workflow()
+    plan = workflow.tasks["PlanFunction"]
+    with monkeypatch.context() as old:
+        old.setattr("candor.batch.code.digest", lambda: "0" * 64)
+        planned = plan(event)
+    workflow.tasks = {**workflow.tasks, "PlanFunction": lambda _: planned}
+    chunk = json.loads(contents(world.real, "plans/").popitem()[1])[0]
+    with pytest.raises(CodeChangedError):
+        world.batch.score({"job": planned["job"], "chunk": chunk})
+    assert workflow.start(event).status == "FAILED"
+    assert parts(world.real) == {}
+    (manifest,) = done(world, event, "execution-2")
+    assert manifest["work"] != planned["work"]
+    assert parts(world.real) == expected("jsonl")[0]
+
+
 @pytest.mark.parametrize("lines", [slice(1, None), slice(None)], ids=["one row fewer", "all"])
 def test_finish_fewer_rows_than_planned_is_refused(lines, world):
     event = world.put("in/file.jsonl", sample("jsonl"))
@@ -398,6 +457,22 @@ def test_finish_fewer_rows_than_planned_is_refused(lines, world):
         with pytest.raises(ConflictError):
             world.batch.finish(planned)
         assert manifests(world.real) == []
+
+
+def test_settings_say_how_a_file_is_read(real):
+    """A file that says neither its encoding nor its columns is read as the stack's parameters say."""
+    environ = {"DELIMITER": ";", "ENCODING": "cp1252", "HEADER": "false", "TEXT_COLUMN": "2", "ID_COLUMN": "1"}
+    said = Settings.from_environ(environ)
+    names = ("delimiter", "encoding", "header", "text_column", "id_column")
+    for settings, scored in ((SETTINGS, 0), (replace(SETTINGS, **{name: getattr(said, name) for name in names}), 2)):
+        world = World(real)
+        world.batch = Batch(settings, lambda name, world=world: S3(name, world.client))
+        planned = world.batch.plan(world.put(f"in/{scored}.csv", "a;Un café, triste\nb;Très bon\n".encode("cp1252")))
+        assert (planned["status"] == "planned") == bool(scored)
+    for chunk in json.loads(contents(real, "plans/").popitem()[1]):
+        world.batch.score({"job": planned["job"], "chunk": chunk})
+    lines = [json.loads(line) for body in parts(real).values() for line in body.splitlines()]
+    assert [(line["id"], "label" in line) for line in lines] == [("a", True), ("b", True)]
 
 
 def test_settings_add_attributions_and_threshold(real):
@@ -425,29 +500,32 @@ def test_redrive_of_caught_failure_fails(world):
     assert done(world, event, "execution-2")
 
 
-def test_map_tolerates_5_percent_of_failures():
-    """One failed item in a hundred is tolerated, one in ten is not."""
-    with buckets() as real:
-        world = World(real)
-        workflow, tried = world.workflow(), []
+def test_first_failed_chunk_ends_the_job(world):
+    """No further chunk is begun, since the job cannot be done; the parts that are there stay."""
+    event = world.put("in/file.jsonl", sample("jsonl"))
+    workflow, score, tried = world.workflow(), world.task("score"), []
 
-        def run(items):
-            def score(given):
-                tried.append(given["chunk"]["number"])
-                return {} if given["chunk"]["number"] else world.task("plan")(None)
+    def second_fails(given):
+        tried.append(given["chunk"]["number"])
+        if len(tried) == 2:
+            raise FailedError("ConflictError")
+        return score(given)
 
-            listed = json.dumps([{"number": number} for number in range(items)])
-            workflow.read = lambda bucket, key: listed.encode()
-            workflow.tasks = {
-                "PlanFunction": lambda _: {"status": "planned", "job": {}, "chunks": {"bucket": "b", "key": "k"}},
-                "ScoreFunction": score,
-                "FinishFunction": lambda given: {"status": "failed"} if "failure" in given else {"status": "done"},
-            }
-            return workflow.start({})
+    workflow.tasks = {**workflow.tasks, "ScoreFunction": second_fails}
+    assert workflow.start(event).error == "States.ExceedToleratedFailureThreshold"
+    assert len(tried) == 2 < len(expected("jsonl")[0])
+    assert len(parts(world.real)) == 1
+    assert done(world, event, "execution-2")
 
-        assert run(100).status == "SUCCEEDED"
-        assert sorted(tried) == list(range(100))
-        assert run(10).error == "States.ExceedToleratedFailureThreshold"
+
+def test_plan_too_many_parts_names_the_parameter(world, monkeypatch):
+    event = world.put("in/file.jsonl", sample("jsonl"))
+    monkeypatch.setattr("candor.batch.steps.MAX_PARTS", 2)
+    (note,) = failed(world, event, "JobError")
+    assert "3 parts; at most 2" in note["error"]["detail"]
+    assert "BatchChunkRows" in note["error"]["detail"]
+    monkeypatch.setattr("candor.batch.steps.MAX_PARTS", 3)
+    assert done(world, event, "execution-2")
 
 
 def test_observed_hides_unexpected_messages(capsys):
@@ -464,6 +542,26 @@ def test_observed_hides_unexpected_messages(capsys):
     assert str(raised.value).startswith("ValueError in test_steps.py:")
     assert raised.value.__suppress_context__
     assert "canary" not in "".join(capsys.readouterr())
+
+
+def test_finish_of_changed_part_measures_integrity(world, monkeypatch, capsys):
+    """IntegrityAlarm watches the metric; a job that ends well measures none."""
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Candor")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "candor")
+    finish, context = observed(lambda event, context: world.batch.finish(event)), SimpleNamespace(aws_request_id="1")
+    planned = world.batch.plan(world.put("in/file.jsonl", sample("jsonl")))
+    for chunk in json.loads(contents(world.real, "plans/").popitem()[1]):
+        world.batch.score({"job": planned["job"], "chunk": chunk})
+    name, part = sorted(contents(world.real, planned["job"]["folder"]).items())[0]
+    for content, failures in ((b"".join(part.splitlines(keepends=True)[1:]), 1), (part, 0)):
+        metadata = world.real.head_object(Bucket=RESULTS, Key=name)["Metadata"]
+        world.real.put_object(Bucket=RESULTS, Key=name, Body=content, Metadata=metadata)
+        with suppress(ConflictError):
+            finish(planned, context)
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        for metric in ("IntegrityFailures", "Errors"):
+            assert sum(line.get(metric, [0])[0] for line in lines) == failures
 
 
 def test_log_has_no_text_and_no_s3_message(capfd):

@@ -41,9 +41,9 @@ def test_dashboard_draws_every_deployed_panel(log, tmp_path, capsys):
     assert "wrote " in capsys.readouterr().out
     with Image.open(tmp_path / "d.png") as picture:
         assert picture.width > 1000
-    figure = dashboard.draw(dashboard.widgets(), dashboard.metrics(log.read_text().splitlines()))
+    figure = dashboard.draw(dashboard.widgets("candor"), dashboard.metrics(log.read_text().splitlines()))
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
-    assert titles == [widget["properties"]["title"] for widget in dashboard.widgets()]
+    assert titles == [widget["properties"]["title"] for widget in dashboard.widgets("candor")]
     assert len(titles) == 9
     legend = {text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()}
     assert "Predictions Sum" in legend
@@ -64,7 +64,7 @@ def decided(labels):
 )
 def test_dashboard_decisions_follow_the_labels(labels, recwarn):
     """The panel of decisions shows whatever labels there are, the ten most frequent of many."""
-    figure = dashboard.draw(dashboard.widgets(), dashboard.metrics(decided(labels)))
+    figure = dashboard.draw(dashboard.widgets("candor"), dashboard.metrics(decided(labels)))
     (panel,) = (axes for axes in figure.axes if axes.get_title(loc="left").startswith("Decisions"))
     shown = [text.get_text() for text in panel.get_legend().get_texts()]
     assert shown == [f"Decided.{label} Sum" for label in labels[::-1][:10]]

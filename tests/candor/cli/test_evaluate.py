@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -196,6 +197,8 @@ def test_evaluate_report_shows_every_label(model, kind, capsys):
     names = {"report.html", "report.json", *(f"{name}.svg" for name in CHARTS)}
     assert {path.name for path in Path("folder").iterdir()} == names
     page = Path("folder/report.html").read_text()
+    assert "If some of these texts were among them, the figures are too good." in page
+    assert page.count("@media(prefers-color-scheme:dark)") == 1 + len(CHARTS)
     for forbidden in ("<script", "src=", "href=", "url(", "<b>bold"):
         assert forbidden not in page
     for name in CHARTS:
@@ -207,6 +210,20 @@ def test_evaluate_report_shows_every_label(model, kind, capsys):
     report = json.loads(Path("folder/report.json").read_text())
     assert list(report["by_label"]) == [*labels]
     assert report["n"] == len(labels) * len(TEXTS)
+
+
+def test_evaluate_long_labels_stay_distinct(model, capsys):
+    """Labels that begin alike are told apart in the table and in both charts with names."""
+    labels = model(tuple(f"a very long label of our own help desk, number {number}" for number in range(12)))
+    table([(TEXTS[0], label) for label in labels])
+    assert evaluate("--report", "folder") in (0, 1)
+    lines = capsys.readouterr().out.splitlines()
+    (head,) = (number for number, line in enumerate(lines) if line.startswith("label "))
+    assert len({line[:30] for line in lines[head + 1 : head + 13]}) == 12
+    for name in ("labels", "confusion"):
+        drawn = re.findall(r"</title>([^<]*…[^<]*)</text>", Path(f"folder/{name}.svg").read_text())
+        assert len(drawn) == 12 * (1 + (name == "confusion"))
+        assert len(set(drawn)) == 12
 
 
 def test_evaluate_report_texts_are_redacted(model, capsys):

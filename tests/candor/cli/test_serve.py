@@ -14,6 +14,7 @@ import pytest
 
 from api.app import ROUTES
 from candor.cli.gateway import declared, template, variables
+from candor.cli.serve import greeting
 from candor.model.bundle import NEUTRAL_TEXT, Bundle, canonical, write
 from candor.resources import BUNDLE
 from tests.server import Server
@@ -101,6 +102,67 @@ def test_serve_greeting_works_when_pasted(described, text, tmp_path):
         client.close()
         assert json.loads(done.stdout)["probabilities"] == expected["probabilities"]
         assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+        assert server.end()[0] == 0
+
+
+def test_serve_greeting_has_a_key_where_one_is_wanted(tmp_path):
+    with Server("--port", "0", "--log", str(tmp_path / "log"), API_KEYS=" $(touch it)'s , second,") as server:
+        curl = server.greeting().strip().splitlines()[-1]
+        assert "x-api-key: $(touch it)" in curl
+        done = subprocess.run(f"{curl} --silent", shell=True, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert json.loads(done.stdout)["label"] == "positive"
+        plain = curl.replace("x-api-key", "x-other")
+        done = subprocess.run(f"{plain} --silent", shell=True, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert json.loads(done.stdout)["status"] == 403
+        assert raw(server, b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n").startswith("HTTP/1.1 400 ")
+        assert server.end()[0] == 0
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [(line["message"], line["status"]) for line in lines if "status" in line] == [
+        ("request", 200),
+        ("refused", 403),
+        ("refused", 400),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.mark.parametrize(
+    ("host", "listens", "sends"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80 ", "curl http://127.0.0.1:80/v1/predict -H"),
+        ("0.0.0.0", "http://0.0.0.0:80 ", "curl http://127.0.0.1:80/v1/predict -H"),
+        ("::", "http://[::]:80 ", "curl 'http://[::1]:80/v1/predict' -H"),
+    ],
+)
+def test_serve_greeting_sends_to_an_address_of_one(host, listens, sends):
+    """Every address is none to send to, and brackets are patterns to some shells."""
+    said = greeting(host, 80, "Good.")
+    assert f"Candor listens on {listens}" in said
+    assert sends in said
+
+
+@pytest.mark.parametrize("keys", ["schlüssel", "a\nb", "a,b\x1b[2J"])
+def test_serve_key_no_header_can_have_exits_2(keys):
+    with Server("--port", "0", API_KEYS=keys) as server:
+        assert server.wait() == (
+            2,
+            "error: a key of API_KEYS cannot be sent in a header\nhint: use printable ASCII characters\n",
+        )
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "warned"),
+    [("0.0.0.0", "", True), ("0.0.0.0", "key", False), ("127.0.0.1", "", False), ("localhost", "", False)],
+)
+def test_serve_open_address_without_key_warns(host, keys, warned):
+    """Whoever reaches the machine can send requests; the example goes to this machine's own address."""
+    with Server("--port", "0", "--host", host, API_KEYS=keys) as server:
+        server.greeting()
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        assert ask(client, "GET", "/health")[1]["status"] == "ok"
+        client.close()
+        assert f"Candor listens on http://{host}:" in server.said()
+        assert ("warning: " in server.said()) == warned
+        assert ("API_KEYS" in server.said()) == warned
         assert server.end()[0] == 0
 
 
@@ -206,9 +268,9 @@ def test_serve_undeclared_route_is_refused(connection, method, path, status):
 
 def test_serve_head_request_has_no_body(connection):
     response, body = ask(connection, "HEAD", "/health")
-    assert response.status == 405
-    assert body is None
-    assert ask(connection, "GET", "/health")[0].status == 200
+    assert (response.status, body) == (200, None)
+    length = response.headers["Content-Length"]
+    assert ask(connection, "GET", "/health")[0].headers["Content-Length"] == length != "0"
 
 
 @pytest.mark.parametrize(
@@ -219,13 +281,13 @@ def test_serve_head_request_has_no_body(connection):
         ("Content-Length: 99999999999999999999", 413),
         ("Content-Length: 10000001", 413),
         ("Content-Length: 500", 400),
-        ("Transfer-Encoding: chunked", 411),
+        ("Transfer-Encoding: br", 501),
     ],
 )
 def test_serve_wrong_length_is_refused(server, headers, status):
     answer = raw(server, f"POST /v1/predict HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n{GOOD}".encode())
     assert answer.startswith(f"HTTP/1.1 {status} ")
-    assert '"message"' in answer
+    assert '"code": ' in answer
     fitting = f"Content-Length: {len(GOOD)}\r\nContent-Type: application/json"
     assert "200 OK" in raw(server, f"POST /v1/predict HTTP/1.1\r\nHost: x\r\n{fitting}\r\n\r\n{GOOD}".encode())
 

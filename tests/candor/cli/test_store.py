@@ -9,13 +9,17 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 from moto import mock_aws
 
 from candor import resources
 from candor.cli import samples, use
+from candor.cli.diff import paired_accuracies
 from candor.cli.main import main
 from candor.cli.store import ModelError, ModelStore, resolve
-from candor.errors import BundleError
+from candor.errors import BundleError, DeniedError
 from candor.model import bundle
 from candor.model.bundle import Bundle
 from candor.model.classifier import Classifier
@@ -108,7 +112,7 @@ def test_add_given_version_is_never_replaced(store, tmp_path):
 
 
 def test_add_that_breaks_off_is_not_listed(store, tmp_path, monkeypatch):
-    """Without its manifest a version is not there; in a folder nothing of it stays."""
+    """Without its manifest a version is not there, and nothing of it stays."""
     create, left = store.files.create, 3
 
     def interrupted(key, content):
@@ -123,6 +127,7 @@ def test_add_that_breaks_off_is_not_listed(store, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             store.add("tickets", DAY, contents(tmp_path))
     assert list(store.models()) == []
+    assert store.files.folders(store.prefix) == []
     assert not (tmp_path / "models").exists()
     assert store.add("tickets", DAY, contents(tmp_path)).open().labels == ("bad", "good")
 
@@ -162,6 +167,44 @@ def test_check_refuses_before_the_work(store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match="cannot be written to"):
         ModelStore(str(tmp_path / "file/models")).check("tickets")
+
+
+def refused(client, monkeypatch, operation):
+    """Make a bucket refuse an operation, as it does without the permission."""
+
+    def denied(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, operation)
+
+    monkeypatch.setattr(client, operation, denied)
+
+
+@pytest.mark.parametrize("store", ["bucket"], indirect=True)
+def test_check_bucket_refuses_before_the_work(store, tmp_path, monkeypatch):
+    """A bucket that cannot be written to is found out before training; trying it out leaves one mark, and no model."""
+    for _ in range(2):
+        store.check("tickets", "v1")
+    client = store.files.client
+    assert [each["Key"] for each in client.list_objects_v2(Bucket="models")["Contents"]] == ["of/ours/.candor"]
+    assert store.names() == []
+    with monkeypatch.context() as patched:
+        refused(client, patched, "put_object")
+        with pytest.raises(DeniedError, match=r"S3 PutObject denied on bucket models; the role needs s3:PutObject"):
+            store.check("tickets", "v1")
+    create = store.files.create
+    with monkeypatch.context() as patched:  # what may not be removed is only left
+        refused(client, patched, "delete_object")
+        patched.setattr(
+            store.files, "create", lambda key, body: interrupt() if key.endswith("manifest.json") else create(key, body)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            store.add("tickets", "v1", contents(tmp_path))
+    with pytest.raises(ModelError, match="tickets@v1 is unfinished"):
+        store.check("tickets", "v1")
+    assert store.add("tickets", "v2", contents(tmp_path)).open().labels == ("bad", "good")
+
+
+def interrupt():
+    raise KeyboardInterrupt
 
 
 def test_names_leave_out_what_is_no_model(store, tmp_path, capsys):
@@ -263,6 +306,19 @@ def test_models_shows_damaged_ones(tmp_path, capsys):
     assert "damaged: features.bin is not the file that manifest.json describes" in lines[-2]
     assert whole.version in lines[-1]
     assert "damaged" not in lines[-1]
+
+
+def test_models_missing_object_ends_no_list(store, tmp_path, capsys):
+    """A version whose file is gone is shown as damaged, and the others are listed."""
+    store.add("tickets", "v1", contents(tmp_path))
+    broken = store.add("tickets", "v2", contents(tmp_path, seed=1))
+    whole = store.add("tickets", "v3", contents(tmp_path, seed=2))
+    store.files.remove(f"{broken.key}features.bin")
+    assert main(["models", "--store", store.place, "--json"]) == 0
+    _, first, second, third = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert ["error" in row for row in (first, second, third)] == [False, True, False]
+    assert second["version"] == broken.version
+    assert third["sha256"] == whole.digest
 
 
 # use
@@ -508,3 +564,12 @@ def test_diff_masks_words_of_a_file(checkout, tmp_path, capsys):
     output = compared(capsys, "first", "tickets@v1", str(data), "--json")
     assert "film" in output
     assert "canary" not in output
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
+def test_diff_interval_holds_the_gain(right):
+    """Of any two models on any number of texts; it is never empty, and never beyond a gain of all texts."""
+    answers = [["yes" if each[model] else "no" for each in right] for model in (0, 1)]
+    gain = paired_accuracies(answers, ["yes"] * len(right))["gain"]
+    assert -1 <= gain["low"] <= gain["value"] <= gain["high"] <= 1
+    assert gain["low"] < gain["high"]

@@ -113,7 +113,7 @@ def changed(**changes):
     ("name", "change", "message"),
     [
         ("model.json", changed(featuriser={"bits": 3}), r"^model\.json lacks what the classifier needs: 'version'$"),
-        ("model.json", changed(featuriser={"kinds": ["no"], "version": 2}), "unknown kinds of features: no$"),
+        ("model.json", changed(featuriser={"kinds": ["no"], "version": 3}), "unknown kinds of features: no$"),
         ("model.json", changed(evidence={}), r"^model\.json lacks what the classifier needs"),
         ("model.json", changed(scripts=None), r"^model\.json lacks what the classifier needs"),
         ("features.bin", lambda content: content[:-1], r"^features\.bin is damaged: not a table of features$"),
@@ -136,7 +136,7 @@ def test_classifier_load_old_bundle_says_what_to_do(files, tmp_path):
     with pytest.raises(BundleError) as raised:
         Classifier.load(tmp_path)
     assert str(raised.value) == (
-        "the model has featuriser version 1, but this version of Candor reads version 2 only: "
+        "the model has featuriser version 1, but this version of Candor reads version 3 only: "
         "train it again with `candor train`"
     )
 

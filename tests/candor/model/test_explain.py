@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candor.model.classifier import MAX_FEATURES
-from candor.model.explain import METHOD, Explainer
+from candor.model.explain import METHOD, Explainer, round_to_sum
 from candor.text.features import KINDS
 from tests import bundles
 
@@ -35,8 +35,8 @@ def game(explainer, text, label):
     grams = classifier.featuriser.grams(text, classifier.table)
     model = bundles.additive(KINDS, len(labels)).in_table_order().quantised(16)
     scale = np.sqrt(max(model.q[grams.ids].sum(), model.floor))
-    ends = zip(grams.first.tolist(), grams.last.tolist(), grams.kinds, strict=True)
-    members = [{first, last} | ({first + 1} if kind == "trigram" else set()) for first, last, kind in ends]
+    ends = zip(grams.first.tolist(), grams.last.tolist(), strict=True)
+    members = [{first, last} for first, last in ends]
 
     def value(kept):
         present = grams.ids[[each <= kept for each in members]]
@@ -107,6 +107,38 @@ def test_explainer_values_and_base_sum_to_the_logit(explainer, text, times):
         assert 1 / (1 + np.exp(-explanation.logit)) == pytest.approx(probability, abs=1e-6)
 
 
+@pytest.mark.parametrize("unit", ["a ", "bad ", "not good ", "wonderful film, ", "xyzzy it ", "! "])
+def test_explainer_long_text_published_values_add_up(explainer, unit):
+    """As published, base and values add up to the logit for texts of thousands of equal words, for every label."""
+    text = (unit * 4000)[:20_000]
+    for label in explainer.classifier.bundle.labels:
+        explanation = explainer(text, label)
+        published = explanation.to_dict()
+        values = np.array([each["value"] for each in published["attributions"]])
+        assert len(values) >= 2000
+        assert published["base_value"] + values.sum() == pytest.approx(published["logit"], abs=1e-6)
+        assert abs(published["residual"]) <= 1e-7
+        assert values == pytest.approx(explanation.values, abs=2e-7)
+        assert (values[explanation.values == 0] == 0).all()
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.4, -0.4, 0.5, 0.26]) | st.floats(-9, 9), max_size=50),
+    st.integers(0, 7),
+    st.floats(-0.4, 0.4),
+)
+def test_round_to_sum_adds_up_and_stays_close(values, decimals, share):
+    """Rounded values add up to the rounded total, and each is less than 1.5 units away; zeros stay."""
+    exact, unit = np.array(values, float), 10.0**-decimals
+    total = exact.sum() + share * unit * np.count_nonzero(exact)
+    rounded = round_to_sum(exact, total, decimals)
+    assert (abs(rounded - exact) < 1.5001 * unit).all()
+    assert (rounded[exact == 0] == 0).all()
+    if exact.any():
+        assert rounded.sum() == pytest.approx(total, abs=0.5001 * unit)
+    assert rounded * 10**decimals == pytest.approx(np.rint(rounded * 10**decimals), abs=1e-6)
+
+
 @given(text=texts)
 @settings(max_examples=50, deadline=None)
 def test_explainer_labels_values_sum_to_zero(explainer, text):
@@ -134,6 +166,16 @@ def test_explainer_spans_are_in_the_text_as_written(explainer):
     assert [text[begin:end] for begin, end in explanation.spans] == tokens
     assert len(explanation.values) == len(tokens)
     assert (explanation.values[7:] == 0).all()
+
+
+def test_explainer_spans_cover_character_references(explainer):
+    """A word with a reference in it is one token, whose span covers the reference."""
+    text = "I don&#39;t like it&#8212;&quot;boring&quot;&lt;br&gt;&amp; dull&nbsp;film"
+    explanation = explainer(text, explainer.classifier.bundle.labels[-1])
+    words = [text[begin:end] for begin, end in explanation.spans]
+    assert words == ["I", "don&#39;t", "like", "it", "&#8212;", "&quot;", "boring", "&quot;", "&amp;", "dull", "film"]
+    plain = explainer('I don\'t like it-"boring" & dull film', explanation.label)
+    assert (explanation.values.tolist(), explanation.logit) == (plain.values.tolist(), plain.logit)
 
 
 def test_explainer_text_without_tokens_has_only_a_base(explainer):

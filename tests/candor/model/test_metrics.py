@@ -3,6 +3,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from candor.model.metrics import (
@@ -92,7 +94,7 @@ def test_evaluate_intervals_equal_naive_bootstrap():
     report = evaluate(probabilities, targets, names(3), seed=9, resamples=100)
     drawn = [np.repeat(np.arange(150), column) for block in _resamples(150, 100, seed=9) for column in block.T]
     values = [by_reference(probabilities[rows], targets[rows]) for rows in drawn]
-    for name in NAMES:
+    for name in NAMES[1:]:
         low, high = np.quantile([value[name] for value in values], [0.025, 0.975])
         assert (report[name]["low"], report[name]["high"]) == pytest.approx((low, high), abs=1e-6), name
     matrices = [reference.confusion_matrix(targets[rows], probabilities[rows].argmax(axis=1)) for rows in drawn]
@@ -108,27 +110,94 @@ def test_resamples_draw_n_rows_each():
     assert np.concatenate(blocks, axis=1).mean(axis=1) == pytest.approx(np.ones(40), abs=0.4)
 
 
-def test_evaluate_accuracy_interval_is_binomial():
-    """The interval of an accuracy is that of the binomial distribution."""
-    targets = np.zeros(1000, dtype=np.int64)
-    probabilities = np.tile([0.9, 0.1], (1000, 1))
-    probabilities[:100] = [0.1, 0.9]
-    accuracy = evaluate(probabilities, targets, ("no", "yes"), seed=1, resamples=4000)["accuracy"]
-    half = 1.96 * np.sqrt(0.9 * 0.1 / 1000)
-    assert accuracy["value"] == 0.9
-    assert (accuracy["low"], accuracy["high"]) == pytest.approx((0.9 - half, 0.9 + half), abs=0.002)
+def test_evaluate_accuracy_interval_is_wilsons():
+    """It is the same in every report, and not empty where every answer is right."""
+    for wrong in (100, 0):
+        probabilities = np.tile([0.9, 0.1], (1000, 1))
+        probabilities[:wrong] = [0.1, 0.9]
+        accuracy = evaluate(probabilities, np.zeros(1000, np.int64), ("no", "yes"), seed=1, resamples=2)["accuracy"]
+        low, high = wilson_interval(1000 - wrong, 1000)
+        assert accuracy == pytest.approx({"value": 1 - wrong / 1000, "low": low, "high": high}, abs=1e-6)
 
 
-def test_evaluate_intervals_cover_the_truth_19_in_20():
-    """About 95 of 100 intervals contain the true accuracy."""
-    random = np.random.default_rng(7)
-    held = 0
-    for seed in range(300):
-        wrong = random.random(400) < 0.2
-        probabilities = np.where(wrong[:, None], [0.3, 0.7], [0.7, 0.3])
-        accuracy = evaluate(probabilities, np.zeros(400, np.int64), ("a", "b"), seed=seed, resamples=200)["accuracy"]
-        held += accuracy["low"] <= 0.8 <= accuracy["high"]
-    assert 0.90 <= held / 300 <= 0.98
+def test_evaluate_intervals_cover_the_truth():
+    """Nine in ten intervals or more hold the true figure, where rare labels are missing in many resamples, too."""
+
+    def drawn(rows, seed):
+        random = np.random.default_rng(seed)
+        targets = random.choice(5, size=rows, p=[0.55, 0.2, 0.15, 0.07, 0.03])
+        logits = random.normal(size=(rows, 5)) + 1.5 * np.eye(5)[targets]
+        return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), targets
+
+    every = drawn(50_000, 0)
+    truth = evaluate(*every, names(5), seed=1, resamples=2) | calibration(*every, seed=1, resamples=2)
+    held = dict.fromkeys(("accuracy", "f1", "roc_auc", "brier", "ece"), 0)
+    for seed in range(1, 101):
+        report = evaluate(*drawn(200, seed), names(5), seed=seed, resamples=100)
+        report |= calibration(*drawn(200, seed), seed=seed, resamples=100)
+        for name in held:
+            held[name] += report[name]["low"] <= truth[name]["value"] <= report[name]["high"]
+    assert min(held.values()) >= 85, held
+
+
+def test_evaluate_labels_missing_in_resamples():
+    """A label that a resample lacks counts nothing there: 30 labels of one or two rows, all right, are all right."""
+    targets = np.arange(50) % 30
+    report = evaluate(np.eye(30)[targets], targets, names(30), seed=1, resamples=200)
+    for name in ("precision", "recall", "f1"):
+        assert report[name] == {"value": 1, "low": pytest.approx(wilson_interval(50, 50)[0], abs=1e-6), "high": 1}
+
+
+@st.composite
+def small(draw):
+    """Return probabilities [n, K] and targets [n] of few rows: tied, perfect, all wrong, labels without rows."""
+    rows, labels = draw(st.integers(1, 12)), draw(st.integers(2, 6))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    targets = random.integers(draw(st.integers(1, labels)), size=rows)
+    logits = random.normal(size=(rows, labels)) + draw(st.sampled_from([-40, 0, 1, 3, 40])) * np.eye(labels)[targets]
+    if draw(st.booleans()):
+        logits = logits.round()
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True), targets
+
+
+def intervals(report):
+    """Yield every value with its interval in a report."""
+    if isinstance(report, dict) and {"value", "low", "high"} <= report.keys():
+        yield report["low"], report["value"], report["high"]
+    elif isinstance(report, dict):
+        for each in report.values():
+            yield from intervals(each)
+
+
+@given(small(), st.integers(0, 9))
+def test_every_interval_holds_its_value(sample, seed):
+    """Of any sample, however small; and no interval of a share is empty, as if all were known."""
+    probabilities, targets = sample
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = evaluate(probabilities, targets, names(probabilities.shape[1]), seed=seed, resamples=20)
+        report["ece"] = calibration(probabilities, targets, seed=seed, resamples=20)["ece"]
+        report["gain"] = accuracy_gain(probabilities, probabilities[::-1], targets, seed=seed, resamples=20)
+        threshold = confidence_threshold(probabilities, targets, 0.9)
+        report["threshold"] = threshold_interval(probabilities, targets, 0.9, seed=seed, resamples=20)
+        report["threshold"]["value"] = threshold
+        sure = decided(probabilities, targets, threshold)
+        report["decided"] = {**sure, "value": sure["accuracy"]}
+    found = list(intervals(report))
+    assert len(found) == 7 + 3 * probabilities.shape[1] + 4
+    assert [each for each in found if not each[0] <= each[1] <= each[2]] == []
+    for name in ("accuracy", "precision", "recall", "f1", "roc_auc", "decided"):
+        assert 0 <= report[name]["low"] < report[name]["high"] <= 1, name
+    counts = np.array([report["confusion_matrix"][side] for side in ("low", "counts", "high")])
+    assert (np.diff(counts, axis=0) >= 0).all()
+
+
+@given(st.integers(1, 10**9), st.data())
+def test_wilson_interval_holds_the_share(n, data):
+    correct = data.draw(st.integers(0, n) | st.sampled_from([0, n]))
+    low, high = wilson_interval(correct, n)
+    assert 0 <= low <= correct / n <= high <= 1
 
 
 def test_evaluate_seed_determines_report():
@@ -148,11 +217,11 @@ def test_evaluate_missing_label_gives_no_nan():
         warnings.simplefilter("error")
         report = evaluate(probabilities, targets, names(4), seed=1, resamples=200)
     json.dumps(report, allow_nan=False)
-    assert report["by_label"]["label 3"]["recall"] == {"value": 0, "low": 0, "high": 0}
+    assert report["by_label"]["label 3"]["recall"] == {"value": 0, "low": 0, "high": 1}
     known = [reference.roc_auc_score(targets == k, probabilities[:, k]) for k in range(3)]
     assert report["roc_auc"]["value"] == pytest.approx(np.mean(known), abs=1e-6)
     alone = evaluate(probabilities, np.zeros(40, np.int64), names(4), seed=1, resamples=20)
-    assert alone["roc_auc"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert alone["roc_auc"] == {"value": 0.5, "low": 0, "high": 1}
 
 
 def test_evaluate_zero_probability_has_finite_log_loss():
@@ -254,6 +323,32 @@ def confident(rows, seed=3):
     confidence = 0.5 + random.random(rows) / 2
     targets = (random.random(rows) > confidence).astype(int)
     return np.stack([confidence, 1 - confidence], axis=1), targets
+
+
+@pytest.mark.parametrize("lowest", [0.5, 0.9, 0.9991, 0.99996, 0.9999996, 1.0])
+def test_confidence_threshold_decides_what_chose_it(lowest):
+    """Of an easy task, all of whose texts are right, every text is decided, however close to 1 the model is."""
+    confidence = np.append(lowest + (1 - lowest) * np.random.default_rng(5).random(500), lowest)
+    probabilities, targets = np.stack([confidence, 1 - confidence], axis=1), np.zeros(501, int)
+    threshold = confidence_threshold(probabilities, targets, 0.97)
+    assert lowest - 1.01e-4 < threshold <= min(lowest, 0.9999)
+    assert decided(probabilities, targets, threshold)["n"] == 501
+    assert coverage(probabilities, targets, [1])[0]["min_confidence"] == threshold
+    assert confidence_threshold(probabilities, targets + 1, 0.97) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_confidence_threshold_accuracy_of_decided(seed):
+    """All texts at the threshold or above are as accurate as asked, ties and rounding included; no lower one does."""
+    random = np.random.default_rng(seed)
+    confidence = random.choice([random.random(300), random.random(8).repeat(40), np.full(50, 0.75)][seed % 3], 300)
+    confidence = 0.9995 + confidence / 2000
+    probabilities, targets = np.stack([confidence, 1 - confidence], axis=1), (random.random(300) < 0.1).astype(int)
+    threshold = confidence_threshold(probabilities, targets, 0.9)
+    found = [decided(probabilities, targets, step / 10_000) for step in range(9995, 10_000)]
+    reached = [each for each in found if each["n"] and each["accuracy"] >= 0.9]
+    assert (threshold < 1) == bool(reached)
+    assert not reached or decided(probabilities, targets, threshold) == reached[0]
 
 
 def test_threshold_interval_holds_the_threshold():

@@ -1,5 +1,6 @@
 """The hook before traffic: a good version passes, and each fault is reported to CodeDeploy as a failure."""
 
+import io
 import json
 from types import SimpleNamespace
 
@@ -109,3 +110,18 @@ def test_hook_invokes_the_version_it_is_given(monkeypatch):
     monkeypatch.setenv("NEW_VERSION", "arn:aws:lambda:eu-central-1:1:function:f:7")
     assert hook.invoke({"path": "/"})["statusCode"] == 200
     assert invoked == {"FunctionName": "arn:aws:lambda:eu-central-1:1:function:f:7", "Payload": '{"path": "/"}'}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [None, [], "x", {}, {"DeploymentId": "d-1"}, {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": [7]}],
+)
+def test_hook_event_of_nobody_is_answered_failed(event, monkeypatch):
+    """There is nobody to report to, and a new version is not asked in vain."""
+    used, log = [], io.StringIO()
+    monkeypatch.setattr(hook.logger.registered_handler, "stream", log)
+    monkeypatch.setattr(hook, "invoke", used.append)
+    monkeypatch.setattr(hook, "boto3", SimpleNamespace(client=used.append))
+    assert hook.handler(event, CONTEXT) == {"status": "Failed"}
+    assert used == []
+    assert "the event lacks DeploymentId or LifecycleEventHookExecutionId" in log.getvalue()

@@ -78,7 +78,7 @@ def test_featuriser_counts_words_and_not_marks():
     assert {each.dtype for each in features} == {np.dtype(np.int32)}
 
 
-@given(st.lists(texts, max_size=5), st.sampled_from(["word", "pair", "trigram", "gap", "negated"]))
+@given(st.lists(texts, max_size=5), st.sampled_from(["word", "pair", "negated"]))
 @settings(deadline=None)
 def test_combine_recut_texts_has_grams_of_each_window(block, kind):
     """Grams come from hashes and bounds alone: a window has those of its tokens, whatever stands around it."""
@@ -93,18 +93,18 @@ def test_combine_recut_texts_has_grams_of_each_window(block, kind):
 
 @pytest.mark.parametrize(
     ("kind", "grams"),
-    [("word", 5), ("pair", 3), ("trigram", 1), ("gap", 1)],
+    [("word", 5), ("pair", 2)],
 )
 def test_combine_stays_within_a_text(kind, grams):
     """No gram joins the last token of a text and the first of the next."""
     tokens = tokenize(["good", "film", "", "it is good"])
-    assert len(combine(kind, hash_tokens(tokens), tokens.bounds)[0]) == grams - (kind == "pair")
+    assert len(combine(kind, hash_tokens(tokens), tokens.bounds)[0]) == grams
 
 
 def test_combine_kinds_have_different_hashes():
     """Equal tokens give other hashes as another kind."""
     tokens = tokenize(["not not not"])
-    hashes = [combine(kind, hash_tokens(tokens), tokens.bounds)[0] for kind in ("word", "pair", "trigram", "gap")]
+    hashes = [combine(kind, hash_tokens(tokens), tokens.bounds)[0] for kind in ("word", "pair")]
     tokens = tokenize(["not good"])
     hashes += [hash_words(["good"]), combine("negated", hash_tokens(tokens), tokens.bounds)[0]]
     firsts = [each[0] for each in hashes]
@@ -223,14 +223,14 @@ def test_featuriser_invalid_kinds_raise_value_error(kinds):
 def test_featuriser_to_dict_makes_an_equal_one():
     """Settings survive a round trip through JSON types; kinds have one order."""
     settings = Featuriser(("pair", "word")).to_dict()
-    assert settings == {"kinds": ["word", "pair"], "version": 2}
+    assert settings == {"kinds": ["word", "pair"], "version": 3}
     assert Featuriser(**settings) == Featuriser(("word", "pair"))
 
 
-def test_featuriser_version_2_hashes_are_pinned():
-    """The hashes of version 2 never change."""
+def test_featuriser_version_3_hashes_are_pinned():
+    """The hashes of version 3 never change."""
     tokens = tokenize(["A wonderful film, isn’t it great?"])
-    kinds = {kind: combine(kind, hash_tokens(tokens), tokens.bounds)[0].tolist() for kind in KINDS[:5]}
+    kinds = {kind: combine(kind, hash_tokens(tokens), tokens.bounds)[0].tolist() for kind in KINDS[:3]}
     kinds["char"] = char_grams([b"a"])[0].tolist()
     assert kinds == PINNED
 
@@ -238,8 +238,6 @@ def test_featuriser_version_2_hashes_are_pinned():
 PINNED = {
     "word": [956258119, 2894942091, 2261239689, 594203319, 1812851985, 2865579150, 1303639748, 702212759],
     "pair": [1655418584, 1588901361, 4049395762, 1825259823, 4002572329, 3058041759, 2658539500],
-    "trigram": [303424710, 619854106, 1045462987, 1355103389, 1075510971, 994587845],
-    "gap": [3583113311, 261863615, 1041201683, 3331797190, 1586594056, 891701649],
     "negated": [1866270427, 3906458860],
     "char": [1334095213, 3468573156, 2804807419],
 }

@@ -184,10 +184,22 @@ def _hint(table: Table, role: str, likely: Sequence[str]) -> str:
         for name, character in DELIMITERS.items():
             if character in table.names[0]:
                 return f"its cells seem to be divided by another character: pass --delimiter {name}"
+        if divider := _divider(table.names[0], (*likely, DEFAULT_TEXT)):
+            return f"its cells seem to be divided by another character: pass --delimiter '{divider}'"
     usual = table.is_json or likely or (len(table.names) > 1 and any(_bare(name) in _USUAL for name in table.names))
     if usual:
         return _option(role, *likely[:1])
     return f"{_ABOVE}; {_option(role)}; if the file has no header, pass --no-header"
+
+
+def _divider(header: str, wanted: Sequence[str]) -> str:
+    """Return a character that divides a header so that one of the pieces has a usual name of a column; else ""."""
+    for character in dict.fromkeys(header):
+        if character.isascii() and character.isprintable() and not character.isalnum() and character not in "\"' _-.":
+            pieces = [_bare(piece) for piece in header.split(character)]
+            if all(pieces) and any(piece in _USUAL or piece in wanted for piece in pieces):
+                return character
+    return ""
 
 
 def _headless(table: Table) -> RowsError:

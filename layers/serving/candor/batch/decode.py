@@ -15,6 +15,7 @@ from candor.batch.formats import Format
 from candor.limits import ALWAYS_UNPACKED, MANY_MEMBERS, MAX_UNPACKED, MIN_MEMBER_BYTES
 
 BLOCK = 1 << 18
+_START = 64  # bytes that show what kind of file it is
 
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -25,7 +26,21 @@ _MARKS = {
 }
 """Byte order marks, those first that begin with another."""
 _UTF16 = ("utf-16-le", "utf-16-be")
-_OTHER_FILES = {b"PK\x03\x04": "a ZIP archive or a spreadsheet", b"PAR1\x15": "Parquet"}
+_OTHER_FILES = {
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"PAR1": "Parquet",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet or document of Microsoft Office",
+    b"%PDF-": "a PDF",
+    b"SQLite f": "a SQLite database",
+    b"BZh91AY": "a bzip2 archive",
+    b"\xfd7zXZ\0": "an xz archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"ARROW1": "Arrow",
+    b"<!DOCTYP": "a web page",
+    b"<!doctyp": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "XML",
+}
 _BAD = "candor.batch.decode"
 codecs.register_error(_BAD, lambda error: ("\udcff", error.end))  # type: ignore[attr-defined]  # UnicodeDecodeError has it
 
@@ -34,17 +49,23 @@ def decoded(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Itera
     """Return the format with its encoding, the text as UTF-8 without byte order mark, and the offset of its start."""
     if file_format.compressed:
         blocks = _unpacked(blocks)
-    start, blocks = peeked(blocks, 8)
+    start, blocks = peeked(blocks, _START)
     if start.startswith(b"\x1f\x8b"):
         raise RowsError("gzip_in_gzip" if file_format.compressed else "unexpected_gzip")
     mark = next((mark for mark in _MARKS if start.startswith(mark)), b"")
     if not mark and not file_format.encoding:
-        _check_start(start)
+        _check_start(start, file_format)
     encoding = _MARKS.get(mark) or file_format.encoding or "utf-8"
     if encoding.startswith("utf-32") and not file_format.encoding:
         raise RowsError("unknown_encoding", hint="save it as UTF-8, or pass --encoding utf-32")
     if encoding in ("utf-16", "utf-32"):
         encoding += "-le"
+    if not mark and encoding.startswith(("utf-16", "utf-32")) and b"\0" not in start and _is_utf8(start):
+        raise RowsError(
+            "unknown_encoding",
+            problem=f"it is no {encoding[:6].upper()}, but seems to be UTF-8",
+            hint="leave --encoding out",
+        )
     blocks = dropped(blocks, len(mark))
     if encoding == "utf-8":
         return replace(file_format, encoding=encoding), blocks, len(mark)
@@ -109,15 +130,25 @@ def part(blocks: Iterable[bytes], begin: int, end: int, offset: int) -> Iterator
         offset += len(block)
 
 
-def _check_start(start: bytes) -> None:
-    """Raise RowsError for a file that begins as no text in UTF-8 does."""
+def _check_start(start: bytes, file_format: Format) -> None:
+    """Raise RowsError for a file that begins as no text in UTF-8 does, or as no table or JSON."""
     for magic, kind in _OTHER_FILES.items():
-        if start.startswith(magic):
-            raise RowsError("unknown_format", problem=f"it is {kind}, whatever its name says")
+        if start.startswith(magic) and not (file_format.kind == "txt" and magic.decode("latin-1").isprintable()):
+            hint = "save the spreadsheet as CSV UTF-8, or unpack the archive" if magic == b"PK\x03\x04" else ""
+            hint = hint or ("unpack it first" if "archive" in kind else "export it as CSV UTF-8")
+            raise RowsError("unknown_format", problem=f"it is {kind}, whatever its name says", hint=hint)
     if b"\0" in start[:2]:  # UTF-16 or UTF-32 without a mark
         likely = likely_encoding(start)
         hint = f"pass --encoding {likely}" if likely else ""
         raise RowsError("unknown_encoding", hint=hint)
+
+
+def _is_utf8(start: bytes) -> bool:
+    """Return whether bytes are the start of a text in UTF-8 that is not empty."""
+    try:
+        return bool(codecs.getincrementaldecoder("utf-8")().decode(start))
+    except UnicodeDecodeError:
+        return False
 
 
 def _transcoded(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
@@ -173,11 +204,38 @@ _FIRST_STEP, _HELD = 1 << 9, 1 << 16  # bytes
 
 # What bytes suggest that are no UTF-8
 
-_HIGH = re.compile(rb"[\x80-\xff]+")
-_INNER = re.compile(rb"(?<=[A-Za-z])[\x80-\xff](?=[A-Za-z])")
-# The commonest accented letters of encodings that have them where cp1252 has marks.
-_OLD_LETTERS = {"mac_roman": "éèöüçôêäàñ".encode("mac_roman"), "cp850": "éüäöçàèñ".encode("cp850")}
+_LOOKED_AT = 1 << 13  # bytes that each encoding of one byte a character is tried on
 _FEWEST = 8  # characters of a script, to say that it is one
+_FEWEST_OLD = 3  # accented letters, to name another encoding than cp1252
+_SHARE = 0.9  # of what is not ASCII that must make sense
+_WEST = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÿ"
+_CENTRAL = "ąćęłńóśźżáčďéěíňřšťúůýžäöüőűôßăâîşţđ"
+_LATIN = {  # the letters that each is used for; those first that are the commonest
+    "cp1252": _WEST,
+    "cp1254": "çğıöşüâîûi̇",
+    "cp1250": _CENTRAL,
+    "iso8859_2": _CENTRAL,
+    "mac_roman": _WEST,
+    "cp850": _WEST,
+    "cp1257": "āčēģīķļņšūžąęėįųõäöü",
+    "latin-1": _WEST,
+}
+_RUSSIAN, _GREEK = "оеаинтсрвлкм", "αοιετσνηυρς"
+_SCRIPTS = {  # the first and the last letter in lower case, and the commonest ones
+    "cp1251": ("а", "ґ", _RUSSIAN),
+    "koi8_r": ("а", "ґ", _RUSSIAN),
+    "koi8_u": ("а", "ґ", _RUSSIAN),
+    "cp866": ("а", "ґ", _RUSSIAN),
+    "iso8859_5": ("а", "ґ", _RUSSIAN),
+    "mac_cyrillic": ("а", "ґ", _RUSSIAN),
+    "cp1253": ("ΐ", "ώ", _GREEK),
+    "iso8859_7": ("ΐ", "ώ", _GREEK),
+    "cp1255": ("א", "ת", "יוהלאמתרנבש"),
+    "cp1256": ("ء", "ي", "اليمنوتربسعد"),
+    "iso8859_6": ("ء", "ي", "اليمنوتربسعد"),
+    "cp874": ("ก", "๛", "านรอกเงมยลวด่้"),
+}
+_OPENING, _CLOSING, _BETWEEN = "„‚«‹¿¡", "”’»›…", "“‘–—€£¥§©®™°·•№\u00a0"
 
 
 def likely_encoding(data: bytes) -> str:
@@ -192,25 +250,77 @@ def likely_encoding(data: bytes) -> str:
     """
     if b"\0" in data:
         return _likely_wide(data)
-    runs = _HIGH.findall(data)
-    if not runs:
+    if data.isascii():
         return ""
-    for encoding, is_likely in (("shift_jis", _is_japanese), ("euc_jp", _is_japanese), ("euc_kr", _is_korean)):
+    for encoding, is_likely in _ASIAN:
         if is_likely(_text(data, encoding)):
             return encoding
     if _common_share(data, b"\xb0\xd7") > 0.8 and _text(data, "gb18030"):  # level 1 of GB 2312: the commonest 3,755
         return "gb18030"
-    if _common_share(data, b"\xa4\xc6") > 0.8 and _text(data, "big5"):  # level 1 of Big5: the commonest 5,401
-        return "big5"
-    if _is_cyrillic(_text(data, "cp1251")):
-        return "cp1251"
-    if sum(len(run) == 1 for run in runs) < 0.8 * len(runs):
-        return ""
-    inner = _INNER.findall(data)  # single letters among ASCII
-    for encoding, usual in _OLD_LETTERS.items():
-        if len(inner) >= 3 and sum(letter in usual for letter in inner) > 0.7 * len(inner):
-            return encoding
-    return "cp1252" if _text(data, "cp1252") else "latin-1"
+    if _common_share(data, b"\xa4\xc6") > 0.8:  # level 1 of Big5: the commonest 5,401
+        for encoding in ("big5", "cp950", "big5hkscs"):
+            if _text(data, encoding):
+                return encoding
+    data = data[:_LOOKED_AT]
+    latin = [encoding for encoding in _LATIN if encoding != "latin-1" or not _text(data, "cp1252")]
+    scores = {encoding: _sense_of_latin(data, encoding) for encoding in latin}
+    scores |= {encoding: _sense_of_script(data, encoding) for encoding in _SCRIPTS}
+    best = max(scores, key=lambda encoding: scores[encoding])  # of equal ones the first
+    return best if scores[best] else ""
+
+
+def _sense_of_latin(data: bytes, encoding: str) -> float:
+    """Return how well bytes make sense as accented letters among plain ones; 0 where they make none."""
+    letters, good, total = _LATIN[encoding], 0, 0
+    for before, character, after in _others(data, encoding):
+        alone = not (_is_other_letter(before) and _is_other_letter(after))
+        good += (character.lower() in letters and alone and _is_cased(before, character)) or _is_mark(
+            before, character, after
+        )
+        total += not (encoding == "latin-1" and "\x80" <= character <= "\x9f")
+    few = encoding not in ("cp1252", "latin-1") and total < _FEWEST_OLD
+    return good / total if total and not few and good >= _SHARE * total else 0
+
+
+def _sense_of_script(data: bytes, encoding: str) -> float:
+    """Return how well bytes make sense as letters of another script, less so if they are its rare ones."""
+    (first, last, common), good, frequent, total = _SCRIPTS[encoding], 0, 0, 0
+    for before, character, after in _others(data, encoding):
+        lower = character.lower()
+        apart = not (before.isascii() and before.isalpha()) and not (after.isascii() and after.isalpha())
+        is_letter = first <= lower <= last and apart and _is_cased(before, character)
+        good += is_letter or _is_mark(before, character, after)
+        frequent += is_letter and lower in common
+        total += 1
+    return (good + frequent) / (2 * total) if total >= _FEWEST and good >= _SHARE * total else 0
+
+
+def _others(data: bytes, encoding: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each character that is not ASCII, between its neighbours."""
+    text = f" {data.decode(encoding, 'replace')} "
+    for at in range(1, len(text) - 1):
+        if text[at] > "\x7f":
+            yield text[at - 1], text[at], text[at + 1]
+
+
+def _is_other_letter(character: str) -> bool:
+    return character > "\x7f" and character.isalpha()
+
+
+def _is_cased(before: str, character: str) -> bool:
+    """Return whether a letter's case is as words have it: no capital follows a small letter."""
+    return not (character.isupper() and before.islower())
+
+
+def _is_mark(before: str, character: str, after: str) -> bool:
+    """Return whether a character is a punctuation mark in its place."""
+    if character == "’" and before.isalpha():
+        return True
+    if character in _OPENING:
+        return not before.isalnum()
+    return (character in _CLOSING and not after.isalnum()) or (
+        character in _BETWEEN and not (before.isalpha() and after.isalpha())
+    )
 
 
 def _likely_wide(data: bytes) -> str:
@@ -242,8 +352,13 @@ def _is_korean(text: str) -> bool:
     return _share(text, "\uac00", "\ud7a3") > 0.95
 
 
-def _is_cyrillic(text: str) -> bool:
-    return _share(text, "а", "я") > 0.7 and _share(text, "Ё", "ё") > 0.9
+_ASIAN = (
+    ("shift_jis", _is_japanese),
+    ("cp932", _is_japanese),
+    ("euc_jp", _is_japanese),
+    ("euc_kr", _is_korean),
+    ("cp949", _is_korean),
+)
 
 
 def _common_share(data: bytes, leads: bytes) -> float:

@@ -30,7 +30,7 @@ ERRORS = {
     "invalid_encoding": "The row is not valid Unicode in the file's encoding.",
     "invalid_json": "The line is not a JSON object.",
     "missing_text": "The row has no text.",
-    "wrong_type": "The text is not a string, or the id neither a string nor a whole number.",
+    "wrong_type": "The text is not a string.",
     "id_too_long": f"The id has more than {MAX_ID_LENGTH} characters.",
     "ragged": "The row has not as many cells as the header.",
     "unclosed_quote": f"A quote in the line is not closed within {MAX_LINE_BYTES:,} bytes.",
@@ -78,11 +78,19 @@ _HINTS = {
     "gzip_members": "pack it as one member: gunzip -c old.gz | gzip > new.gz",
     "damaged_gzip": "copy or fetch it again",
     "gzip_bomb": "unpack it first",
-    "bad_json": "write an array of objects, or one object a line",
+    "bad_json": "write an array of objects, or one object a line: jq -c . in.json > out.jsonl",
     "json_too_large": "write one object a line: jq -c '.[]' in.json > out.jsonl",
     "no_labels": "export it as CSV with a column of texts and one of labels",
     "multi_label": "keep one label a row, or train one model a label",
 }
+REMEDIES = {
+    "invalid_json": "write one object a line: jq -c . in.json > out.jsonl; or name a table .csv, plain lines .txt",
+    "ragged": "put quotes around cells that hold a delimiter, or name the right one: --delimiter",
+    "unclosed_quote": "close the quotes; one within quotes is written twice",
+    "text_too_large": "split the texts",
+    "line_too_long": "check that lines end where rows do",
+}
+"""What helps where all rows have one error, by its code; others may lie in the wrong column."""
 _FEWEST_DIGITS = 5  # of what may be a number of somebody's, and no name
 
 

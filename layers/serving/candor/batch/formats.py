@@ -6,10 +6,11 @@ from typing import Any
 
 from candor.batch.faults import READERS, RowsError, export_hint
 
-RULES = 2
-"""Version of the rules by which bytes become rows. Results of version 1 can still be verified by its own rules.
+RULES = 3
+"""Version of the rules by which bytes become rows. Results of earlier ones can still be verified by their own rules.
 
-Version 2 fills up short rows, skips rows of empty cells, and ends a line also at a lone carriage return.
+Version 2 fills up short rows, skips rows of empty cells, and ends a line also at a lone carriage return. Version 3
+skips white space of any script, also in quoted cells, in every format alike, and reads any JSON value as an id.
 """
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 """Delimiters that are looked for, by name."""
@@ -105,6 +106,8 @@ class Format:
     header: bool = True
     """CSV only: the first record names the columns."""
     rules: int = RULES
+    kept: tuple[str, ...] | None = None
+    """None: rows keep their text and id only. Else they keep their other columns, which have these names in CSV."""
 
     @property
     def seekable(self) -> bool:
@@ -142,7 +145,8 @@ class Format:
     def from_dict(cls, value: dict[str, Any]) -> "Format":
         """Return the format that `to_dict` described, in this version or an earlier one."""
         names = value["kind"], value["packed"], value["encoding"], value["text"], value["id"]
-        later = {"delimiter": value.get("delimiter", ","), "rules": value.get("rules", 1)}
+        kept = tuple(value["kept"]) if "kept" in value else None
+        later = {"delimiter": value.get("delimiter", ","), "rules": value.get("rules", 1), "kept": kept}
         return cls(*names, columns=tuple(value["columns"]), **later)
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,4 +160,5 @@ class Format:
             "columns": list(self.columns),
             "delimiter": self.delimiter,
             "rules": self.rules,
+            **({} if self.kept is None else {"kept": list(self.kept)}),
         }

@@ -19,7 +19,7 @@ from candor.batch.faults import READERS, RowsError, shown
 from candor.batch.formats import Format, Reading
 from candor.batch.labels import LabelError, MultiLabelError, case_variants, normalised
 from candor.batch.records import Record, cells, emptiness, without_end
-from candor.batch.rows import cell_at, chosen, file_blocks, fit, not_utf8, opened
+from candor.batch.rows import cell_at, chosen, file_blocks, fit, not_utf8, opened, whole_number
 from candor.limits import MAX_LINE_BYTES, MAX_SHOWN_LINES
 
 Say = Callable[[str], None]
@@ -347,7 +347,7 @@ def _json_row(line: int, record: str, file_format: Format) -> LabelledRow | _Bad
     example = json.dumps({text: "…", label: "…"}, ensure_ascii=False)
     hint = f"write one object a line, its keys distinct, such as {example}"
     try:
-        value = _decode_distinct(record)
+        value = _decode_distinct(record.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         where = f" (character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
         return _Bad(line, f"is not JSON{where}|are not JSON", hint)
@@ -369,7 +369,9 @@ def _constant(name: str) -> object:
     raise ValueError("no JSON")
 
 
-_decode_distinct = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_distinct).decode
+_decode_distinct = json.JSONDecoder(
+    parse_constant=_constant, parse_int=whole_number, object_pairs_hook=_distinct
+).decode
 
 
 def _row(line: int, text: object, label: object) -> LabelledRow | _Bad:

@@ -17,6 +17,9 @@ _UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u061c\u2060\ufeff\u00ad"
 _JOINERS = "\u200b\u200c\u200d"
 """Those of them that may stand within: between the letters of some scripts, and in emoji."""
 
+RESERVED = "uncertain"
+"""The decision where no label is decided, so that no label may be called so."""
+
 
 class LabelError(ValueError):
     """A value is no label. The message says why, as what follows "a label"."""
@@ -69,6 +72,18 @@ def case_variants(labels: Iterable[str]) -> list[list[str]]:
     for label in sorted(set(labels)):
         groups.setdefault(label.casefold(), []).append(label)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def is_reserved(label: str) -> bool:
+    r"""Return True for a label that a reader would take for RESERVED: in any case, width, or with unseen characters.
+
+    Example:
+        >>> [is_reserved(label) for label in (" Uncertain", "ＵＮＣＥＲＴＡＩＮ", "un\u200bcertain", "unsure")]
+        [True, True, True, False]
+    """
+    compatible = unicodedata.normalize("NFKC", label).casefold()
+    seen = "".join(each for each in compatible if unicodedata.category(each) not in ("Cc", "Cf", "Mn", "Me"))
+    return seen.strip() == RESERVED
 
 
 def _one_form(label: str) -> str:

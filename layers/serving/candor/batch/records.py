@@ -56,7 +56,7 @@ def stretches(blocks: Iterator[bytes], file_format: Format) -> Iterator[Stretch]
     Lines are found by NumPy. Records with quotes and elements of an array are looked at one by one.
     """
     if file_format.kind in ("txt", "jsonl") and file_format.rules > 1:
-        return _line_stretches(_unified(blocks))
+        return _line_stretches(_unified(blocks), file_format)
     if file_format.kind == "csv" and file_format.rules > 1:
         return _csv_stretches(blocks, file_format)
     return counted_records(records(blocks, file_format), file_format)
@@ -64,37 +64,63 @@ def stretches(blocks: Iterator[bytes], file_format: Format) -> Iterator[Stretch]
 
 def counted_records(each: Iterable[Record], file_format: Format) -> Iterator[Stretch]:
     """Yield records one has already, as `stretches` does."""
-    return _counted(each, emptiness(file_format))
+    return _counted(each, Blanks(file_format))
 
 
-def _counted(each: Iterable[Record], is_empty: Callable[[bytes], object]) -> Iterator[Stretch]:
+class Blanks:
+    """Tells records without a row from others (see `emptiness`), one by one or by their bytes."""
+
+    def __init__(self, file_format: Format) -> None:
+        self.is_empty = emptiness(file_format)
+        starts = blank_starts(file_format)
+        ascii_bytes, rest = (bytes(byte for byte in starts if (byte < 0x80) is low) for low in (True, False))
+        self.surely, self.maybe = _flags(ascii_bytes.replace(b'"', b"")), _flags(starts + _LATER_BYTES * bool(rest))
+        self._starts = frozenset(starts)
+
+    def __call__(self, data: bytes) -> bool:
+        """Return whether a record has no row."""
+        return not data or (data[0] in self._starts and bool(self.is_empty(data)))
+
+
+def _flags(of: bytes) -> NDArray[np.bool_]:
+    table = np.zeros(256, np.bool_)
+    table[list(of)] = True
+    return table
+
+
+def _counted(each: Iterable[Record], is_blank: Callable[[bytes], object]) -> Iterator[Stretch]:
     each = iter(each)
     while some := list(islice(each, _COUNTED)):
         sizes, lines = ([record[index] for record in some] for index in (1, 2))
-        rows = [bool(error) or not is_empty(data) for data, _, _, error in some]
+        rows = [bool(error) or not is_blank(data) for data, _, _, error in some]
         yield Stretch(*(np.cumsum(numbers, dtype=np.int64) for numbers in (sizes, rows, lines)))
 
 
 _COUNTED = 1024
-_BLANK_BYTES = b" \t\n\r\v\f"  # those of bytes.isspace
 
 
-def _lines_of(data: bytes, blank: bytes, max_line: int) -> Stretch:
-    """Return the lines of a text that ends with a line's end. Lines of `blank` bytes are no rows, but for long ones."""
+def _lines_of(data: bytes, blanks: Blanks, max_line: int) -> Stretch:
+    """Return the lines of a text that ends with a line's end. Blank ones are no rows, but for long ones."""
     codes = np.frombuffer(data, np.uint8)
     is_end = codes == _FEED
     if b"\r" in data:
         is_end |= _lone_returns(codes)
     ends = is_end.nonzero()[0] + 1
     starts = np.append(0, ends[:-1])
-    table = np.zeros(256, np.bool_)
-    table[list(blank)] = True
-    rows = ~table[codes[starts]]
-    if not rows.all():
-        visible = np.append(0, np.cumsum(~table[codes], dtype=np.int32))
-        rows |= visible[ends] > visible[starts]
+    rows = _have_other(codes, starts, ends, blanks.surely)
+    for line in (rows > _have_other(codes, starts, ends, blanks.maybe)).nonzero()[0].tolist():
+        rows[line] = not blanks.is_empty(data[starts[line] : ends[line]])
     rows |= ends - starts > max_line
     return Stretch(ends, np.cumsum(rows), np.arange(1, len(ends) + 1))
+
+
+def _have_other(codes: NDArray[np.uint8], starts: Counts, ends: Counts, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which lines have another byte than the known ones."""
+    found: NDArray[np.bool_] = ~known[codes[starts]]
+    if not found.all():
+        others = np.append(0, np.cumsum(~known[codes], dtype=np.int32))
+        found |= others[ends] > others[starts]
+    return found
 
 
 def _one(size: int) -> Stretch:
@@ -102,8 +128,8 @@ def _one(size: int) -> Stretch:
     return Stretch(np.array([size]), np.array([1]), np.array([1]))
 
 
-def _line_stretches(blocks: Iterable[bytes]) -> Iterator[Stretch]:
-    held, skipped = b"", 0
+def _line_stretches(blocks: Iterable[bytes], file_format: Format) -> Iterator[Stretch]:
+    held, skipped, blanks = b"", 0, Blanks(file_format)
     for block in blocks:
         data = held + block
         if skipped and (end := data.find(b"\n") + 1):
@@ -111,17 +137,17 @@ def _line_stretches(blocks: Iterable[bytes]) -> Iterator[Stretch]:
             data, skipped = data[end:], 0
         end = 0 if skipped else data.rfind(b"\n") + 1
         if end:
-            yield _lines_of(data[:end], _BLANK_BYTES, MAX_LINE_BYTES + 1)
+            yield _lines_of(data[:end], blanks, MAX_LINE_BYTES + 1)
         held = data[end:]
         if skipped or len(held) > MAX_LINE_BYTES:
             held, skipped = b"", skipped + len(held)
     if skipped or held:
-        yield from _counted([_long_line(held, skipped)], bytes.isspace)
+        yield from _counted([_long_line(held, skipped)], blanks)
 
 
 def _csv_stretches(blocks: Iterator[bytes], file_format: Format) -> Iterator[Stretch]:
-    patterns, is_empty = grammar(file_format.delimiter or ",", file_format.rules), emptiness(file_format)
-    blank, held = b" \t\r\n" + file_format.delimiter.encode(), b""
+    patterns, blanks = grammar(file_format.delimiter or ",", file_format.rules), Blanks(file_format)
+    held = b""
     for block in blocks:
         data, at, going = held + block, 0, True
         while going:
@@ -129,7 +155,7 @@ def _csv_stretches(blocks: Iterator[bytes], file_format: Format) -> Iterator[Str
             stop = quote if quote >= 0 else len(data) - data.endswith(b"\r")  # whose line feed may be yet to come
             end = max(data.rfind(b"\n", at, stop), data.rfind(b"\r", at, stop)) + 1
             if end > at:
-                yield _lines_of(data[at:end], blank, MAX_LINE_BYTES)
+                yield _lines_of(data[at:end], blanks, MAX_LINE_BYTES)
                 at = end
             some = list[Record]()
             while quote >= 0 and (match := patterns.record.match(data, at)) and match.end() - at <= MAX_LINE_BYTES:
@@ -138,12 +164,12 @@ def _csv_stretches(blocks: Iterator[bytes], file_format: Format) -> Iterator[Str
                 near = data.find(b'"', at, at + _NEAR)
                 if near < 0 or data.count(b"\n", at, near) + data.count(b"\r", at, near) > _FEW_LINES:
                     break
-            yield from _counted(some, is_empty)
+            yield from _counted(some, blanks)
             going = bool(some)
         held = data[at:]
         if len(held) > MAX_LINE_BYTES:
             break
-    yield from _counted(_csv_records(chain([held], blocks), patterns), is_empty)
+    yield from _counted(_csv_records(chain([held], blocks), patterns), blanks)
 
 
 _NEAR, _FEW_LINES = 4096, 32  # bytes and lines without a quote from which the faster way pays
@@ -151,20 +177,42 @@ _FEED, _RETURN = b"\n\r"
 
 
 def emptiness(file_format: Format) -> Callable[[bytes], object]:
-    r"""Return a test for records without a row: a blank line, or in CSV one whose cells are all empty.
+    r"""Return a test for records without a row: a blank line, or in CSV one whose cells are all blank.
 
     Example:
-        >>> bool(emptiness(Format("csv", delimiter=","))(b" ,\r\n"))
-        True
+        >>> is_empty = emptiness(Format("csv", delimiter=","))
+        >>> bool(is_empty(b' ,""\r\n')), bool(is_empty("\u3000,\n".encode())), bool(is_empty(b"0,\n"))
+        (True, True, False)
     """
-    if file_format.kind != "csv":
-        return bytes.isspace
-    return _blank_cells(file_format.delimiter, file_format.rules).fullmatch
+    if file_format.kind == "csv":
+        return _blank_cells(file_format.delimiter, file_format.rules).fullmatch
+    return bytes.isspace if file_format.rules < 3 else _BLANK_LINE.fullmatch
+
+
+def blank_starts(file_format: Format) -> bytes:
+    """Return the bytes that a record without a row may begin with: what begins otherwise need not be tested."""
+    cut = file_format.delimiter.encode() if file_format.kind == "csv" else b""
+    if file_format.rules < 3:
+        return b" \t\r\n" + cut if file_format.kind == "csv" else b" \t\n\r\v\f"
+    return b'\t\n\v\f\r\x1c\x1d\x1e\x1f "\xc2\xe1\xe2\xe3' + cut
+
+
+_LATER_BYTES = bytes(range(0x80, 0xB0))  # of white space beyond ASCII, after its first byte
+
+
+# White space of Unicode in UTF-8, as str.isspace() has it.
+_SPACE = rb"(?:[\t-\r\x1c- ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*+"
+_BLANK_LINE = re.compile(_SPACE)
 
 
 @lru_cache
 def _blank_cells(delimiter: str, rules: int) -> re.Pattern[bytes]:
-    return re.compile(rb"\r?\n|\r" if rules == 1 else rb"[ \t\r\n" + re.escape(delimiter.encode()) + rb"]*+")
+    cut = re.escape(delimiter.encode())
+    if rules < 3:
+        return re.compile(rb"\r?\n|\r" if rules == 1 else rb"[ \t\r\n" + cut + rb"]*+")
+    space = _SPACE if delimiter != "\t" else _SPACE.replace(rb"[\t-\r", rb"[\n-\r")
+    cell = rb'(?:"' + _SPACE + rb'"|)' + space
+    return re.compile(rb"(?:" + space + cell + cut + rb")*+" + space + cell)
 
 
 def without_end(record: str) -> str:

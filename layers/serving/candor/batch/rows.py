@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 _PEEK, _PEEKED = 1 << 16, 1000  # bytes, and records in them, in which a delimiter is looked for
+_ISO_2022_JP = re.compile(rb"\x1b\$[@B]")  # switches to JIS X 0208
 _SEPARATOR_LINE = re.compile(rb'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
@@ -62,6 +63,8 @@ class Row(NamedTuple):
     id: str | None
     text: str
     error: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Names and cells of the other columns, if they are kept."""
 
 
 class Chunk(NamedTuple):
@@ -105,8 +108,8 @@ def read(
 
     Example:
         >>> from io import BytesIO
-        >>> list(read(BytesIO(b"id,text\n7,good\n8,\n"), "reviews.csv"))
-        [Row(line=2, id='7', text='good', error=''), Row(line=3, id='8', text='', error='blank')]
+        >>> list(read(BytesIO(b"id,text\n7,good\n8,\n"), "reviews.csv"))  # doctest: +ELLIPSIS
+        [Row(line=2, id='7', text='good', error='', columns=()), Row(line=3, id='8', ..., error='blank', columns=())]
     """
     try:
         found = opened(file_blocks(file), Format.of(name, text_column, id_column, reading))
@@ -117,7 +120,11 @@ def read(
 
 
 def plan(
-    blocks: Iterable[bytes], file_format: Format, bytes_each: int, rows_each: int
+    blocks: Iterable[bytes],
+    file_format: Format,
+    bytes_each: int,
+    rows_each: int,
+    on_blank: Callable[[int], None] = lambda count: None,
 ) -> tuple[Format, Iterator[Chunk]]:
     """Find out how to read a file, and cut it into chunks.
 
@@ -126,6 +133,7 @@ def plan(
         file_format: What is known of it from its name.
         bytes_each: A chunk ends with the record that reaches this many bytes,
         rows_each: or this many rows.
+        on_blank: Called with the number of records that are left out because they are blank, some at a time.
 
     Returns:
         The format with its encoding and columns, and the chunks.
@@ -134,14 +142,14 @@ def plan(
         RowsError: The file cannot be read as a whole. Iterating over the chunks raises it, too.
     """
     replay = decode.Replay(blocks)
-    found = opened(iter(replay), file_format)
+    found = opened(iter(replay), file_format, on_blank)
     start = Chunk(found.offset, found.offset, found.line, 0)
     if found.format.kind == "json" or not replay.whole:  # an array is held whole
         counted = counted_records(found.records, found.format)
     else:
         _, decoded, offset = decode.decoded(replay.again(), file_format)
         counted = stretches(decode.dropped(decoded, found.offset - offset), found.format)
-    return found.format, _chunks(counted, start, bytes_each, rows_each)
+    return found.format, _chunks(counted, start, bytes_each, rows_each, on_blank)
 
 
 def read_chunk(blocks: Iterable[bytes], file_format: Format, chunk: Chunk) -> Iterator[Row]:
@@ -189,10 +197,15 @@ def table_of(file: IO[bytes], name: str, reading: Reading | None = None) -> Tabl
     """Return the names of a file's columns or fields, and its first rows; None where it has none to name.
 
     Raises:
-        RowsError: The file cannot be read as a whole.
+        RowsError: The file cannot be read as a whole, or holds whole columns.
     """
     file_format, start, _, _ = _started(file_blocks(file), Format.of(name, reading=reading))
-    return None if file_format.kind == "txt" else _sampled(start, file_format)[0]
+    if file_format.kind == "txt":
+        return None
+    table, seen = _sampled(start, file_format)
+    if table.is_json and len(seen) == 1 and isinstance(value := _object(seen[0].data), dict) and is_columnar(value):
+        raise columnar()
+    return table
 
 
 def likely_encoding(file: IO[bytes], name: str, reading: Reading | None = None) -> str:
@@ -232,8 +245,10 @@ def file_blocks(file: IO[bytes]) -> Iterator[bytes]:
     return iter(lambda: file.read(decode.BLOCK), b"")
 
 
-def opened(blocks: Iterator[bytes], file_format: Format) -> Opened:
-    """Find out how to read a file: its encoding, delimiter and columns.
+def opened(
+    blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[int], None] = lambda count: None
+) -> Opened:
+    """Find out how to read a file: its encoding, delimiter and columns. `on_blank` is called as by plan().
 
     Raises:
         RowsError: The file cannot be read as a whole.
@@ -251,6 +266,7 @@ def opened(blocks: Iterator[bytes], file_format: Format) -> Opened:
             if not is_empty(record.data) or file_format.rules == 1:
                 header = record
                 break
+            on_blank(1)
     file_format, start = _with_columns(file_format, header, start)
     return Opened(file_format, start, offset, line)
 
@@ -259,6 +275,9 @@ def _started(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Iter
     """Return the format without its columns, all records, and the offset and line at which they start."""
     file_format, decoded, offset = decode.decoded(blocks, file_format)
     start, decoded = decode.peeked(decoded, _PEEK)
+    if file_format.rules > 2 and file_format.encoding == "utf-8" and _ISO_2022_JP.search(start):
+        problem = "it is Japanese in an encoding of seven bits"
+        raise RowsError("unknown_encoding", problem=problem, hint="pass --encoding iso2022_jp")
     if file_format.kind in ("json", "jsonl") and file_format.rules > 1:
         file_format = replace(file_format, kind=_kind_of_json(start, file_format.kind))
     if file_format.kind == "json":
@@ -356,15 +375,64 @@ def _with_columns(
         if header and not _is_utf8(header.data) and file_format.encoding == "utf-8":
             bad = b"".join(record.data for record in [header, *seen] if not _is_utf8(record.data))
             raise not_utf8("the header is", bad) from None
+        if header and header.data.lstrip().startswith((b'{"', b'[{"', b"[\n")):
+            hint = "rename it so that it ends in .json or .jsonl"
+            raise RowsError("unknown_format", problem="it is JSON, whatever its name says", hint=hint) from None
+        if not header and (packed := _packed(seen)):
+            raise packed from None
         raise
     found = replace(file_format, text_column=table.names[choice.text])
     if choice.label is not None:
         found = replace(found, label_column=table.names[choice.label], label_index=choice.label)
     if found.kind == "csv":
+        if found.kept is not None:
+            found = replace(found, kept=_distinct(table.names))
         # Ids are read from a column of exactly that name: results of files that have none are to stay as they were.
         ids = None if found.labelled else columns.matching(table.names, found.id_column, "id", trim=False)
         found = replace(found, columns=(len(table.names), choice.text, -1 if ids is None else ids))
     return found, chain(seen, start)
+
+
+def _packed(seen: Sequence[Record]) -> RowsError | None:
+    """Return the error for one object that holds all rows, as an answer of an API or an export of pandas does."""
+    value = _object(seen[0].data) if len(seen) == 1 else None
+    if not isinstance(value, dict):
+        return None
+    for name, held in value.items():
+        if isinstance(held, list) and held and all(isinstance(each, dict) for each in held):
+            field = f".{name}[]" if name.isascii() and name.isidentifier() else '.["NAME"][]'
+            problem = f"its rows stand in the field {shown(name)} of one object"
+            return RowsError("bad_json", problem=problem, hint=f"take them out: jq -c '{field}' in.json > out.jsonl")
+    if value.keys() >= {"columns", "data"} or is_columnar(value):
+        return columnar()
+    return None
+
+
+def is_columnar(value: dict[str, Any]) -> bool:
+    """Return whether an object seems to hold whole columns: a list, or an object with the rows' numbers, for each."""
+    held = [each for each in value.values() if isinstance(each, list | dict)]
+    return bool(held) and all(isinstance(each, list) or [*each][:1] in (["0"], ["1"]) for each in held)
+
+
+def columnar() -> RowsError:
+    """Return the error for a file of whole columns."""
+    problem = "it is one object that holds whole columns, as pandas' to_json writes them"
+    return RowsError("bad_json", problem=problem, hint="write one object a row: to_json(orient='records', lines=True)")
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns of which none is empty or comes twice.
+
+    Example:
+        >>> _distinct(["a", "", "a"])
+        ('a', 'column 2', 'a (column 3)')
+    """
+    found: list[str] = []
+    for number, name in enumerate(names, 1):
+        bare = name.strip()
+        place = f"{bare} (column {number})" if bare else f"column {number}"
+        found.append(bare if bare and bare not in found else place)
+    return tuple(found)
 
 
 def _all_named(table: Table, file_format: Format) -> bool:
@@ -402,9 +470,21 @@ def _sampled(
 
 
 def _as_cell(value: object) -> str:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+    return as_text(value[0] if isinstance(value, list) and len(value) == 1 else value)
+
+
+def as_text(value: object) -> str:
+    """Return a JSON value as the text of a cell: a string itself, null as "", anything else as it is written in JSON.
+
+    Example:
+        >>> as_text("a"), as_text(decode_json("7.0")), as_text(True), as_text({"$oid": "5f"})
+        ('a', '7.0', 'true', '{"$oid":"5f"}')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, _Written):
+        return value.written
+    return "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _object(data: bytes) -> object:
@@ -414,13 +494,16 @@ def _object(data: bytes) -> object:
         return None
 
 
-def _chunks(counted: Iterable[Stretch], start: Chunk, bytes_each: int, rows_each: int) -> Iterator[Chunk]:
+def _chunks(
+    counted: Iterable[Stretch], start: Chunk, bytes_each: int, rows_each: int, on_blank: Callable[[int], None]
+) -> Iterator[Chunk]:
     """Cut records into chunks, each of which ends with the record that reaches either number."""
     begin, end, first, rows = start
     line = first
     for stretch in counted:
         if line > MAX_FILE_RECORDS:
             raise RowsError("too_many_rows")
+        on_blank(len(stretch.rows) - int(stretch.rows[-1]))
         done = 0  # records of the stretch
         while done < len(stretch.bytes):
             rows_before = int(stretch.rows[done - 1]) if done else 0
@@ -444,12 +527,44 @@ def _chunks(counted: Iterable[Stretch], start: Chunk, bytes_each: int, rows_each
 # From records to rows
 
 
+class _Written(float):
+    """A number with the digits in which it was written: as an id, 7.0 is not 7."""
+
+    written: str
+
+    def __new__(cls, written: str) -> "_Written":
+        number = super().__new__(cls, written)
+        number.written = written
+        return number
+
+
 def _constant(name: str) -> NoReturn:
-    raise ValueError("no JSON")
+    raise json.JSONDecodeError("no JSON", name, 0)
 
 
-decode_json = json.JSONDecoder(parse_constant=_constant).decode
-"""Parse JSON, in which NaN and Infinity are no numbers (RFC 8259)."""
+def whole_number(digits: str) -> int | str:
+    """Return a whole number of JSON; one that Python refuses to read, which takes long, as it is written."""
+    return int(digits) if len(digits) < _MAX_DIGITS else digits
+
+
+_MAX_DIGITS = 4000  # of a whole number; Python's own limit is 4,300
+_decode = json.JSONDecoder(parse_constant=_constant, parse_float=_Written).decode
+_decode_long = json.JSONDecoder(parse_constant=_constant, parse_float=_Written, parse_int=whole_number).decode
+
+
+def decode_json(text: str) -> Any:
+    """Parse JSON, in which NaN and Infinity are no numbers (RFC 8259). Whole numbers may have any length.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return _decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a number that Python would take long to read
+        return _decode_long(text)
 
 
 def _rows(records: Iterable[Record], file_format: Format, line: int) -> Iterator[Row]:
@@ -474,7 +589,12 @@ def _csv_row(line: int, record: str, file_format: Format) -> Row:
     name = found[identifier] if 0 <= identifier < len(found) else None
     if len(found) != count and not fit(found, file_format):
         return Row(line, _valid_id(name), "", "ragged")
-    return _row(line, name, cell_at(found, text))
+    row = _row(line, name, cell_at(found, text))
+    if file_format.kept is None:
+        return row
+    own = (text, identifier)
+    others = ((each, cell_at(found, at)) for at, each in enumerate(file_format.kept) if at not in own)
+    return row._replace(columns=tuple(others))
 
 
 def fit(found: list[str], file_format: Format) -> bool:
@@ -491,17 +611,28 @@ def cell_at(found: list[str], index: int) -> str:
 
 
 def _json_row(line: int, record: str, file_format: Format) -> Row:
+    if file_format.rules > 2:
+        record = record.removeprefix("\ufeff")  # as stands where files were joined
     try:
         value = decode_json(record)
     except (ValueError, RecursionError):
         return Row(line, None, "", "invalid_json")
     if not isinstance(value, dict):
         return Row(line, None, "", "invalid_json")
+    row = _object_row(line, value, file_format)
+    if file_format.kept is None:
+        return row
+    own = (file_format.text_column, file_format.id_column)
+    others = ((_encodable(each), _encodable(as_text(other))) for each, other in value.items() if each not in own)
+    return row._replace(columns=tuple(others))
+
+
+def _object_row(line: int, value: dict[str, Any], file_format: Format) -> Row:
     name = value.get(file_format.id_column)
-    if isinstance(name, int) and not isinstance(name, bool):
-        name = str(name)
     if name is not None and not isinstance(name, str):
-        return Row(line, None, "", "wrong_type")
+        if file_format.rules < 3 and (isinstance(name, bool) or not isinstance(name, int)):
+            return Row(line, None, "", "wrong_type")
+        name = as_text(name)
     if file_format.text_column not in value:
         return Row(line, _valid_id(name), "", "missing_text")
     return _row(line, name, value[file_format.text_column])
@@ -526,6 +657,11 @@ def _row(line: int, name: str | None, text: Any) -> Row:
 def _valid_id(name: str | None) -> str | None:
     """Return an id that a row with an error can be named by, else None."""
     return None if name is None or len(name) > MAX_ID_LENGTH or not _encodes(name) else name
+
+
+def _encodable(text: str) -> str:
+    """Return a text in which what is no valid Unicode is a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _encodes(name: str) -> bool:

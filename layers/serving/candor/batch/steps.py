@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from candor.batch import jobs
-from candor.batch.formats import DEFAULT_TEXT
+from candor.batch import jobs, manifests
+from candor.batch.formats import DEFAULT_TEXT, Reading
 from candor.batch.jobs import Job, JsonObject, Options
 from candor.batch.rows import Chunk, RowsError
-from candor.errors import EventError, OutOfTimeError
-from candor.limits import MAX_INPUT_BYTES
+from candor.errors import EventError, JobError, OutOfTimeError
+from candor.limits import MAX_INPUT_BYTES, MAX_PARTS
 from candor.model.bundle import Bundle, canonical
 from candor.model.classifier import Classifier, Prediction
 from candor.settings import Settings
@@ -49,37 +49,45 @@ class Batch:
         """Plan a job for an object that was created in the inbox.
 
         Args:
-            event: An EventBridge event of S3, "Object Created".
+            event: An event of S3, "Object Created": whole, or what the template's rule hands on of it.
             remaining: Returns the milliseconds that are left to the function.
 
         Returns:
-            The state machine's next input. "status" is "planned", with the job and the key of its chunks, or the status
-            of the manifest that exists already: "done" or "rejected".
+            The state machine's next input. "status" is "planned", with the job, the key of its chunks and how many are
+            to be scored at a time, or the status of the manifest that exists already: "done" or "rejected".
 
         Raises:
             EventError: The event does not ask for a job.
+            JobError: The object has more than MAX_PARTS chunks.
+            ConflictError: The job's manifest was changed after it was written.
             OutOfTimeError: The object is too large to plan before the function's timeout.
             StorageError: A bucket fails.
         """
         name, key, version = requested(event, self.settings.results_bucket)
-        inbox, started = self.open_bucket(name), jobs.now()
+        inbox, started = self.open_bucket(name), manifests.now()
         source = inbox.source(key, version)
         model = Bundle.open(self.settings.bundle, self.settings.bundle_digest).identity
-        job_id = jobs.job_id(source, model, self.options)
+        job_id = jobs.new_job_id(source, model, self.options)
         folder = f"results/{job_id}/"
-        if manifest := jobs.read_manifest(self.results, folder):
-            return {"status": manifest["status"], "work": job_id}
+        if existing := manifests.read(self.results, folder):
+            return {"status": existing["status"], "work": job_id}
         try:
             if source.bytes > MAX_INPUT_BYTES:
                 raise RowsError("too_large")
             job, chunks = jobs.plan(DeadlineStore(inbox, remaining), source, model, self.options, folder)
         except RowsError as error:
-            jobs.reject(self.results, folder, source, model, self.options, error)
+            manifests.reject(self.results, folder, source, model, self.options, error)
             return {"status": "rejected", "work": job_id}
+        if len(chunks) > MAX_PARTS:
+            raise JobError(
+                f"the file has {len(chunks):,} parts; at most {MAX_PARTS:,} are allowed. "
+                "Raise the rows of a part (BatchChunkRows), or split the file at line ends"
+            )
         listed = {"bucket": self.settings.results_bucket, "key": f"plans/{job_id}/chunks.json"}
         content = canonical([{"number": number, **chunk._asdict()} for number, chunk in enumerate(chunks)])
         jobs.put_if_absent_or_verify(self.results, listed["key"], content)
-        return {"status": "planned", "work": job_id, "job": job.to_dict(), "chunks": listed, "started": started}
+        planned = {"status": "planned", "work": job_id, "job": job.to_dict(), "chunks": listed, "started": started}
+        return {**planned, "concurrency": self.settings.concurrency}
 
     def score(
         self,
@@ -95,8 +103,10 @@ class Batch:
             on_predictions: Called with the predictions of each block of rows.
 
         Raises:
+            EventError: The event has no job or no chunk.
             JobError, StorageError: As candor.batch.jobs.score does.
         """
+        check_objects(event, "job", "chunk")
         job, chunk = Job.from_dict(event["job"]), dict(event["chunk"])
         number = chunk.pop("number")
         inbox = self.open_bucket(job.source.bucket)
@@ -108,29 +118,39 @@ class Batch:
         """Write the manifest of a job, or the note of a failure.
 
         Args:
-            event: What plan() returned; or "failure", with the name, the event and the error of a failed execution.
+            event: What plan() returned; or "failure", with the name, the event and the error of a failed execution, and
+                with the number of the chunk that could not be scored, if it was that.
 
         Raises:
-            ConflictError: The parts do not match the plan, or a different manifest exists.
+            EventError: The event has neither, or names no object whose job failed.
+            ConflictError: A part was changed after it was written, the parts do not match the plan, or a different
+                manifest exists.
             StorageError: A bucket fails, or a part is missing.
         """
-        if "failure" in event:
+        if isinstance(event, Mapping) and "failure" in event:
+            check_objects(event, "failure")
             return self._note_failure(event["failure"])
+        check_objects(event, "job", "chunks")
         job = Job.from_dict(event["job"])
         listed = json.loads(self.results.get(event["chunks"]["key"]))
         chunks = [Chunk(*(chunk[name] for name in Chunk._fields)) for chunk in listed]
-        manifest = jobs.finish(job, chunks, self.results, event["started"])
-        return {"status": manifest["status"], "work": job.key, "counts": manifest["counts"]}
+        written = manifests.finish(job, chunks, self.results, event["started"])
+        return {"status": written["status"], "work": job.key, "counts": written["counts"]}
 
     def _note_failure(self, failure: JsonObject) -> JsonObject:
-        """Write a note apart from the manifest. The parts stay, because the same job may still succeed."""
+        """Write a note apart from the manifest. The parts stay, because the same job may still succeed.
+
+        An execution's first note stays: it has the error of a chunk, where Step Functions says only that some failed.
+        """
+        check_objects(failure, "event", "error")
         name, key, version = requested(failure["event"], self.settings.results_bucket)
         note = {
             "status": "failed",
             "input": {"bucket": name, "key": key, "version": version},
+            **{name: failure[name] for name in ("chunk",) if name in failure},
             "error": _reason(failure["error"]),
             "remedy": "Start the state machine again with the same input; finished parts are kept.",
-            "finished": jobs.now(),
+            "finished": manifests.now(),
         }
         self.results.create(f"failed/{quote(failure['execution'], safe='')}.json", canonical(note))
         return {"status": "failed"}
@@ -147,6 +167,7 @@ class Batch:
             settings.redact,
             settings.with_text,
             settings.chunk_rows,
+            reading=Reading(settings.delimiter, settings.encoding, settings.header),
         )
 
 
@@ -165,6 +186,22 @@ class DeadlineStore:
             if self.remaining() < MARGIN:
                 raise OutOfTimeError("time ran out before the file was planned; split it at line ends")
             yield block
+
+
+def check_objects(event: Any, *names: str) -> None:
+    """Check that an event has an object under each name, as the state machine's events have.
+
+    Raises:
+        EventError: It has not, as may be when the function is invoked directly.
+
+    Example:
+        >>> check_objects({"job": {}, "chunk": 1}, "job", "chunk")
+        Traceback (most recent call last):
+        candor.errors.EventError: the event is not the state machine's; expected the objects job and chunk
+    """
+    if not isinstance(event, Mapping) or not all(isinstance(event.get(name), Mapping) for name in names):
+        listed = f"objects {' and '.join(names)}" if len(names) > 1 else f"object {names[0]}"
+        raise EventError(f"the event is not the state machine's; expected the {listed}")
 
 
 def requested(event: Any, results_bucket: str) -> tuple[str, str, str]:

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from candor.cli.width import columns, shortened
+from candor.cli.width import columns, distinct
 from candor.model.metrics import wilson_interval
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#007A5A"
 STYLE = """
 .chart{font:12px system-ui,sans-serif;background:#fff}.chart text{fill:#222}.chart .soft{fill:#595959}
 .chart .grid{stroke:#e2e2e2}.chart .axis{stroke:#767676}.chart .end{text-anchor:end}.chart .middle{text-anchor:middle}
-.chart .inverse{fill:#fff}
+@media(prefers-color-scheme:dark){.chart{background:#1c1f25}.chart text{fill:#eceae4}.chart .soft{fill:#a9afba}
+.chart .grid{stroke:#343840}.chart .axis{stroke:#8a919c}}
+.chart text.inverse{fill:#fff}
 """
 MAX_NAME = 30
 """Columns of a label's name; the title of each mark has it whole."""
@@ -33,12 +35,13 @@ def labels_chart(report: Mapping[str, Any]) -> str:
     """
     present = {label: each for label, each in report["by_label"].items() if each["n"]}
     weakest = sorted(present, key=lambda label: present[label]["f1"]["value"])
-    left, width, row, top = _margin(weakest), 460, 26, 48
+    names = distinct(weakest, MAX_NAME)
+    left, width, row, top = 20 + COLUMN * _widest(names), 460, 26, 48
     height = top + row * len(weakest) + 26
     parts = [_legend(left), *_percent_grid(left, width, top, height - 26)]
-    for number, label in enumerate(weakest):
+    for number, (label, name) in enumerate(zip(weakest, names, strict=True)):
         middle = top + row * number + row / 2
-        parts.append(_text(left - 10, middle + 4, shortened(label, MAX_NAME), "end", label))
+        parts.append(_text(left - 10, middle + 4, name, "end", label))
         parts.append(_text(left + width + 12, middle + 4, f"{present[label]['n']:,}", "soft"))
         for lane, (measure, colour) in enumerate(MEASURES):
             value = present[label][measure]
@@ -100,7 +103,7 @@ def coverage_chart(report: Mapping[str, Any]) -> str:
     decided = report["decided"]
     if decided["n"]:
         at = place(decided["share"], max(decided["accuracy"], lowest)).replace(" ", '" cy="')
-        words = f"from {decided['min_confidence']:.1%}: {decided['share']:.1%} decided, {decided['accuracy']:.1%} right"
+        words = f"from {decided['min_confidence']:.2%}: {decided['share']:.1%} decided, {decided['accuracy']:.1%} right"
         parts.append(f'<circle cx="{at}" r="6" fill="{ORANGE}"><title>{words}</title></circle>')
         parts.append(f'<circle cx="{left + 10}" cy="12" r="6" fill="{ORANGE}"/>')
         parts.append(_text(left + 22, 16, f"the model's threshold, {words}"))
@@ -119,14 +122,14 @@ def confusion_chart(report: Mapping[str, Any]) -> str:
     """
     labels, counts = report["confusion_matrix"]["labels"], report["confusion_matrix"]["counts"]
     cell = 64 if len(labels) <= 5 else 44 if len(labels) <= 12 else 22 if len(labels) <= 30 else 16
-    slanted = cell >= 22
-    left = _margin(labels) + 24
-    reach = max(columns(shortened(label, MAX_NAME)) for label in labels) * COLUMN
+    slanted, names = cell >= 22, distinct(labels, MAX_NAME)
+    reach = COLUMN * _widest(names)
+    left = 44 + reach
     top = 40 + (0.72 if slanted else 1) * reach
     size = cell * len(labels)
     parts = [_text(left, 16, "answer of the model →"), _upright(14, top + size / 2, "← label of the text")]
-    for number, label in enumerate(labels):
-        name, middle = shortened(label, MAX_NAME), cell * number + cell / 2
+    for number, (label, name) in enumerate(zip(labels, names, strict=True)):
+        middle = cell * number + cell / 2
         parts.append(_text(left - 8, top + middle + 4, name, "end", label))
         x, angle = left + middle + (0 if slanted else 4), -45 if slanted else -90
         turn = f'transform="rotate({angle} {x:.1f} {top - 8:.1f})"'
@@ -170,8 +173,8 @@ def _kept(row: Mapping[str, float], n: int) -> int:
     return max(1, round(row["coverage"] * n))
 
 
-def _margin(labels: Iterable[str]) -> float:
-    return 20 + COLUMN * max((columns(shortened(label, MAX_NAME)) for label in labels), default=0)
+def _widest(names: Iterable[str]) -> int:
+    return max(map(columns, names), default=0)
 
 
 def _square(left: float, top: float, size: float, across: str, up: str) -> list[str]:

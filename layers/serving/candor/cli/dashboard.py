@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +34,8 @@ LINES: tuple[Any, ...] = (
 )  # with the colours 20 kinds of lines, since 4 and 5 have no common factor
 LONGEST = 24  # characters of a name in a legend
 SEARCH = re.compile(
-    r"SLICE\(SORT\(SEARCH\('\{(?P<namespace>\w+),(?P<dimension>\w+)\} MetricName=(?P<term>\w+)', "
-    r"'(?P<stat>\w+)', 60\), SUM, DESC\), 0, (?P<most>\d+)\)"
+    r"SLICE\(SORT\(SEARCH\('\{(?P<namespace>\w+),(?P<dimension>\w+)\} MetricName=(?P<term>\w+) "
+    r"(?P=dimension)=\"(?P<value>[^\"]+)\"', '(?P<stat>\w+)'\), SUM, DESC\), 0, (?P<most>\d+)\)"
 )
 """The expression of a panel that shows the largest metrics of a family, `TERM.ANYTHING`: those of labels."""
 Point = tuple[float, list[float]]
@@ -67,7 +67,7 @@ def dashboard(log: Path, output: Path) -> None:
     try:
         with warnings.catch_warnings(record=True) as noted:
             warnings.filterwarnings("always", "Glyph .* missing from font")
-            draw(widgets(), points).savefig(output)
+            draw(widgets(service(points)), points).savefig(output)
     except ModuleNotFoundError as error:
         raise absent(error, "dashboard") from None
     except ValueError:  # Matplotlib's, of a format that it does not write
@@ -78,13 +78,20 @@ def dashboard(log: Path, output: Path) -> None:
     click.echo(f"wrote {output}")
 
 
-def widgets() -> list[dict[str, Any]]:
-    """Return the panels of the template's dashboard."""
+def widgets(stack: str) -> list[dict[str, Any]]:
+    """Return the panels of the template's dashboard, for a stack of that name."""
     template = yaml.load(TEMPLATE.read_text(), _Loader)
-    body: dict[str, list[dict[str, Any]]] = json.loads(
-        template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
-    )
+    text = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"].replace("${AWS::StackName}", stack)
+    body: dict[str, list[dict[str, Any]]] = json.loads(text)
     return body["widgets"]
+
+
+def service(points: Mapping[tuple[str, ...], Sequence[Point]]) -> str:
+    """Return the service that most points are of: the name of the stack, or what `candor serve` writes."""
+    counts: Counter[str] = Counter()
+    for (_, _, *dimensions), values in points.items():
+        counts[dict(zip(dimensions[::2], dimensions[1::2], strict=True)).get("service", "")] += len(values)
+    return counts.most_common(1)[0][0]
 
 
 def metrics(lines: Iterable[str]) -> dict[tuple[str, ...], list[Point]]:
@@ -194,8 +201,9 @@ def found(metrics: Iterable[Sequence[Any]], points: Mapping[tuple[str, ...], Seq
     """Yield the metrics of a panel, with those that an expression finds in its place: the largest first.
 
     Example:
-        >>> search = "SLICE(SORT(SEARCH('{Candor,service} MetricName=Decided', 'Sum', 60), SUM, DESC), 0, 10)"
-        >>> names = [("Candor", f"Decided.{label}", "service", "candor") for label in "ab"]
+        >>> search = "SLICE(SORT(SEARCH('{Candor,service} MetricName=Decided service=|one|', 'Sum'), SUM, DESC), 0, 10)"
+        >>> search = search.replace("|", '"')
+        >>> names = [("Candor", f"Decided.{label}", "service", "one") for label in "ab"]
         >>> points = {names[0]: [(0.0, [1.0])], names[1]: [(0.0, [2.0])]}
         >>> [name for _, name, *_ in found([[{"expression": search}]], points)]
         ['Decided.b', 'Decided.a']
@@ -208,7 +216,7 @@ def found(metrics: Iterable[Sequence[Any]], points: Mapping[tuple[str, ...], Seq
         names = [
             name
             for name in points
-            if (name[0], name[2:3]) == (search["namespace"], (search["dimension"],))
+            if (name[0], name[2:]) == (search["namespace"], (search["dimension"], search["value"]))
             and name[1].startswith(f"{search['term']}.")
         ]
         names.sort(key=lambda name: -sum(sum(values) for _, values in points[name]))

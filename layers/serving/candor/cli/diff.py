@@ -11,7 +11,7 @@ import click
 from candor.cli import options
 from candor.cli.errors import CommandError
 from candor.cli.models import facts
-from candor.cli.width import columns, padded, table
+from candor.cli.width import columns, padded, table, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +120,7 @@ def _changes(
     ]
     found: dict[str, Any] = {"texts": len(texts), "changed": changed}
     if truth is not None:
-        found["accuracies"] = _accuracies([[label for label, _ in each] for each in answers], truth)
+        found["accuracies"] = paired_accuracies([[label for label, _ in each] for each in answers], truth)
     return found
 
 
@@ -132,8 +132,19 @@ def _answers(model: "Classifier", texts: Sequence[str]) -> Iterator[tuple[str, f
             yield each.label, each.probabilities[each.label]
 
 
-def _accuracies(answers: Sequence[Sequence[str]], truth: Sequence[str]) -> dict[str, Any]:
-    """Return both accuracies, and their difference with its interval: that of paired proportions (Wald)."""
+def paired_accuracies(answers: Sequence[Sequence[str]], truth: Sequence[str]) -> dict[str, Any]:
+    """Return both accuracies, and their difference with its interval: that of paired proportions (Agresti, Min 2005).
+
+    Wald's would be empty where both models are right about the same texts.
+
+    Args:
+        answers: The labels that each of the two models gives n texts.
+        truth: Their n labels.
+
+    Example:
+        >>> paired_accuracies([["a", "b"], ["a", "b"]], ["a", "a"])["gain"]
+        {'value': 0.0, 'low': -0.49, 'high': 0.49}
+    """
     from candor.model.metrics import wilson_interval
 
     n = len(truth)
@@ -144,12 +155,14 @@ def _accuracies(answers: Sequence[Sequence[str]], truth: Sequence[str]) -> dict[
     gained = sum(b and not a for a, b in zip(*right, strict=True))
     lost = sum(a and not b for a, b in zip(*right, strict=True))
     gain = (gained - lost) / n
-    half = 1.96 * ((gained + lost) / n - gain**2) ** 0.5 / n**0.5
+    centre = (gained - lost) / (n + 2)
+    half = 1.96 * ((gained + lost + 1) / (n + 2) - centre**2) ** 0.5 / (n + 2) ** 0.5
+    low, high = max(-1, min(centre - half, gain)), min(1, max(centre + half, gain))
     return {
         "of": each,
         "gained": gained,
         "lost": lost,
-        "gain": {"value": gain, "low": gain - half, "high": gain + half},
+        "gain": {"value": gain, "low": round(low, 6), "high": round(high, 6)},
     }
 
 
@@ -229,7 +242,7 @@ def _printed(found: Mapping[str, Any]) -> Iterator[str]:
         width = max(columns(each["word"]) for each in found["words"])
         for each in found["words"]:
             before, after = each["weights"]
-            yield f"  {padded(each['word'], width)}  {before:+8.3f} → {after:+8.3f}  for {each['label']}"
+            yield f"  {padded(each['word'], width)}  {before:+8.3f} → {after:+8.3f}  for {visible(each['label'])}"
 
 
 def _changed(found: Mapping[str, Any]) -> Iterator[str]:
@@ -237,8 +250,8 @@ def _changed(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"\n{len(changed):,} of {n:,} texts change their label ({len(changed) / n:.1%})"
     for each in changed[:SHOWN]:
         before, after = each["confidences"]
-        truth = f"  (its label: {each['label']})" if "label" in each else ""
-        yield f"  line {each['line']}: {each['from']} {before:.1%} → {each['to']} {after:.1%}{truth}"
+        truth = f"  (its label: {visible(each['label'])})" if "label" in each else ""
+        yield f"  line {each['line']}: {visible(each['from'])} {before:.1%} → {visible(each['to'])} {after:.1%}{truth}"
     if len(changed) > SHOWN:
         yield f"  and {len(changed) - SHOWN:,} more: --json has all"
     if "accuracies" in found:

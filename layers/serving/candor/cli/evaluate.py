@@ -313,9 +313,9 @@ def _print(report: Mapping[str, Any]) -> None:
 def _print_labels(report: Mapping[str, Any]) -> None:
     """Print a table of labels: number of texts, share of texts and of answers, and measures with their intervals."""
     from candor.cli.evaluation_page import measures
-    from candor.cli.width import columns, padded
+    from candor.cli.width import columns, distinct, padded
 
-    names = {label: _name(label) for label in report["by_label"]}
+    names = dict(zip(report["by_label"], distinct([*report["by_label"]], MAX_NAME), strict=True))
     width = max(len("label"), *map(columns, names.values()))
     heads = "".join(f"{head:>27}" for head in ("precision", "recall", "F1"))
     click.echo(f"\n{padded('label', width)}{'texts':>8}{'share':>8}{'answers':>9}{heads}")

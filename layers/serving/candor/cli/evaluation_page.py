@@ -8,15 +8,25 @@ from candor.cli.charts import calibration_chart, confusion_chart, coverage_chart
 from candor.text.evidence import WARNINGS
 
 STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1d1f23;background:#fff}
+:root{color-scheme:light dark;--ink:#1d1f23;--paper:#fff;--soft:#595959;--line:#bbb;--rule:#e6e6e6;
+--better:#007a5a;--better-bg:#eef6f2;--worse:#a03a12;--worse-bg:#fbeee8;--unknown:#767676;--unknown-bg:#f3f3f3}
+@media(prefers-color-scheme:dark){:root{--ink:#eceae4;--paper:#14161a;--soft:#a9afba;--line:#5a606b;--rule:#343840;
+--better:#6fd0ac;--better-bg:#14261f;--worse:#f0a57f;--worse-bg:#2d1b13;--unknown:#8a919c;--unknown-bg:#22252b}}
+body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:var(--ink);
+background:var(--paper)}
 table{border-collapse:collapse;font-size:.92rem}td,th{text-align:left;padding:.2rem .9rem .2rem 0;vertical-align:top}
-tr+tr{border-top:1px solid #e6e6e6}.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+tr+tr{border-top:1px solid var(--rule)}.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .n small{display:block}.label{min-width:8rem;max-width:15rem;overflow-wrap:anywhere}.wide{overflow-x:auto}
-.verdict{padding:.7rem 1rem;border-left:6px solid #007a5a;background:#eef6f2}
-.verdict.worse{border-color:#a03a12;background:#fbeee8}.verdict.unknown{border-color:#767676;background:#f3f3f3}
-blockquote{margin:.8rem 0;padding:.4rem .9rem;border-left:3px solid #bbb;overflow-wrap:anywhere}
-blockquote p{margin:0}small,.soft{color:#595959}h2{margin-top:2.2rem}
+.verdict{padding:.7rem 1rem;border-left:6px solid var(--better);background:var(--better-bg)}
+.verdict.worse{border-color:var(--worse);background:var(--worse-bg)}
+.verdict.unknown{border-color:var(--unknown);background:var(--unknown-bg)}
+blockquote{margin:.8rem 0;padding:.4rem .9rem;border-left:3px solid var(--line);overflow-wrap:anywhere}
+blockquote p{margin:0}small,.soft{color:var(--soft)}h1{overflow-wrap:anywhere}h2{margin-top:2.2rem}
 """
+RECOGNISED = (
+    "A model holds no text that it learnt from, so it knows them again only as a whole: the same rows in the same "
+    "order. If some of these texts were among them, the figures are too good."
+)
 CHARTS = {
     "labels": labels_chart,
     "calibration": calibration_chart,
@@ -38,6 +48,8 @@ def page(title: str, subtitle: str, report: Mapping[str, Any]) -> str:
     parts = [f"<h1 dir=auto>{escape(title)}</h1><p class=soft dir=auto>{escape(subtitle)}</p>"]
     if comparison := report.get("comparison"):
         parts.append(f'<p class="verdict {comparison["verdict"]}">{escape(comparison["sentence"])}</p>')
+        if comparison["verdict"] != "unknown":
+            parts.append(f"<p class=soft>{RECOGNISED}</p>")
     parts += [f"<p>{escape(note)}</p>" for note in report.get("notes", ())]
     parts += [_figures(report), *_labels(report), *_confusion(report), *_trust(report)]
     parts += [*_warnings(report), *_errors(report["worst_errors"])]
@@ -93,7 +105,7 @@ def _confusion(report: Mapping[str, Any]) -> Iterable[str]:
 def _trust(report: Mapping[str, Any]) -> Iterable[str]:
     yield "<h2>Calibration</h2><p>A model that says 80% should be right in 80% of such texts.</p>"
     yield _wide(calibration_chart(report))
-    yield "<h2>Coverage and accuracy</h2><p>Whoever decides only where the model is surest is right more often.</p>"
+    yield "<h2>Coverage and accuracy</h2><p>The accuracy of the surest answers, by how many of the texts they are.</p>"
     yield _wide(coverage_chart(report))
 
 
@@ -146,8 +158,8 @@ def measures(each: Mapping[str, Any]) -> list[str]:
 def decided(report: Mapping[str, Any]) -> str:
     """Return what the threshold decides, from the member `decided` of a report."""
     if report["accuracy"] is None:
-        return f"nothing: no text reaches {report['min_confidence']:.1%} confidence without a warning"
-    share = f"{report['share']:.1%} from {report['min_confidence']:.1%} confidence on"
+        return f"nothing: no text reaches {report['min_confidence']:.2%} confidence without a warning"
+    share = f"{report['share']:.1%} from {report['min_confidence']:.2%} confidence on"
     return f"{share}, {percent({**report, 'value': report['accuracy']})} right"
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 FONTS = (
@@ -29,6 +30,12 @@ def style() -> dict[str, Any]:
     Raises:
         ModuleNotFoundError: Matplotlib is not installed.
     """
+    return {"font.family": ["DejaVu Sans", *installed()], "text.parse_math": False}
+
+
+@cache
+def installed() -> tuple[str, ...]:
+    """Return those of FONTS that this machine has. It is searched once: there may be thousands of fonts."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # silent about a font that has one weight only
@@ -37,5 +44,5 @@ def style() -> dict[str, Any]:
         if path not in known:
             with suppress(OSError, RuntimeError):  # a kind of font that Matplotlib cannot draw
                 fontManager.addfont(path)
-    installed = set(fontManager.get_font_names())
-    return {"font.family": ["DejaVu Sans", *(font for font in FONTS if font in installed)], "text.parse_math": False}
+    names = set(fontManager.get_font_names())
+    return tuple(font for font in FONTS if font in names)

@@ -4,36 +4,39 @@ Routes, handlers and environment are read from the template, so that server and 
 """
 
 import base64
-import gzip
 import importlib
 import json
 import os
+import socket
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+from aws_lambda_powertools import Logger
 
-from candor.limits import MAX_GATEWAY_BYTES
+from candor.cli.connection import Connection, RefusedError, last_answer
+from candor.limits import MAX_CONNECTIONS
 from candor.resources import BUNDLE, FUNCTIONS, TEMPLATE
 
-IDLE_SECONDS = 30
+_EVICTION_SECONDS = 1  # for which a new connection waits for the end of another one
 LOCAL = {"BUNDLE_PATH": str(BUNDLE), "POWERTOOLS_METRICS_DISABLED": "true"}
 Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML with CloudFormation's functions, each of which becomes None: their values are known at deployment only."""
+    """YAML with CloudFormation's functions. The stack is called candor here; other values come with a deployment."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: "candor" if node.value == "AWS::StackName" else None)
 
 
 def template() -> dict[str, Any]:
@@ -105,109 +108,88 @@ class Gateway(ThreadingHTTPServer):
         address: tuple[str, int],
         template: Mapping[str, Any],
         routes: Mapping[str, Mapping[str, Handler]],
-        keys: set[str],
+        keys: Collection[str] = (),
     ) -> None:
-        super().__init__(address, _Connection)
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, Connection)
         self.routes, self.keys, self.open = routes, keys, keyless(template)
         self.api: Mapping[str, Any] = template["Resources"]["Api"]["Properties"]
-        self._turn = threading.Lock()
+        self._turn, self._free = threading.Lock(), threading.Semaphore(MAX_CONNECTIONS)
+        self.waiting: dict[Connection, None] = {}
+        """Connections whose request has not arrived, from the one that has waited longest."""
+        self._logger = Logger()
 
-    def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the handler's answer to an event. Any handler knows how to refuse an undeclared path."""
-        methods = self.routes.get(event["path"]) or next(iter(self.routes.values()))
-        method = event["httpMethod"] if event["httpMethod"] in methods else next(iter(methods))
-        key = {name.lower(): value for name, value in event["headers"].items()}.get("x-api-key")
-        needs_key = event["path"] in self.routes and (event["path"], method) not in self.open
-        if self.keys and needs_key and key not in self.keys:
-            return self.refusal("INVALID_API_KEY", event["requestContext"]["requestId"])
-        context = SimpleNamespace(function_name="local", aws_request_id=event["requestContext"]["requestId"])
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start a connection's thread. If there are too many, end the one that waits longest, or refuse the new one."""
+        if not self._free.acquire(blocking=False):
+            for longest in list(self.waiting)[:1]:
+                with suppress(OSError):
+                    longest.connection.shutdown(socket.SHUT_RDWR)
+            if not self._free.acquire(timeout=_EVICTION_SECONDS):
+                self._refuse_connection(request)
+                return
+        super().process_request(request, client_address)
+
+    def _refuse_connection(self, request: Any) -> None:
+        detail = f"{MAX_CONNECTIONS} requests are being answered, and there can be no more. Try again later."
+        answer = self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+        with suppress(OSError):
+            request.sendall(last_answer(answer["statusCode"], answer["headers"] | {"Retry-After": "1"}, answer["body"]))
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection until it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def answer(self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> dict[str, Any]:
+        """Return the handler's answer to a request. Any handler knows how to refuse an undeclared path.
+
+        Raises:
+            RefusedError: The address cannot be read.
+        """
+        try:
+            sent = event(method, target, headers, body)
+        except ValueError:  # urlsplit's, of an address such as http://[
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "The address is not valid.") from None
+        path, request_id = sent["path"], sent["requestContext"]["requestId"]
+        methods = self.routes.get(path) or next(iter(self.routes.values()))
+        declared = method if method in methods else next(iter(methods))
+        key = {name.lower(): value for name, value in sent["headers"].items()}.get("x-api-key")
+        if self.keys and key not in self.keys and path in self.routes and (path, declared) not in self.open:
+            return self._gateway_response("INVALID_API_KEY", request_id)
+        # HEAD is GET without the content: only so is the length of a packed answer known.
+        asked = sent | {"httpMethod": "GET"} if method == "HEAD" else sent
         with self._turn:
-            return methods[method](event, context)
+            return methods[declared](asked, SimpleNamespace(function_name="local", aws_request_id=request_id))
 
-    def refusal(self, kind: str, request_id: str) -> dict[str, Any]:
-        """Return one of the gateway's own answers, as the template words it."""
+    def _gateway_response(self, kind: str, request_id: str) -> dict[str, Any]:
+        """Return one of API Gateway's own answers, as the template words it, and log it."""
         response = self.api["GatewayResponses"][kind]
+        self._log(response["StatusCode"], request_id)
         body = response["ResponseTemplates"]["application/json"].replace("$context.requestId", request_id)
         headers = {name: value.strip("'") for name, value in response["ResponseParameters"]["Headers"].items()}
-        return {"statusCode": response["StatusCode"], "headers": headers, "body": body}
+        return {"statusCode": response["StatusCode"], "headers": headers | {"X-Request-Id": request_id}, "body": body}
+
+    def refuse(self, status: HTTPStatus, detail: str) -> dict[str, Any]:
+        """Return the answer to a request that cannot be read, and log its status, never what was sent."""
+        request_id = str(uuid.uuid4())
+        self._log(status, request_id)
+        code = "body_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else "bad_request"
+        problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
+        headers = {"Content-Type": "application/problem+json", "X-Request-Id": request_id}
+        body = json.dumps(problem | {"code": code, "request_id": request_id})
+        return {"statusCode": int(status), "headers": headers, "body": body}
+
+    def _log(self, status: int, request_id: str) -> None:
+        self._logger.info("refused", extra={"request_id": request_id, "status": int(status)})
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print the traceback of a fault, unless it is a client that hung up."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class _Connection(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "candor", ""
-    timeout = IDLE_SECONDS
-    server: Gateway
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("do_"):  # any method at all: it is the handler that refuses
-            return self._serve
-        raise AttributeError(name)
-
-    def _serve(self) -> None:
-        try:
-            event = self._event()
-        except _RefusedError as refused:
-            # As API Gateway itself refuses: before any handler; the connection ends, for what follows is unread.
-            self.close_connection = True
-            self._send(
-                refused.status, {"Content-Type": "application/json"}, json.dumps({"message": str(refused)}).encode()
-            )
-            return
-        answer = self.server.answer(event)
-        content = (answer.get("body") or "").encode()
-        if answer.get("isBase64Encoded"):
-            content = base64.b64decode(content)
-        headers = dict(answer.get("headers", {}))
-        if len(content) >= self.server.api["MinimumCompressionSize"] and "gzip" in self.headers.get(
-            "Accept-Encoding", ""
-        ):
-            content, headers["Content-Encoding"] = gzip.compress(content, 6, mtime=0), "gzip"
-        self._send(answer["statusCode"], headers, content)
-
-    def _event(self) -> dict[str, Any]:
-        body = self._body()
-        try:
-            return event(self.command, self.path, self.headers.items(), body)
-        except ValueError:  # urlsplit's, of an address such as http://[
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, "The address is not valid.") from None
-
-    def _body(self) -> bytes:
-        length = self.headers.get("Content-Length", "0")
-        if self.headers.get("Transfer-Encoding"):
-            raise _RefusedError(HTTPStatus.LENGTH_REQUIRED, "Send a Content-Length.")
-        if not (length.isascii() and length.isdigit()):
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, "Content-Length must be a whole number.")
-        if len(length) > 9 or int(length) > MAX_GATEWAY_BYTES:
-            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {MAX_GATEWAY_BYTES:,} bytes a request.")
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, "The body is shorter than its Content-Length.")
-        return body
-
-    def _send(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Log nothing: the handler logs each request, and the request line may hold private data."""
 
 
 def event(method: str, target: str, headers: Any, body: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from candor import __version__
-from candor.cli.errors import CommandError, coloured, install, report, silence_stdout
+from candor.cli.errors import CommandError, coloured, fault, install, report, silence_stdout
 from candor.errors import CandorError
 
 # Where each command is defined, in the order of the help page.
@@ -41,8 +41,9 @@ COMMANDS = {
 EPILOG = """\b
 Exit status:
   0    done
-  1    done, but something did not hold (verify, evaluate, use, torture)
+  1    done, but something did not hold (verify, evaluate, use, torture), or some files were not scored
   2    not done: wrong usage, or input that cannot be read
+  3    nothing is wrong, but not all could be checked (verify)
   70   stopped by a fault of Candor's own
   130  interrupted with Ctrl-C
 
@@ -167,11 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report("interrupted")
         return 130
     except Exception as error:
-        if os.environ.get("CANDOR_TRACEBACK"):
-            raise
-        # The message of an unforeseen error may hold a text.
-        kind = type(error).__name__
-        report(f"unexpected {kind}, a fault of Candor's", "CANDOR_TRACEBACK=1 shows where; please report it")
+        fault(error)
         return 70
 
 

@@ -10,7 +10,7 @@ from candor.cli.errors import CommandError
 from candor.cli.store import Model, ModelError, ModelStore
 from candor.cli.use import Checkout
 from candor.cli.width import table
-from candor.errors import BundleError
+from candor.errors import BundleError, CandorError
 from candor.model.bundle import Bundle
 from candor.resources import BUNDLE
 
@@ -57,7 +57,7 @@ def models(as_json: bool) -> None:
 def _row(model: Model, used: Bundle | None) -> dict[str, Any]:
     try:
         opened = model.open()
-    except BundleError as error:
+    except CandorError as error:  # damaged, or in a bucket a file is missing
         return {
             "name": model.name,
             "version": model.version,

@@ -10,6 +10,7 @@ import click
 
 from candor.cli.errors import CommandError
 from candor.resources import BUNDLE
+from candor.values import number, whole
 
 if TYPE_CHECKING:
     from candor.model.classifier import Classifier
@@ -25,12 +26,9 @@ class Probability(click.ParamType):  # type: ignore[type-arg]  # generic from cl
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the value as a float; fail for what is no number, not finite, or outside 0 to 1."""
         try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not 0 <= number <= 1:
-            self.fail(f"{value!r} is not a number from 0 to 1.", param, ctx)
-        return number
+            return number(str(value), 0, 1)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 class Whole(click.ParamType):  # type: ignore[type-arg]
@@ -44,13 +42,9 @@ class Whole(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the value as an int; fail for what is none, or out of range."""
         try:
-            number = int(value)
-        except ValueError:
-            number = None
-        if number is None or number < self.least or (self.most is not None and number > self.most):
-            end = f"of {self.least} or more" if self.most is None else f"from {self.least} to {self.most}"
-            self.fail(f"{value!r} is not a whole number {end}.", param, ctx)
-        return number
+            return whole(str(value), self.least, self.most)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]
@@ -64,14 +58,14 @@ class Number(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the value as a float; fail for what is no number, not finite, or out of range."""
         try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        inside = self.least < number < math.inf if self.most is None else self.least <= number <= self.most
-        if not inside:
-            end = f"above {self.least:g}" if self.most is None else f"from {self.least:g} to {self.most:g}"
-            self.fail(f"{value!r} is not a number {end}.", param, ctx)
-        return number
+            if self.most is not None:
+                return number(str(value), self.least, self.most)
+            if (found := number(str(value), -math.inf)) > self.least:
+                return found
+        except ValueError as error:
+            if self.most is not None:
+                self.fail(f"{error}.", param, ctx)
+        self.fail(f"{value!r} is not a number above {self.least:g}.", param, ctx)
 
 
 class Line(click.ParamType):  # type: ignore[type-arg]

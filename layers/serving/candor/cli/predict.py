@@ -13,6 +13,7 @@ import click
 
 from candor.cli import options
 from candor.cli.errors import CommandError
+from candor.cli.width import visible
 from candor.limits import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
@@ -219,13 +220,13 @@ def _print_prediction(each: Text, prediction: "Prediction", threshold: float) ->
     from candor.text.evidence import WARNINGS
 
     confidence = prediction.probabilities[prediction.label]
-    click.echo(f"{click.style(prediction.label, bold=True)}  {_percent(confidence)}", nl=False)
+    click.echo(f"{click.style(visible(prediction.label), bold=True)}  {_percent(confidence)}", nl=False)
     if prediction.decision(threshold) != "uncertain":
         click.echo()
     elif prediction.warnings:
         click.echo("  uncertain: " + " ".join(WARNINGS[code] for code in prediction.warnings))
     else:
-        click.echo(f"  uncertain: below {_percent(threshold)}")
+        click.echo(f"  uncertain: below {round(threshold * 100, 10):.10g}%")
 
 
 def _percent(share: float) -> str:
@@ -236,14 +237,19 @@ def _percent(share: float) -> str:
 def _print_words(text: str, explanation: "Explanation", count: int) -> None:
     tokens = zip(explanation.spans, explanation.values.tolist(), strict=True)
     for (begin, end), value in sorted(tokens, key=lambda token: -abs(token[1]))[:count]:
-        click.echo(f"  {_signed(value)}  {text[begin:end]}")
+        click.echo(f"  {_signed(value)}  {visible(text[begin:end])}")
 
 
 def _print_explanation(text: str, explanation: "Explanation") -> None:
-    click.echo(f"logit of {click.style(explanation.label, bold=True)} against the other labels")
-    click.echo(f"  {_signed(explanation.base)}  (base: a text of which the model knows nothing)")
-    for (begin, end), value in zip(explanation.spans, explanation.values.tolist(), strict=True):
-        click.echo(f"  {_signed(value)}  {text[begin:end]}")
+    import numpy as np
+
+    from candor.model.explain import round_to_sum
+
+    base, *values = round_to_sum(np.array([explanation.base, *explanation.values]), explanation.logit, 3).tolist()
+    click.echo(f"logit of {click.style(visible(explanation.label), bold=True)} against the other labels")
+    click.echo(f"  {_signed(base)}  (base: a text of which the model knows nothing)")
+    for (begin, end), value in zip(explanation.spans, values, strict=True):
+        click.echo(f"  {_signed(value)}  {visible(text[begin:end])}")
     click.echo(f"  {_signed(explanation.logit)}  (sum: the logit)")
 
 

@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -61,7 +62,7 @@ def serve(bundle: Path, host: str, port: int, log: Path | None) -> int:
         if log:
             os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "false")
             sys.stdout = log.open("a", buffering=1)
-        deployed, keys = template(), set(os.environ.get("API_KEYS", "").split(",")) - {""}
+        deployed, keys = template(), api_keys(os.environ.get("API_KEYS", ""))
         server = Gateway((host, port), deployed, prepare(deployed), keys)
     except (BundleError, InterpreterError) as error:
         raise options.unusable(bundle, error) from None
@@ -73,28 +74,69 @@ def serve(bundle: Path, host: str, port: int, log: Path | None) -> int:
         return 0
     with server:
         try:
-            print(greeting(f"http://{host}:{server.server_port}", example), file=terminal, flush=True)
+            if not (keys or is_loopback(host)):
+                click.echo(
+                    "warning: anyone who reaches this machine can send requests; to ask for a key, set API_KEYS",
+                    err=True,
+                )
+            print(greeting(host, server.server_port, example, keys), file=terminal, flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nended", file=terminal, flush=True)
     return 0
 
 
-def greeting(address: str, example: str) -> str:
-    r"""Return what to say first: the address, and a request to try. What a terminal would obey is escaped as in JSON.
+def api_keys(named: str) -> list[str]:
+    """Return the keys that API_KEYS names, separated by commas.
+
+    Raises:
+        CommandError: A key cannot be sent in a header.
 
     Example:
-        >>> print(greeting("http://localhost", "It's \x1b[2J late."))
-        Candor listens on http://localhost (Ctrl-C ends it). Try:
+        >>> api_keys("first, second,")
+        ['first', 'second']
+    """
+    keys = [key for each in named.split(",") if (key := each.strip())]
+    if not all(key.isascii() and key.isprintable() for key in keys):
+        raise CommandError("a key of API_KEYS cannot be sent in a header", "use printable ASCII characters")
+    return keys
+
+
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine reaches a host.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
+        (True, True, False)
+    """
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def greeting(host: str, port: int, example: str, keys: Sequence[str] = ()) -> str:
+    r"""Return what to say first: the address, and a request to try. What a terminal would obey is escaped as in JSON.
+
+    Args:
+        host: Address that the server listens on.
+        port: Its port.
+        example: Text of the request.
+        keys: API keys, of which the request has the first.
+
+    Example:
+        >>> print(greeting("localhost", 80, "\x1b[2J It's"))
+        Candor listens on http://localhost:80 (Ctrl-C ends it). Try:
         <BLANKLINE>
-          curl http://localhost/v1/predict -H 'Content-Type: application/json' -d '{"text": "It'"'"'s \u001b[2J late."}'
+          curl http://localhost:80/v1/predict -H 'Content-Type: application/json' -d '{"text": "\u001b[2J It'"'"'s"}'
         <BLANKLINE>
     """
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # an address to send to
+    listening, sending = (f"http://{f'[{each}]' if ':' in each else each}:{port}" for each in (host, here))
+    key = f" -H {shlex.quote(f'x-api-key: {keys[0]}')}" if keys else ""
     body = json.dumps({"text": example}, ensure_ascii=False)
     question = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in body)
+    address = shlex.quote(f"{sending}/v1/predict")
     return (
-        f"Candor listens on {address} (Ctrl-C ends it). Try:\n\n"
-        f"  curl {address}/v1/predict -H 'Content-Type: application/json' -d {shlex.quote(question)}\n"
+        f"Candor listens on {listening} (Ctrl-C ends it). Try:\n\n"
+        f"  curl {address}{key} -H 'Content-Type: application/json' -d {shlex.quote(question)}\n"
     )
 
 

@@ -29,6 +29,8 @@ from candor.storage import S3, Folder
 BUCKETS = "s3://"
 DEFAULT = Path("models") if INSTALLED else ROOT / "models"
 """The store of a checkout; of an installed Candor, that of the working directory."""
+MARK = ".candor"
+"""An object that shows that a bucket can be written to. It stays, so that trying again writes nothing."""
 MAX_NAME = 63  # characters
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})-(\d{1,9})")
 _DIGITS = re.compile(r"(\d+)")
@@ -161,11 +163,11 @@ class ModelStore:
         raise ModelError(f"{name} has no version {version!r} in {self.place}", f"its versions: {known}")
 
     def check(self, name: str, version: str | None = None) -> None:
-        """Find out before the work whether a version can be added.
+        """Find out before the work whether a version can be added. A bucket gets a mark, .candor, to try it out.
 
         Raises:
             ModelError: The place cannot be written to, or has the version already.
-            StorageError: The bucket cannot be read.
+            StorageError: The bucket cannot be read or written.
         """
         if isinstance(self.files, Folder):
             folder = next(
@@ -173,6 +175,8 @@ class ModelStore:
             )
             if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
                 raise ModelError(f"the model store {self.place} cannot be written to", "pass another --store")
+        else:
+            self.files.create(f"{self.prefix}{MARK}", b"Below here are models of Candor.\n")
         if version in self.files.folders(f"{self.prefix}{name}/"):
             raise self._taken(Model(self, name, str(version)))
 
@@ -228,12 +232,14 @@ class ModelStore:
         return (f"{day.isoformat()}-{number}" for number in count(max(today, default=0) + 1))
 
     def _withdraw(self, place: str, made: Sequence[str]) -> None:
-        """Remove what an `add` that was stopped has made; in a bucket it stays, and is not listed."""
-        if isinstance(self.files, Folder):
-            for path in reversed(made):
-                file = self.files.root / place / path
-                file.unlink(missing_ok=True)
-                for parent in file.parents:
+        """Remove what an `add` that was stopped has made. What may not be removed stays, and is not listed."""
+        for path in reversed(made):
+            try:
+                self.files.remove(f"{place}{path}")
+            except StorageError:  # nor will the others be removed
+                return
+            if isinstance(self.files, Folder):
+                for parent in (self.files.root / place / path).parents:
                     if parent == self.files.root.parent:
                         break
                     with suppress(OSError):  # there is more in it

@@ -1,8 +1,5 @@
 """Everything that is measured of a model's answers to labelled texts, and whether that is what its own figures promise.
 
-Accuracy, and precision, recall and F1 by label, have score intervals (Wilson 1927), which also hold for a handful of
-texts: F1 is a function of the share TP / (TP + FP + FN). All others have bootstrap intervals.
-
 Shapes: n texts, K labels.
 """
 
@@ -77,11 +74,11 @@ def evaluate(answers: Answers, *, seed: int) -> dict[str, Any]:
         seed: Seed of the bootstrap.
 
     Returns:
-        JSON-ready: the result of candor.model.metrics.evaluate with the intervals above; `calibration`, with an
-        interval for each bin's accuracy; `decided`, the share of texts that are decided, and their accuracy (None
-        where there are none); `coverage` for each of SHARES; `confused` pairs; `shares` of each label among the texts
-        and the answers; `warnings`, the number of texts by code, or None; and `worst_errors`, the wrong answers of the
-        highest confidence, with their lines.
+        JSON-ready: the result of candor.model.metrics.evaluate; `calibration`, with an interval for each bin's
+        accuracy; `decided`, the share of texts that are decided, and their accuracy (None where there are none);
+        `coverage` for each of SHARES; `confused` pairs; `shares` of each label among the texts and the answers;
+        `warnings`, the number of texts by code, or None; and `worst_errors`, the wrong answers of the highest
+        confidence, with their lines.
 
     Raises:
         ValueError: As candor.model.metrics.evaluate does.
@@ -95,8 +92,6 @@ def evaluate(answers: Answers, *, seed: int) -> dict[str, Any]:
         warnings = dict(sorted(Counter(code for codes in answers.warnings for code in codes).items()))
     return {
         **report,
-        "accuracy": _share(int(np.trace(counts)), len(targets)),
-        "by_label": by_label(counts, labels),
         "calibration": _calibration(probabilities, targets, seed, resamples),
         "decided": _decided(answers),
         "coverage": metrics.coverage(probabilities, targets, SHARES),
@@ -110,44 +105,10 @@ def evaluate(answers: Answers, *, seed: int) -> dict[str, Any]:
     }
 
 
-def _share(part: int, whole: int) -> dict[str, float]:
-    low, high = metrics.wilson_interval(part, whole) if whole else (0.0, 1.0)
-    values = (part / max(whole, 1), low, high)
-    return dict(zip(("value", "low", "high"), (round(value, metrics.DECIMALS) for value in values), strict=True))
-
-
-def by_label(counts: Ints, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return each label's number of texts `n` and of answers `answers`; precision, recall and F1 with score intervals.
-
-    Args:
-        counts: [K, K] texts by label and answer.
-        labels: K names.
-
-    Example:
-        >>> found = by_label(np.array([[8, 0], [2, 0]]), ["a", "b"])
-        >>> found["a"]["n"], found["a"]["precision"], found["a"]["f1"]["value"]
-        (8, {'value': 0.8, 'low': 0.490162, 'high': 0.943318}, 0.888889)
-    """
-    texts, answers, correct = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist(), np.diagonal(counts).tolist()
-    return {
-        label: {
-            "n": n,
-            "answers": answered,
-            "precision": _share(right, answered),
-            "recall": _share(right, n),
-            "f1": {
-                name: round(2 * jaccard / (1 + jaccard), metrics.DECIMALS)
-                for name, jaccard in _share(right, n + answered - right).items()
-            },
-        }
-        for label, n, answered, right in zip(labels, texts, answers, correct, strict=True)
-    }
-
-
 def _calibration(probabilities: Floats, targets: Ints, seed: int, resamples: int) -> dict[str, Any]:
     measured = metrics.calibration(probabilities, targets, seed=seed, resamples=resamples)
     for each in measured["bins"]:
-        interval = _share(round(each["accuracy"] * each["n"]), each["n"])
+        interval = metrics.share(round(each["accuracy"] * each["n"]), each["n"])
         each |= {"low": interval["low"], "high": interval["high"]}
     return measured
 
@@ -155,7 +116,7 @@ def _calibration(probabilities: Floats, targets: Ints, seed: int, resamples: int
 def _decided(answers: Answers) -> dict[str, Any]:
     decided = answers.decided
     n = int(decided.sum())
-    accuracy = _share(int((answers.predicted == answers.targets)[decided].sum()), n)
+    accuracy = metrics.share(int((answers.predicted == answers.targets)[decided].sum()), n)
     return {
         "n": n,
         "share": round(n / len(decided), metrics.DECIMALS),

@@ -4,8 +4,8 @@ The logit explained is a label's logit minus the mean logit of the other labels,
 The model is a sum over the features of a text: words, neighbouring words, and characters of unknown words, all divided
 by one scale, the text's norm. At that scale a token's value is its Shapley value (Shapley 1953), exact at any length: a
 feature counts only if all the tokens that make it are present, so that they share its weight equally. A word has its
-own weight, half that of each pair, and a third of that of each trigram that it is in; a negator and the word that it
-negates share what the negation adds.
+own weight and half that of each pair that it is in; a negator and the word that it negates share what the negation
+adds.
 
 The values and the base add up to the logit, and tokens that contribute equally have equal values.
 """
@@ -24,8 +24,8 @@ from candor.text.offsets import Edits, spans
 
 METHOD = "shapley"
 """The method of every explanation."""
-# The tokens between the ends of a feature of each kind that make it, too, counted from its first one.
-_INNER = {"trigram": (1,)}
+DECIMALS = 7
+"""Decimals of published values."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,44 @@ class Explanation:
     """[tokens] contribution of each token to the logit"""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the explanation as answers show it, with attributions rounded to 6 places."""
-        tokens = zip(self.spans, self.values.tolist(), strict=True)
+        """Return the explanation as answers show it: values are rounded so that they still add up, at any length."""
+        values = round_to_sum(self.values, self.logit - self.base, DECIMALS)
+        tokens = zip(self.spans, values.tolist(), strict=True)
         return {
             "label": self.label,
             "method": self.method,
             "base_value": self.base,
             "logit": self.logit,
-            "residual": self.residual,
-            "attributions": [{"begin": begin, "end": end, "value": round(value, 6)} for (begin, end), value in tokens],
+            "residual": round(self.logit - self.base - float(values.sum()), DECIMALS + 2),
+            "attributions": [{"begin": begin, "end": end, "value": value} for (begin, end), value in tokens],
         }
+
+
+def round_to_sum(values: NDArray[np.float64], total: float, decimals: int) -> NDArray[np.float64]:
+    """Round values so that they add up to their total, rounded likewise: the largest-remainder method.
+
+    Rounded one by one, the values of a few thousand equal words would be off by some thousandths together.
+
+    Args:
+        values: [n]
+        total: Their sum, but for an error of less than half a unit a value.
+        decimals: Decimals to round to.
+
+    Returns:
+        [n] Each less than 1.5 units from its value. Zeros stay zero.
+
+    Example:
+        >>> round_to_sum(np.array([0.14, 0.14, 0.0, 0.14]), 0.42, 1).tolist()
+        [0.2, 0.1, 0.0, 0.1]
+    """
+    exact = values * 10.0**decimals
+    units = np.rint(exact)
+    missing = round(total * 10.0**decimals) - int(units.sum())
+    step = 1 if missing > 0 else -1
+    candidates = values.nonzero()[0]
+    worst = np.argsort((units - exact)[candidates] * step, kind="stable")[: abs(missing)]
+    units[candidates[worst]] += step
+    return units / 10.0**decimals + 0.0  # without negative zeros
 
 
 class Explainer:
@@ -103,8 +131,7 @@ class Explainer:
         for kind in self._featuriser.kinds:
             chosen = grams.kinds[:MAX_FEATURES] == kind
             first, last = grams.first[:MAX_FEATURES][chosen], grams.last[:MAX_FEATURES][chosen]
-            members = [first, *(first + step for step in _INNER.get(kind, ()))]
-            members += [last] * (kind not in ("word", "char"))
+            members = [first] if kind in ("word", "char") else [first, last]
             for member in members:
                 values += np.bincount(member, each[chosen] / len(members), grams.tokens)
         return float(terms["bias"] @ contrast), values

@@ -1,6 +1,6 @@
 """Run TensorFlow Lite models by LiteRT or its predecessor tflite-runtime. No other module imports either."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -10,14 +10,26 @@ from numpy.typing import NDArray
 
 from candor.errors import InterpreterError
 
+_MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
-def _library() -> ModuleType:
-    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+
+def _first(names: Iterable[str]) -> ModuleType:
+    for name in names:
         try:
             return import_module(name)
         except ImportError:
             continue
     raise InterpreterError("neither ai-edge-litert nor tflite-runtime is installed")
+
+
+def library_version() -> str:
+    """Return the runtime's name and version, such as "ai_edge_litert 2.3.0". Loads no interpreter.
+
+    Raises:
+        InterpreterError: No runtime is installed.
+    """
+    library = _first(name.partition(".")[0] for name in _MODULES)
+    return f"{library.__name__} {library.__version__}"
 
 
 class Signature:
@@ -34,7 +46,7 @@ class Signature:
     """
 
     def __init__(self, model: bytes, name: str = "predict") -> None:
-        library = _library()
+        library = _first(_MODULES)
         try:
             # One thread and no delegate: a request takes microseconds, less than either would cost.
             self._interpreter = library.Interpreter(

@@ -1,18 +1,23 @@
 """Evaluate a classifier: metrics with 95 % bootstrap intervals, calibration, and accuracy by coverage.
 
-Intervals are percentile bootstraps over rows (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
-A resample is represented by how often it drew each row, so that every metric is a weighted one. The metric's value is
-that of the resample that drew each row once: value and interval come from the same lines of code.
+Accuracy, and precision, recall and F1 by label, are shares of rows. Their intervals are Wilson's (1927), which also
+hold for a handful of rows: F1 is a function of the share TP / (TP + FP + FN).
+
+All others but the calibration error's are percentile bootstraps over rows (Efron and Tibshirani, An Introduction to the
+Bootstrap, 1993, ch. 13), widened to hold the value where all resamples fall on one side of it. A resample is
+represented by how often it drew each row, so that every metric is a weighted one. The metric's value is that of the
+resample that drew each row once: value and interval come from the same lines of code.
 
 The JSON never holds NaN. Undefined metrics get these values:
-- precision, recall and F1 of 0/0 are 0, scikit-learn's default; their macro means leave out labels without any row;
+- precision, recall and F1 of 0/0 are 0, scikit-learn's default; their macro means leave out labels without any row in
+  the (re)sample;
 - ROC AUC is undefined for a label that no row or every row of a (re)sample carries. The macro mean leaves such a label
-  out. Where it is undefined for every label, it is 0.5, chance.
+  out. Where it is undefined for every label, it is 0.5, chance, from 0 to 1.
 
 Shapes: n rows, K labels, r resamples.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,7 +67,61 @@ def evaluate(
     values = metrics(np.ones((len(targets), 1), np.int64))
     blocks = [metrics(counts) for counts in _resamples(len(targets), resamples, seed)]
     resampled = {name: np.concatenate([block[name] for block in blocks], axis=-1) for name in values}
-    return _report({name: _interval(values[name], resampled[name]) for name in values}, targets, labels)
+    counts, *_ = matrices = _interval(values["confusion"], resampled["confusion"])
+    support = counts.sum(axis=1)
+    compared = np.minimum(support, len(targets) - support)  # rows that a ranking can tell apart, by label
+    n_rows = dict.fromkeys(("precision", "recall", "f1"), len(targets))
+    n_rows["roc_auc"] = int(compared[compared > 0].min(initial=len(targets))) if compared.any() else 0
+    return {
+        "n": len(targets),
+        "accuracy": share(int(np.trace(counts)), len(targets)),
+        **{
+            name: interval(values[name].item(), resampled[name], n_rows.get(name))
+            for name in ("precision", "recall", "f1", "roc_auc", "log_loss", "brier")
+        },
+        "by_label": by_label(counts.astype(int), labels),
+        "confusion_matrix": _matrix(matrices, labels),
+    }
+
+
+def share(part: int, whole: int) -> dict[str, float]:
+    """Return a share with its score interval: 0, from 0 to 1, of nothing.
+
+    Example:
+        >>> share(8, 10), share(0, 0)
+        ({'value': 0.8, 'low': 0.490162, 'high': 0.943318}, {'value': 0.0, 'low': 0.0, 'high': 1.0})
+    """
+    low, high = wilson_interval(part, whole) if whole else (0.0, 1.0)
+    values = (part / max(whole, 1), low, high)
+    return dict(zip(("value", "low", "high"), (round(value, DECIMALS) for value in values), strict=True))
+
+
+def by_label(counts: Ints, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return each label's number of texts `n` and of answers `answers`; precision, recall and F1 with score intervals.
+
+    Args:
+        counts: [K, K] texts by label and answer.
+        labels: K names.
+
+    Example:
+        >>> found = by_label(np.array([[8, 0], [2, 0]]), ["a", "b"])
+        >>> found["a"]["n"], found["a"]["precision"], found["a"]["f1"]["value"]
+        (8, {'value': 0.8, 'low': 0.490162, 'high': 0.943318}, 0.888889)
+    """
+    texts, answers, correct = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist(), np.diagonal(counts).tolist()
+    return {
+        label: {
+            "n": n,
+            "answers": answered,
+            "precision": share(right, answered),
+            "recall": share(right, n),
+            "f1": {
+                name: round(2 * jaccard / (1 + jaccard), DECIMALS)
+                for name, jaccard in share(right, n + answered - right).items()
+            },
+        }
+        for label, n, answered, right in zip(labels, texts, answers, correct, strict=True)
+    }
 
 
 def reports(
@@ -112,10 +171,10 @@ def accuracy_gain(
     """
     gain = (probabilities.argmax(axis=1) == targets).astype(np.int64) - (baseline.argmax(axis=1) == targets)
     resampled = [gain @ counts / len(gain) for counts in _resamples(len(gain), resamples, seed)]
-    return _as_dict(_interval(np.array([gain.mean()]), np.concatenate(resampled)))
+    return interval(gain.mean(), np.concatenate(resampled))
 
 
-def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
+def wilson_interval(n_correct: float, n: int) -> tuple[float, float]:
     """Return the 95 % score interval of a proportion (Wilson 1927).
 
     It also holds for a few rows. The bootstrap's interval is too narrow there, and empty where all of them are correct.
@@ -131,7 +190,8 @@ def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
     """
     z = 1.959964  # quantile 0.975 of the standard normal distribution
     centre, margin = n_correct + z * z / 2, z * (n_correct * (n - n_correct) / n + z * z / 4) ** 0.5
-    return max(0.0, (centre - margin) / (n + z * z)), min(1.0, (centre + margin) / (n + z * z))
+    low, high = (centre - margin) / (n + z * z), (centre + margin) / (n + z * z)
+    return max(0.0, min(low, n_correct / n)), min(1.0, max(high, n_correct / n))  # rounding may leave out 0 or 1
 
 
 def accuracy_difference(here: tuple[int, int], there: tuple[int, int]) -> dict[str, float]:
@@ -181,17 +241,17 @@ class _Metrics:
 
     def __init__(self, probabilities: Floats, targets: Ints) -> None:
         self.n_labels = probabilities.shape[1]
-        self.present = np.bincount(targets, minlength=self.n_labels) > 0
         self.losses = _losses(probabilities, targets)
         self.confusion = _Confusion(probabilities.argmax(axis=1), targets, self.n_labels)
         ranked = (1,) if self.n_labels == 2 else range(self.n_labels)
         self.rankings = [_Ranking(probabilities[:, label], targets == label) for label in ranked]
 
     def __call__(self, counts: Ints) -> dict[str, Floats]:
-        """Return each metric [r] of counts [n, r]; by label [K, r]; the confusion matrix [K, K, r]."""
+        """Return each metric [r] of counts [n, r], and the confusion matrix [K, K, r]."""
         rows = counts.sum(axis=0)
         confusion = self.confusion(counts)
         correct, true, predicted = np.einsum("kkr->kr", confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+        present = true > 0
         by_label = {
             "precision": _ratio(correct, predicted),
             "recall": _ratio(correct, true),
@@ -199,13 +259,11 @@ class _Metrics:
         }
         log_loss, brier = self.losses @ counts / rows
         return {
-            "accuracy": correct.sum(axis=0) / rows,
-            **{name: values[self.present].mean(axis=0) for name, values in by_label.items()},
+            **{name: (values * present).sum(axis=0) / present.sum(axis=0) for name, values in by_label.items()},
             "roc_auc": _mean([ranking(counts) for ranking in self.rankings]),
             "log_loss": log_loss,
             "brier": brier,
             "confusion": confusion,
-            **{f"{name}_by_label": values for name, values in by_label.items()},
         }
 
 
@@ -270,25 +328,31 @@ def _mean(aucs: list[Floats]) -> Floats:
 
 
 def _interval(values: Floats, resampled: Floats) -> Floats:
-    """Return value, low and high [3, …] of values […, 1] and resampled values […, r]."""
+    """Return value, low and high [3, …] of values […, 1] and resampled values […, r]; the interval holds the value."""
     low, high = np.quantile(resampled, [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2], axis=-1)
-    return np.round(np.stack([values[..., 0], low, high]), DECIMALS)
+    value = values[..., 0]
+    return np.round(np.stack([value, np.minimum(low, value), np.maximum(high, value)]), DECIMALS)
 
 
-def _report(intervals: Mapping[str, Floats], targets: Ints, labels: tuple[str, ...]) -> dict[str, Any]:
-    names = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
-    return {
-        "n": len(targets),
-        **{name: _as_dict(intervals[name]) for name in names},
-        "by_label": {
-            label: {
-                "n": int((targets == k).sum()),
-                **{name: _as_dict(intervals[f"{name}_by_label"][:, k]) for name in ("precision", "recall", "f1")},
-            }
-            for k, label in enumerate(labels)
-        },
-        "confusion_matrix": _matrix(intervals["confusion"], labels),
-    }
+def interval(value: float, resampled: npt.ArrayLike, n: int | None = None) -> dict[str, float]:
+    """Return a value with the 95 % percentile interval of its resampled values [r]. The interval holds the value.
+
+    Args:
+        value: The value of the sample.
+        resampled: [r] values of the resamples.
+        n: Of a share, the number of rows. Resamples of a perfect sample all agree; then the interval is Wilson's.
+
+    Example:
+        >>> interval(0.5, [0.6] * 40), interval(0.5, [0.4] * 40)
+        ({'value': 0.5, 'low': 0.5, 'high': 0.6}, {'value': 0.5, 'low': 0.4, 'high': 0.5})
+        >>> interval(1.0, [1.0] * 40, n=10)
+        {'value': 1.0, 'low': 0.722467, 'high': 1.0}
+    """
+    found = _as_dict(_interval(np.array([value]), np.asarray(resampled, np.float64)))
+    if n is None or found["low"] < found["high"]:
+        return found
+    low, high = wilson_interval(value * n, n) if n else (0.0, 1.0)
+    return {"value": found["value"], "low": round(low, DECIMALS), "high": round(high, DECIMALS)}
 
 
 def _as_dict(interval: Floats) -> dict[str, float]:
@@ -315,7 +379,8 @@ def calibration(probabilities: Floats, targets: Ints, *, seed: int, resamples: i
     """Compute the expected calibration error (ECE): how far confidence is from accuracy (Naeini et al. 2015).
 
     Confidence is the probability of the predicted label. Its range is divided into 15 bins of equal width. In any
-    finite sample the estimate is biased upwards.
+    finite sample the estimate is biased upwards. Its interval is the basic bootstrap's, which takes that back (Davison
+    and Hinkley, Bootstrap Methods and their Application, 1997, section 5.2).
 
     Args:
         probabilities: [n, K] as for `evaluate`.
@@ -334,8 +399,9 @@ def calibration(probabilities: Floats, targets: Ints, *, seed: int, resamples: i
     resampled = [_calibration_error(bins, sums, counts) for counts in _resamples(len(confidence), resamples, seed)]
     value = _calibration_error(bins, sums, np.ones((len(confidence), 1), np.int64))
     used = table[:, table[0] > 0]
+    mirrored = 2 * value - np.concatenate(resampled)  # a resample is biased as the estimate is, once more
     return {
-        "ece": _as_dict(_interval(value, np.concatenate(resampled))),
+        "ece": _as_dict(_interval(value, mirrored.clip(0, 1))),
         "bins": [
             {"n": int(n), "probability": round(p / n, DECIMALS), "accuracy": round(a / n, DECIMALS)}
             for n, p, a in used.T
@@ -359,7 +425,8 @@ def coverage(probabilities: Floats, targets: Ints, shares: Sequence[float] = COV
         shares: The shares, each above 0 and at most 1.
 
     Returns:
-        `coverage` (the share), `min_confidence` (the lowest confidence in it) and `accuracy` of each share.
+        `coverage` (the share), `min_confidence` (the lowest confidence in it, as `confidence_threshold` rounds it) and
+        `accuracy` of each share.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     order = np.argsort(-confidence, kind="stable")
@@ -367,7 +434,7 @@ def coverage(probabilities: Floats, targets: Ints, shares: Sequence[float] = COV
     return [
         {
             "coverage": share,
-            "min_confidence": round(float(confidence[order[count - 1]]), DECIMALS),
+            "min_confidence": float(_as_threshold(confidence[order[count - 1]])),
             "accuracy": round(float(correct[order[:count]].mean()), DECIMALS),
         }
         for share, count in zip(shares, kept, strict=True)
@@ -383,23 +450,41 @@ def confidence_threshold(probabilities: Floats, targets: Ints, accuracy: float) 
         accuracy: Accuracy to reach, from 0 to 1.
 
     Returns:
-        The threshold, from 0 to 1, rounded to 4 decimals.
+        The threshold, in steps of 0.0001, at most 0.9999: rounded down, so that it decides every text that it was
+        chosen for, and chosen for all that it decides.
 
     Example:
         >>> probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]])
         >>> confidence_threshold(probabilities, np.array([0, 0, 1]), accuracy=0.95)
         0.8
+        >>> confidence_threshold(np.array([[0.99998, 0.00002]]), np.array([0]), accuracy=0.95)
+        0.9999
     """
-    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    order = np.argsort(-confidence, kind="stable")
+    thresholds, correct = _as_threshold(probabilities.max(axis=1)), probabilities.argmax(axis=1) == targets
+    order = np.argsort(-thresholds, kind="stable")
     reached = np.cumsum(correct[order]) / np.arange(1, len(order) + 1) >= accuracy
-    return round(float(confidence[order[np.flatnonzero(reached)[-1]]]), 4) if reached.any() else 1.0
+    reached[:-1] &= np.diff(thresholds[order]) < 0  # a threshold decides all texts that have it
+    return float(thresholds[order[np.flatnonzero(reached)[-1]]]) if reached.any() else 1.0
+
+
+def _as_threshold(confidence: Floats) -> Floats:
+    """Round confidence down to a threshold that it reaches: in steps of 0.0001, at most 0.9999, as 1 decides nothing.
+
+    Confidence counts as answers publish it, with 6 decimals.
+    """
+    thresholds: Floats = np.minimum(_published(confidence) // 100, 9_999) / 10_000
+    return thresholds
+
+
+def _published(confidence: Floats) -> Floats:
+    """Return confidence as answers publish it, in whole millionths."""
+    return np.rint(confidence * 1_000_000)
 
 
 def threshold_interval(
     probabilities: Floats, targets: Ints, accuracy: float, *, seed: int, resamples: int = 200
 ) -> dict[str, float]:
-    """Return the 95 % interval of `confidence_threshold`, `low` and `high`, by the bootstrap.
+    """Return the 95 % interval of `confidence_threshold`, `low` and `high`, by the bootstrap. It holds the threshold.
 
     Args:
         probabilities: [n, K] as for `evaluate`.
@@ -411,8 +496,9 @@ def threshold_interval(
     random, n = np.random.default_rng(seed), len(targets)
     draws = (random.integers(0, n, n) for _ in range(resamples))
     thresholds = [confidence_threshold(probabilities[rows], targets[rows], accuracy) for rows in draws]
-    low, high = np.quantile(thresholds, [0.025, 0.975])
-    return {"low": round(float(low), 4), "high": round(float(high), 4)}
+    chosen = confidence_threshold(probabilities, targets, accuracy)
+    found = interval(chosen, thresholds)
+    return {"low": min(round(found["low"], 4), chosen), "high": max(round(found["high"], 4), chosen)}
 
 
 def decided(probabilities: Floats, targets: Ints, min_confidence: float) -> dict[str, float]:
@@ -427,7 +513,7 @@ def decided(probabilities: Floats, targets: Ints, min_confidence: float) -> dict
         >>> decided(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 0]), 0.8)
         {'n': 1, 'share': 0.5, 'accuracy': 1.0, 'low': 0.2065, 'high': 1.0}
     """
-    sure = probabilities.max(axis=1) >= min_confidence
+    sure = _published(probabilities.max(axis=1)) >= round(min_confidence * 1_000_000)
     correct, n = int((probabilities.argmax(axis=1) == targets)[sure].sum()), int(sure.sum())
     low, high = wilson_interval(correct, n) if n else (0.0, 1.0)
     return {

@@ -183,7 +183,7 @@ def decode(stretch: str) -> str:
     if len(stretch) == 1:
         return " " if stretch.isspace() else ""
     character = _decode_percent(stretch) if stretch[0] == "%" else _decode_reference(stretch[1:-1])
-    normalized = "".join(map(replacement, character)) if not character.isascii() else character
+    normalized = character if character.isascii() else "".join([replacement(each) for each in character])
     if normalized.isspace():
         return SPACE
     return normalized if normalized.isprintable() else ""

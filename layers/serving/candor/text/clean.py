@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from candor.text import references
 from candor.text.characters import CharacterTable, Codes, codes_of, text_of
 
 SEPARATOR = "\0"
@@ -121,6 +122,7 @@ def clean(text: str) -> str:
         >>> clean("Good<br />FILM — très “bon”")
         'good film - très "bon"'
     """
+    text = references.read(text)
     if text.isascii():
         return strip_tags(text).lower()
     return strip_tags(replace(fold(bound(text))))
@@ -151,6 +153,7 @@ def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     """
     if any(SEPARATOR in text for text in texts):  # it is no part of a word
         texts = [text.replace(SEPARATOR, " ") for text in texts]
+    texts = [references.read(text) if "&" in text else text for text in texts]
     parts: list[Any] = [text.encode() if text.isascii() else _encode_runs(text) for text in texts]
     if None in parts:
         _encode_rest(texts, parts)

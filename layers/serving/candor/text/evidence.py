@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from candor.text import references
 from candor.text.characters import CharacterTable, codes_of
 
 MIN_SCRIPT_SHARE = 0.001
@@ -58,6 +59,8 @@ def warnings(text: str, words: int, known: int, trained_scripts: Iterable[str], 
         ([], ['LANGUAGE_UNSUPPORTED'])
     """
     codes = []
+    if "&" in text:
+        text = references.read(text)
     if (
         not text.isascii()
         and not _mostly_latin(text, trained_scripts)

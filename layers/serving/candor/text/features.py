@@ -6,7 +6,7 @@ not hold is dropped, so that no unseen word passes for a known one. Every step i
 texts, so that a text costs a few microseconds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any, NamedTuple, Protocol
@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from candor.text.tokens import PADDING, PUNCTUATION, Tokens, encode, tokenize
 
-VERSION = 2
+VERSION = 3
 """Version of the hashes. Change it whenever any text gets other hashes: bundles of other versions are refused."""
-KINDS = ("word", "pair", "trigram", "gap", "negated", "char")
-"""Kinds of features. word: one token, a punctuation mark too. pair, trigram: neighbours. gap: the first and the third
-of three neighbours. negated: a word shortly after a negator. char: 2 to 5 characters of a word, with the space on
-either side of it."""
+KINDS = ("word", "pair", "negated", "char")
+"""Kinds of features. word: one token, a punctuation mark too. pair: neighbours. negated: a word shortly after a
+negator. char: 2 to 5 characters of a word, with the space on either side of it."""
 NEGATED_WORDS = 4
 """Words after a negator that count as negated, up to a punctuation mark or another negator."""
 MIN_CHARS, MAX_CHARS = 2, 5
@@ -41,11 +40,9 @@ _FEW = 2000  # tokens
 _MAX_HASHED = 128  # bytes of a token; what is longer differs by its length only
 _HALF32 = np.array(16, np.uint32)
 # Odd multipliers, one for each kind. They keep equal tokens of different kinds apart.
-_PAIR, _TRIGRAM, _GAP, _NEGATED, _CHAR = (
-    np.array(m, np.uint32) for m in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
-)
+_PAIR, _NEGATED, _CHAR = (np.array(m, np.uint32) for m in (0x9E3779B1, 0x27D4EB2F, 0x165667B1))
 _FINAL = np.array(0x7FEB352D, np.uint32)
-_SPANS = {"word": 0, "pair": 1, "trigram": 2, "gap": 2}  # tokens from the first to the last of a gram
+_SPANS = {"word": 0, "pair": 1}  # tokens from the first to the last of a gram
 
 _NEGATORS = """
     no not n't never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot
@@ -201,14 +198,14 @@ class Featuriser:
         grams = np.empty(count * len(self._dense) + len(negated), dtype=np.uint32)
         grams[:count] = hashes
         starts = self._starts(count)
-        _join(hashes, grams, starts)
+        if "pair" in starts:
+            _join(hashes, grams[starts["pair"] :])
         if len(negated):
             np.multiply(hashes.take(negated), _NEGATED, out=grams[-len(negated) :])
         _mix(grams[count:])
         slots, held = table.match(grams)
-        for kind, start in starts.items():
-            if kind != "word":
-                _leave_out_crossings(held[start : start + count], _SPANS[kind], bounds)
+        if "pair" in starts:
+            _leave_out_crossings(held[starts["pair"] :][:count], bounds)
         found = held.nonzero()[0]
         return table.rows(slots.take(found, mode="clip")), found, negated, held[:count]
 
@@ -263,23 +260,23 @@ def combine(kind: str, hashes: Hashes, bounds: Ints) -> tuple[Hashes, Ints]:
     if kind == "negated":
         index = negated_tokens(hashes, bounds)
         return _mix(hashes[index] * _NEGATED), index
-    span = _SPANS[kind]
+    if kind == "word":
+        return hashes, np.arange(len(hashes))
     inside = np.ones(len(hashes), dtype=bool)
-    _leave_out_crossings(inside, span, bounds)
+    _leave_out_crossings(inside, bounds)
     index = inside.nonzero()[0]
     grams = hashes.copy()
-    _join(hashes, grams, {kind: 0})
-    return _mix(grams[index]) if span else grams, index
+    _join(hashes, grams)
+    return _mix(grams[index]), index
 
 
-def _leave_out_crossings(held: NDArray[np.bool_], span: int, bounds: Ints) -> None:
-    """Set the flags [t] of grams to False that would reach beyond the end of a text."""
+def _leave_out_crossings(held: NDArray[np.bool_], bounds: Ints) -> None:
+    """Set the flags [t] of pairs to False that would reach beyond the end of a text."""
     if len(bounds) == 2:
-        held[max(len(held) - span, 0) :] = False
+        held[-1:] = False
         return
-    for distance in range(1, span + 1):
-        ends = bounds[1:] - distance
-        held[ends[ends >= 0]] = False
+    lasts = bounds[1:] - 1
+    held[lasts[lasts >= 0]] = False
 
 
 def negated_tokens(hashes: Hashes, bounds: Ints) -> Ints:
@@ -400,24 +397,12 @@ def _mix(values: Hashes) -> Hashes:
     return values
 
 
-def _join(hashes: Hashes, out: Hashes, starts: Mapping[str, int]) -> None:
-    """Write the grams [t] of some kinds, not mixed yet, to where each kind starts; at the last tokens are none."""
-    last = len(hashes) - 1
-    if last < 1:
-        return
-    if "pair" in starts or "trigram" in starts:
-        place = starts["pair"] if "pair" in starts else starts["trigram"]  # a trigram overwrites its pair
-        pairs = out[place : place + last]
+def _join(hashes: Hashes, out: Hashes) -> None:
+    """Write the pairs [t] of tokens with the next, not mixed yet; at the last token is none."""
+    if len(hashes) > 1:
+        pairs = out[: len(hashes) - 1]
         np.multiply(hashes[:-1], _PAIR, out=pairs)
         pairs += hashes[1:]
-    if "trigram" in starts:
-        trigrams = out[starts["trigram"] :][: last - 1]
-        np.multiply(pairs[:-1], _TRIGRAM, out=trigrams)
-        trigrams += hashes[2:]
-    if "gap" in starts:
-        gaps = out[starts["gap"] :][: last - 1]
-        np.multiply(hashes[:-2], _GAP, out=gaps)
-        gaps += hashes[2:]
 
 
 def _table_of(words: Iterable[str]) -> tuple[Hashes, Hashes]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from candor.text import references
 from candor.text.characters import CharacterTable, codes_of
 from candor.text.clean import TAGS, bound, fold, mark_bounds, replace, replacement_lengths
 from candor.text.tokens import tokenize
@@ -102,6 +103,9 @@ def _clean_spans(text: str) -> tuple[Offsets, Offsets]:
 
 def _steps(text: str) -> Iterator[Edits]:
     """Yield the replacements of candor.text.clean.clean step by step, each step on the output of the one before."""
+    if "&" in text:
+        yield Edits.of(*references.edits(text).T)
+        text = references.read(text)
     if not text.isascii():
         bounded = bound(text)
         if len(bounded) > len(text):

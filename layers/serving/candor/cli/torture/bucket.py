@@ -1,6 +1,8 @@
 """Buckets in moto, behind a client that goes wrong when told to."""
 
 import io
+import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -10,7 +12,11 @@ import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 from moto import mock_aws
 
+from candor.cli.gateway import template
+
 INBOX, RESULTS = "candor-inbox", "candor-results"
+PERSONAL = {"request-id": "N4N7GDK58NMKJ12R", "requester": "123456789012", "source-ip-address": "192.0.2.4"}
+"""The details of an event that say who put the object, and from where."""
 CALLS = ("head_object", "get_object", "put_object")
 
 
@@ -109,13 +115,49 @@ def buckets(versioned: bool = True) -> Iterator[Any]:
         yield client
 
 
+@cache
+def transformer() -> dict[str, Any]:
+    """Return the input transformer of the template's rule."""
+    (target,) = template()["Resources"]["InboxRule"]["Properties"]["Targets"]
+    found: dict[str, Any] = target["InputTransformer"]
+    return found
+
+
+def delivered(event: dict[str, Any], transformer: dict[str, Any]) -> Any:
+    """Return what a rule gives to the state machine for an event.
+
+    As EventBridge documents it: a variable is the JSON value at its path; nothing within a string is escaped. Where the
+    path leads nowhere, there is no value.
+    """
+
+    def value(variable: re.Match[str]) -> str:
+        found: Any = event
+        for name in transformer["InputPathsMap"][variable[1]].removeprefix("$.").split("."):
+            if name not in found:
+                return ""
+            found = found[name]
+        return f'"{found}"' if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+    return json.loads(re.sub("<(.*?)>", value, transformer["InputTemplate"]))
+
+
 def created(key: str, put: dict[str, Any], bucket: str = INBOX) -> dict[str, Any]:
-    """Return the event that EventBridge delivers for an object that was put."""
+    """Return the event that S3 sends to EventBridge for an object that was put."""
     thing = {"key": key, "size": 1, "etag": put["ETag"].strip('"'), "sequencer": "0062E99A88DC407460"}
     if "VersionId" in put:
         thing["version-id"] = put["VersionId"]
-    detail = {"version": "0", "bucket": {"name": bucket}, "object": thing, "reason": "PutObject"}
-    return {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+    detail = {"version": "0", "bucket": {"name": bucket}, "object": thing, "reason": "PutObject", **PERSONAL}
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "111122223333",
+        "time": "2026-11-12T00:00:00Z",
+        "region": "eu-central-1",
+        "resources": [f"arn:aws:s3:::{bucket}"],
+        "detail": detail,
+    }
 
 
 def contents(client: Any, prefix: str = "", bucket: str = RESULTS) -> dict[str, bytes]:

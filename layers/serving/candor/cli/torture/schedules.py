@@ -28,9 +28,11 @@ from candor.cli.torture.bucket import (
     buckets,
     contents,
     created,
+    delivered,
     lost,
     refused,
     torn,
+    transformer,
 )
 from candor.cli.torture.workflow import Execution, FailedError, Workflow, lambda_failed
 from candor.resources import default_bundle
@@ -102,8 +104,10 @@ class World:
         return body
 
     def put(self, key: str, content: bytes) -> dict[str, Any]:
-        """Upload an object to the inbox, and return its event."""
-        return created(key, self.real.put_object(Bucket=INBOX, Key=key, Body=content))
+        """Upload an object to the inbox, and return what the rule hands on of its event."""
+        put = self.real.put_object(Bucket=INBOX, Key=key, Body=content)
+        event: dict[str, Any] = delivered(created(key, put), transformer())
+        return event
 
     def start(self, event: Any, name: str = "execution-1") -> Execution:
         """Run the state machine on an event."""
