@@ -347,7 +347,7 @@ def test_score_killed_worker_stops_no_other(tmp_path):
     assert process.returncode == 1
     assert "in/a.txt: a worker process was killed, perhaps for want of memory" in err
     assert "30 of 30 rows scored" in out
-    assert not session_of(process.pid)
+    assert all_end(process.pid)
 
 
 def command_of(number):
@@ -468,10 +468,7 @@ def test_score_ended_from_outside_leaves_no_worker(how, all_of_them, status, tmp
             assert len(session_of(process.pid)) > 1
             (os.killpg if all_of_them else os.kill)(process.pid, how)
             said = process.communicate(timeout=60)[1]
-            deadline = time.monotonic() + 20
-            while session_of(process.pid):
-                assert time.monotonic() < deadline, session_of(process.pid)
-                time.sleep(0.1)
+            assert all_end(process.pid)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -514,6 +511,14 @@ def test_score_nohup_outlives_terminal(tmp_path):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     assert list(tmp_path.glob("out/*/manifest.json"))
+
+
+def all_end(leader):
+    """Return whether all processes of a session come to their end."""
+    deadline = time.monotonic() + 20
+    while session_of(leader) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not session_of(leader)
 
 
 def session_of(leader):
