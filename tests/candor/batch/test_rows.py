@@ -254,6 +254,19 @@ def test_read_fault_has_code_and_message(code):
     assert str(raised.value) == f"{name}: {MESSAGES.get(code, FAULTS[code])}"
 
 
+def test_read_named_id_column_is_required():
+    """Whoever names a column of ids counts on them. The default one may be missing."""
+    assert rows(b"ref,text\n7,good\n", "x.csv") == [Row(2, None, "good")]
+    assert rows(b"ref,text\n7,good\n", "x.csv", id_column="ref") == [Row(2, "7", "good")]
+    with pytest.raises(RowsError) as raised:
+        rows(b"ref,text\n7,good\n", "x.csv", id_column="Ref")
+    assert (raised.value.code, raised.value.problem) == (
+        "no_id_column",
+        "no column named 'Ref'; its columns are 'ref', 'text'",
+    )
+    assert raised.value.hint == "pass --id-column ref (make: ID=ref)"
+
+
 def test_gzip_zeros_after_members_are_ignored():
     packed = gzip.compress(b"one\n") + gzip.compress(b"two\n")
     assert [row.text for row in rows(packed + b"\0" * 512, "x.txt.gz")] == ["one", "two"]

@@ -220,8 +220,12 @@ _LATIN = {  # the letters that each is used for; those first that are the common
     "cp1257": "āčēģīķļņšūžąęėįųõäöü",
     "latin-1": _WEST,
 }
-_RUSSIAN, _GREEK = "оеаинтсрвлкм", "αοιετσνηυρς"
-_SCRIPTS = {  # the first and the last letter in lower case, and the commonest ones
+_RUSSIAN = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъіё"
+_GREEK = "αοιετσνηυρπκμλίόάήωςέγδύώθχφβξζψ"
+_HEBREW = "יוהלאמתרנבשדעקחפגכטזסצםןךףץ"
+_ARABIC = "اليمنوتربسعدقفحكجهشطصخزضثذغظ"
+_THAI = "านรอกเงมยลวดท่้สตะปบคหีแจิัพชขใไ"
+_SCRIPTS = {  # the first and the last letter in lower case, and the letters from the commonest one on
     "cp1251": ("а", "ґ", _RUSSIAN),
     "koi8_r": ("а", "ґ", _RUSSIAN),
     "koi8_u": ("а", "ґ", _RUSSIAN),
@@ -230,11 +234,15 @@ _SCRIPTS = {  # the first and the last letter in lower case, and the commonest o
     "mac_cyrillic": ("а", "ґ", _RUSSIAN),
     "cp1253": ("ΐ", "ώ", _GREEK),
     "iso8859_7": ("ΐ", "ώ", _GREEK),
-    "cp1255": ("א", "ת", "יוהלאמתרנבש"),
-    "cp1256": ("ء", "ي", "اليمنوتربسعد"),
-    "iso8859_6": ("ء", "ي", "اليمنوتربسعد"),
-    "cp874": ("ก", "๛", "านรอกเงมยลวด่้"),
+    "cp1255": ("א", "ת", _HEBREW),
+    "cp1256": ("ء", "ي", _ARABIC),
+    "iso8859_6": ("ء", "ي", _ARABIC),
+    "cp874": ("ก", "๛", _THAI),
 }
+_CAPITAL, _UPPER = 1.5, 0.1  # minus log likelihoods of a capital that begins a word, and of one behind a capital
+_COMMON = 12  # letters of a script that are its commonest
+_DECAY = 0.1  # of letters ordered by frequency, each is that much rarer than the one before
+_RARE, _FOREIGN = 5.0, 10.0  # minus log likelihoods of another letter of the script, and of what is none there
 _OPENING, _CLOSING, _BETWEEN = "„‚«‹¿¡", "”’»›…", "“‘–—€£¥§©®™°·•№\u00a0"
 
 
@@ -264,7 +272,9 @@ def likely_encoding(data: bytes) -> str:
     data = data[:_LOOKED_AT]
     latin = [encoding for encoding in _LATIN if encoding != "latin-1" or not _text(data, "cp1252")]
     scores = {encoding: _sense_of_latin(data, encoding) for encoding in latin}
-    scores |= {encoding: _sense_of_script(data, encoding) for encoding in _SCRIPTS}
+    if scripts := [encoding for encoding in _SCRIPTS if _sense_of_script(data, encoding)]:
+        script = max(scripts, key=lambda encoding: _likelihood(data, encoding))
+        scores[script] = _sense_of_script(data, script)
     best = max(scores, key=lambda encoding: scores[encoding])  # of equal ones the first
     return best if scores[best] else ""
 
@@ -290,9 +300,22 @@ def _sense_of_script(data: bytes, encoding: str) -> float:
         apart = not (before.isascii() and before.isalpha()) and not (after.isascii() and after.isalpha())
         is_letter = first <= lower <= last and apart and _is_cased(before, character)
         good += is_letter or _is_mark(before, character, after)
-        frequent += is_letter and lower in common
+        frequent += is_letter and lower in common[:_COMMON]
         total += 1
     return (good + frequent) / (2 * total) if total >= _FEWEST and good >= _SHARE * total else 0
+
+
+def _likelihood(data: bytes, encoding: str) -> float:
+    """Return the log likelihood of bytes as words of a script: of its letters, each by itself, and of their case."""
+    first, last, letters = _SCRIPTS[encoding]
+    ranks = {letter: rank for rank, letter in enumerate(letters)}
+    total = 0.0
+    for before, character, _ in _others(data, encoding):
+        lower = character.lower()
+        total -= _DECAY * ranks[lower] if lower in ranks else _RARE if first <= lower <= last else _FOREIGN
+        if character.isupper():
+            total -= _UPPER if before.isupper() else _FOREIGN if before.isalpha() else _CAPITAL
+    return total
 
 
 def _others(data: bytes, encoding: str) -> Iterator[tuple[str, str, str]]:

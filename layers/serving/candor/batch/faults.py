@@ -49,6 +49,7 @@ FAULTS = {
     "gzip_bomb": f"the gzip unpacks to more than {MAX_UNPACKED} times its size",
     "no_header": "there seems to be no header",
     "no_text_column": "no column of the CSV header, or more than one, is named as the text column",
+    "no_id_column": "no column of the CSV header has the name that is given for the id column",
     "two_id_columns": "more than one column of the CSV header is named as the id column",
     "too_many_rows": f"it has more than {MAX_FILE_RECORDS // 10**6} million lines: split it at line ends",
     "too_large": f"it has more than {MAX_INPUT_BYTES // 10**9} GB: split it at line ends",

@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple, NoReturn
 from candor.batch import columns, decode
 from candor.batch.columns import SAMPLE_BYTES, SAMPLE_ROWS, Table
 from candor.batch.faults import ERRORS, FAULTS, READERS, RowsError, shown
-from candor.batch.formats import DEFAULT_LABEL, DEFAULT_TEXT, DELIMITERS, Format, Reading
+from candor.batch.formats import DEFAULT_ID, DEFAULT_LABEL, DEFAULT_TEXT, DELIMITERS, Format, Reading
 from candor.batch.records import (
     Record,
     Stretch,
@@ -389,6 +389,8 @@ def _with_columns(
             found = replace(found, kept=_distinct(table.names))
         # Ids are read from a column of exactly that name: results of files that have none are to stay as they were.
         ids = None if found.labelled else columns.matching(table.names, found.id_column, "id", trim=False)
+        if ids is None and not found.labelled and found.id_column != DEFAULT_ID:
+            raise columns.missing(table, "id", found.id_column)
         found = replace(found, columns=(len(table.names), choice.text, -1 if ids is None else ids))
     return found, chain(seen, start)
 

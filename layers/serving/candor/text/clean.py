@@ -142,7 +142,8 @@ def strip_tags(text: str) -> str:
 def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     """Clean a block of texts and join them in UTF-8.
 
-    ASCII letters may keep their case: the tokenizer folds it. A SEPARATOR inside a text becomes a space.
+    ASCII letters may keep their case: the tokenizer folds it. A SEPARATOR inside a text becomes a space. Among several
+    texts a line break may become six spaces.
 
     Args:
         texts: The n texts of a block.
@@ -158,7 +159,8 @@ def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     if None in parts:
         _encode_rest(texts, parts)
     data = _SEPARATOR_BYTE.join([b"", *parts, end])
-    data = _blank_breaks(data) if len(data) > _LONG else data.replace(_BREAK_BYTES, b" ")
+    is_long = len(texts) > 1 and len(data) > _LONG  # of a text alone the offsets are those of its clean text
+    data = _blank_breaks(data) if is_long else data.replace(_BREAK_BYTES, b" ")
     return _TAG_BYTES.sub(b" ", data) if b"<" in data else data
 
 
