@@ -6,7 +6,8 @@ letters to it. Cheap checks of the whole text come first and rule out most rules
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import itemgetter, le
 
 from candor.redact import addresses, numbers
 from candor.redact.digits import MIN_DIGITS, Digits
@@ -38,21 +39,31 @@ def find(text: str) -> list[Entity]:
     """
     normalized = NormalizedText(text)
     selected = _select(_candidates(normalized.text), len(normalized.text))
-    if normalized.text == text:
-        return [Entity(entity_type, begin, end) for begin, end, entity_type in selected]
-    return [Entity(entity_type, *normalized.to_original(begin, end)) for begin, end, entity_type in selected]
+    if normalized.text != text:
+        selected = [(entity_type, *normalized.to_original(begin, end)) for entity_type, begin, end in selected]
+    return [*map(_entity, selected)]
 
 
-def _select(candidates: Iterable[Match], length: int) -> list[tuple[int, int, str]]:
+_entity = partial(tuple.__new__, Entity)  # of tuples, three times as fast as to call the class
+
+
+def _select(candidates: Iterable[Match], length: int) -> list[Match]:
     """Return, in order of offset, the candidates that overlap no earlier candidate: no more certain one."""
+    matches = [*candidates]
+    in_order = sorted(matches, key=_begin)
+    if all(map(le, map(_end, in_order), map(_begin, in_order[1:]))):
+        return in_order
     taken, selected = bytearray(length), []
     is_taken = taken.find
-    for entity_type, begin, end in candidates:
+    for match in matches:
+        _, begin, end = match
         if is_taken(1, begin, end) < 0:
             taken[begin:end] = b"\1" * (end - begin)
-            selected.append((begin, end, entity_type))
-    selected.sort()
-    return selected
+            selected.append(match)
+    return sorted(selected, key=_begin)
+
+
+_begin, _end = itemgetter(1), itemgetter(2)
 
 
 def _candidates(text: str) -> Iterator[Match]:

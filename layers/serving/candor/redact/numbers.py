@@ -5,19 +5,18 @@ shape and the words before it.
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from functools import reduce
+from collections.abc import Iterator
+from functools import partial
 from heapq import heappop, heapreplace
-from operator import or_, sub
 from typing import NamedTuple
+
+import numpy as np
 
 from candor.redact import checks
 from candor.redact.digits import FREEPHONE, NORTH_AMERICAN, PHONE_SHAPES, STARTING_6_TO_9, Digits, flags
 from candor.redact.patterns import Match, any_word, compiled
 
 _PATIENCE = 100  # candidates that may be rejected in a text, and one more for each 100 characters
-_CONTEXT = 48  # characters before a number in which its word may begin
 _MAX_PHONE_WIDTH = 28  # characters of a telephone number, gaps included
 
 _PHONE_WORDS = (
@@ -43,27 +42,26 @@ def checksummed(text: str, digits: Digits) -> Iterator[Match]:
         digits: Its digits.
     """
     value, free = digits.octets.decode(), 0
-    queue = [(-1, length, 0, flags(bits)) for length, bits in digits.resident_ids()]
-    queue += [(-1, length, 1, _with_iin(flags(bits), value, length)) for length, bits in digits.cards()]
+    queue = [(-1, length, 0, flags(bits).tobytes()) for length, bits in digits.resident_ids()]
+    queue += [(-1, length, 1, _with_iin(bits, value, length)) for length, bits in digits.cards()]
     while queue:
         position, length, rank, starts = queue[0]
         if position >= free and (match := (_resident_id, _card)[rank](text, digits, position, position + length)):
             yield match
             free = position + length
-        following = starts.find("1", max(position + 1, free))
+        following = starts.find(1, max(position + 1, free))
         if following < 0:
             heappop(queue)
         else:
             heapreplace(queue, (following, length, rank, starts))
 
 
-def _with_iin(starts: str, digits: str, length: int) -> str:
-    """Keep the start positions whose digits match an issuer identification number (IIN) range."""
-    kept = bytearray(b"0") * len(starts)
-    for match in re.finditer("1", starts):
-        if checks.matches_iin(digits, length, match.start()):
-            kept[match.start()] = 49
-    return kept.decode()
+def _with_iin(windows: int, digits: str, length: int) -> bytes:
+    """Keep the windows whose digits match an issuer identification number (IIN) range: 0 or 1 per position."""
+    starts = flags(windows)
+    for start in starts.nonzero()[0].tolist():
+        starts[start] = checks.matches_iin(digits, length, start)
+    return starts.tobytes()
 
 
 def _card(text: str, digits: Digits, position: int, end: int) -> Match:
@@ -122,11 +120,10 @@ class Context(NamedTuple):
 
 def _announced(text: str, lowered: str, words: tuple[str, ...], digits: Digits) -> set[int]:
     """Return the offsets of the digits that follow one of the words. `lowered` is the text in lower case."""
-    if not any(word in lowered for word in words):
+    if not any(map(lowered.__contains__, words)):
         return set()
     pattern = compiled(rf"{any_word(words)}[^0-9\n]{{0,{_MAX_DISTANCE[words]}}}+(?=[0-9])")
-    regions = digits.regions_before_runs(_CONTEXT)
-    return {match.end() for begin, end in regions for match in pattern.finditer(text, begin, end)}
+    return {match.end() for begin, end in digits.regions_before_runs for match in pattern.finditer(text, begin, end)}
 
 
 class Candidate(NamedTuple):
@@ -150,6 +147,9 @@ class Candidate(NamedTuple):
     """True if a word for another kind of number precedes it."""
 
 
+_candidate = partial(tuple.__new__, Candidate)  # of tuples, three times as fast as to call the class
+
+
 def phones_and_ssns(text: str, digits: Digits) -> Iterator[Match]:
     """Yield telephone numbers and US Social Security and taxpayer numbers, by shape or preceding word, longest first.
 
@@ -164,75 +164,89 @@ def phones_and_ssns(text: str, digits: Digits) -> Iterator[Match]:
         return
     context, free, patience = Context.from_text(text, digits), 0, _PATIENCE + len(text) // _PATIENCE
     by_length = digits.phone_numbers(context.phone | context.person)
-    starts = [
-        (length, flags(bits).ljust(len(digits.octets), "0"))
-        for length, bits in sorted(by_length.items(), reverse=True)
-        if bits
-    ]
-    for start in re.finditer("1", flags(reduce(or_, by_length.values(), 0))):
-        position = start.start()
+    value, sizes = digits.octets.decode(), (digits.edges[1:] - digits.edges[:-1]).tolist()
+    for position, end, begin, after, first, last, ends_run, is_last in _windows(digits, by_length):
         if position < free:
             continue
-        lengths = [length for length, at in starts if at[position] == "1"]
-        if patience < 0:
-            free = position + lengths[0]
-            yield "PHONE", *digits.span(position, free)
-            continue
-        ends = digits.group_ends(position)
-        plausible = _plausible_lengths(digits, position, ends, context)
-        for length in lengths:
-            if length in plausible and (match := _classify(text, digits, position, length, ends, context)):
-                yield match
-                free = position + length
-                break
+        entity_type = "PHONE" if patience < 0 else ""
+        if not entity_type and after - begin <= _MAX_PHONE_WIDTH:
+            candidate = _candidate(
+                (
+                    text[begin:after],
+                    value[position:end],
+                    tuple(sizes[first:last]),
+                    text[begin - 1 : begin],
+                    ends_run and value[position - 1] in "#+",
+                    begin in context.phone,
+                    begin in context.person,
+                    begin in context.other,
+                )
+            )
+            prefix = 0 if value[position - 1] == "+" else 2 if value.startswith("00", position) else -1
+            if prefix < 0 or _has_plausible_length(candidate, prefix, bool(ends_run)):
+                entity_type = _entity_type(candidate)
+                begin -= bool(entity_type) and candidate.before in ("+", "(")
+        if entity_type:
+            yield entity_type, begin, after
+            free = end
         else:
-            patience -= 1
+            patience -= is_last
 
 
-def _plausible_lengths(digits: Digits, position: int, ends: Sequence[int], context: Context) -> Sequence[int]:
-    """Return lengths of a number that begins here. A calling code limits numbers of several groups to its country's.
+def _windows(digits: Digits, by_length: dict[int, int]) -> Iterator[tuple[int, ...]]:
+    """Yield windows by position, the longest first, given the bitset of starts of each length.
 
-    US Social Security numbers may begin like an international number, so that their length stays.
+    Returns:
+        Tuples of the window's first position and its end, the offset of its first digit and the one after its last, the
+        index of its first group and the one after its last, whether its run ends with it, and whether it is the last
+        window of its position.
     """
-    lengths = [end - position for end in ends]
-    prefix = digits.international_prefix(position)
-    if prefix < 0 or len(lengths) < 2:
-        return lengths
-    minimum, maximum = checks.international_length(digits.value(position + prefix, position + prefix + 3))
-    allowed = {*range(minimum + prefix, maximum + prefix + 2), 11, 13}  # with the (0) that some write; China's lengths
-    if lengths[:3] == [3, 5, 9] or digits.offset(position) in context.person:
-        allowed.add(9)
-    return [length for length in lengths if length in allowed or (not prefix and length == lengths[0])]
-
-
-def _classify(
-    text: str, digits: Digits, position: int, length: int, ends: Sequence[int], context: Context
-) -> Match | None:
-    """Return the entity of so many digits from a position on, from which groups end at `ends`; None if it is none."""
-    end = position + length
-    begin, after = digits.span(position, end)
-    if after - begin > _MAX_PHONE_WIDTH:
-        return None
-    bounds = [position, *ends[: bisect_right(ends, end)]]
-    candidate = Candidate(
-        text[begin:after],
-        digits.value(position, end),
-        tuple(map(sub, bounds[1:], bounds)),
-        text[begin - 1] if begin else "",
-        digits.starts_run(position) and digits.ends_run(end),
-        begin in context.phone,
-        begin in context.person,
-        begin in context.other,
+    starts = [(length, flags(bits).nonzero()[0]) for length, bits in sorted(by_length.items(), reverse=True) if bits]
+    if not starts:
+        return iter(())
+    positions = np.concatenate([each for _, each in starts])
+    ends = np.concatenate([each + length for length, each in starts])
+    order = positions.argsort(kind="stable")
+    positions, ends = positions[order], ends[order]
+    is_last = np.ones(len(positions), np.bool_)
+    is_last[:-1] = positions[1:] != positions[:-1]
+    columns = (
+        positions,
+        ends,
+        digits.offsets[positions],
+        digits.offsets[ends - 1] + 1,
+        digits.edges.searchsorted(positions),
+        digits.edges.searchsorted(ends),
+        digits.breaks[ends],
+        is_last,
     )
-    entity_type = _entity_type(candidate)
-    return (entity_type, begin - (candidate.before in ("+", "(")), after) if entity_type else None
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
+def _has_plausible_length(candidate: Candidate, prefix: int, ends_run: bool) -> bool:
+    """Return True if a calling code, after a prefix of so many digits, leaves a number its length.
+
+    It limits numbers of several groups to its country's. US Social Security numbers may begin like an international
+    number, so that their length stays.
+    """
+    length, groups = len(candidate.digits), len(candidate.shape)
+    if groups == 1 and (ends_run or not prefix):
+        return True
+    minimum, maximum = checks.international_length(candidate.digits[prefix : prefix + 3])
+    return (
+        minimum + prefix <= length <= maximum + prefix + 1  # with the (0) that some write
+        or length in (11, 13)  # as in China
+        or (length == 9 and (candidate.shape == (3, 2, 4) or candidate.person))
+    )
 
 
 def _entity_type(candidate: Candidate) -> str:
-    if len(candidate.digits) == 9 and (candidate.shape == (3, 2, 4) or candidate.person):
-        if checks.itin(candidate.digits):
+    """Return the type of entity that a candidate is, "" if it is none."""
+    digits, shape = candidate.digits, candidate.shape
+    if len(digits) == 9 and (shape == (3, 2, 4) or candidate.person):
+        if checks.itin(digits):
             return "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER"
-        if checks.ssn(candidate.digits):
+        if checks.ssn(digits):
             return "SSN"
     return "PHONE" if _is_phone(candidate) else ""
 
@@ -241,9 +255,9 @@ def _is_phone(candidate: Candidate) -> bool:
     digits, groups = candidate.digits, len(candidate.shape)
     if candidate.before == "+" or (digits.startswith("00") and groups > 1):
         international = digits.removeprefix("00")
-        minimum, maximum = checks.international_length(international)
+        minimum, maximum = checks.international_length(international[:3])
         return minimum <= len(international) - ("(0)" in candidate.text) <= maximum
-    if _is_chinese_mobile(digits):
+    if len(digits) in (11, 13) and _is_chinese_mobile(digits):
         return True
     if (not candidate.whole and groups == 1) or candidate.before in ("$", "€", "£", "¥", "#") or candidate.other:
         return False
