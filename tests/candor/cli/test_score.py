@@ -629,7 +629,7 @@ def test_score_named_encoding_is_read_and_verified(tmp_path, capsys):
     (tmp_path / "a.csv").write_bytes("v|text\n1|A wonderful café.\n2|A dull mess.\n".encode("cp1252"))
     plain, _, manifest = run(tmp_path / "a.csv", tmp_path / "out")
     assert manifest["counts"]["scored"] == 1
-    assert "1 rows are not valid in the file's encoding; the bytes suggest cp1252" in capsys.readouterr().err
+    assert "1 row is not valid in the file's encoding; the bytes suggest cp1252" in capsys.readouterr().err
     folder, results, manifest = run(tmp_path / "a.csv", tmp_path / "named", "--encoding", "windows-1252")
     assert [each["label"] for each in results] == ["positive", "negative"]
     assert manifest["settings"]["reading"] == {"encoding": "cp1252"}

@@ -236,7 +236,8 @@ def judge(path: Path, name: str, manifest: dict[str, Any], settings: Options) ->
         with path.open("rb") as file:
             likely = likely_encoding(file, path.name, settings.reading)
         said = f"; the bytes suggest {likely}" if likely else ""
-        rows = f"{counts['errors']['invalid_encoding']:,} rows are not valid in the file's encoding"
+        count = counts["errors"]["invalid_encoding"]
+        rows = f"{count:,} row{'s are' if count > 1 else ' is'} not valid in the file's encoding"
         report(f"{name}: {rows}{said}", f"pass --encoding {likely or 'NAME, such as cp1252'}")
     if counts["scored"]:
         return 0
