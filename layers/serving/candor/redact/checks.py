@@ -51,13 +51,14 @@ _IIN_RANGES = (
     ("5[0678]|6", (13, 14, 15, 16, 17, 18, 19)),  # Maestro, RuPay, Verve
     ("9792", (16,)),  # Troy
 )
-_IIN_PATTERNS = {
+IIN_PATTERNS = {
     length: re.compile("|".join(first for first, lengths in _IIN_RANGES if length in lengths))
     for length in range(13, 20)
 }
+"""Patterns of the first digits of cards, by length."""
 IIN_FIRST_DIGITS = {
     length: bytes({ord(start[0]) for first, lengths in _IIN_RANGES if length in lengths for start in first.split("|")})
-    for length in _IIN_PATTERNS
+    for length in IIN_PATTERNS
 }
 """ASCII codes of the first digits that cards of a length may have, by length."""
 _PROVINCES = frozenset(
@@ -144,7 +145,7 @@ def matches_iin(digits: str, length: int, start: int = 0) -> bool:
         >>> matches_iin("378282246310005", 15), matches_iin("411111111111116", 15)
         (True, False)
     """
-    return _IIN_PATTERNS[length].match(digits, start) is not None
+    return IIN_PATTERNS[length].match(digits, start) is not None
 
 
 def iban(value: str) -> bool:

@@ -243,20 +243,24 @@ class Digits:
         )
         plus = _bits(np.frombuffer(self.octets, np.uint8) == ord("+"))
         international = plus << 1, zero & zero >> 1
-        mobile = one & self._positions(b"3456789") >> 1
-        chinese = {11: mobile, 13: self._positions(b"8") & self._positions(b"6") >> 1 & mobile >> 2}
-        shaped = self._shaped(zero, free)
         numbers = {}
         for length in PHONE_LENGTHS:
-            starts = chinese.get(length, 0) | first
+            starts = first
             # A calling code follows + or 00. It does not begin with 0; after calling code 1 come ten digits.
             for prefix, bits in zip((0, 2), international, strict=True):
                 rest = length - prefix
                 starts |= bits & (free >> prefix if rest >= 8 else 0) | bits & (one >> prefix if rest == 11 else 0)
-            found = windows[length] & starts | shaped.get(length, 0)
+            found = windows[length] & starts | self.chinese_mobiles.get(length, 0) | self._shaped.get(length, 0)
             few_groups = found & self._few_groups[length]
             numbers[length] = few_groups if few_groups == found else few_groups | found & self._short_runs
         return numbers
+
+    @cached_property
+    def chinese_mobiles(self) -> dict[int, int]:
+        """Windows of Chinese mobile numbers by length: 1, then 3 to 9, then nine digits, possibly after 86."""
+        mobile = self._positions(b"1") & self._positions(b"3456789") >> 1
+        after_code = self._positions(b"8") & self._positions(b"6") >> 1 & mobile >> 2
+        return {11: self._windows[11] & mobile, 13: self._windows[13] & after_code}
 
     @cached_property
     def _few_groups(self) -> dict[int, int]:
@@ -279,8 +283,15 @@ class Digits:
         groups = np.add.reduceat(self._classes >= ord("o"), breaks, dtype=np.int64)
         return _bits((groups <= _MAX_SPLIT_GROUPS).repeat(np.diff(breaks, append=len(self._classes))))
 
-    def _shaped(self, zero: int, free: int) -> dict[int, int]:
-        """Return windows whose groups and digits fit a number of some country: bitset of starts, by length."""
+    @cached_property
+    def _shaped(self) -> dict[int, int]:
+        """Windows of national numbers and of US Social Security numbers, by length."""
+        ssns = self._shapes.get(_SSN_SHAPE, 0)
+        return self.national | {sum(_SSN_SHAPE): self.national.get(sum(_SSN_SHAPE), 0) | ssns}
+
+    @cached_property
+    def _shapes(self) -> dict[tuple[int, ...], int]:
+        """Starts of the windows whose groups are those of a telephone or Social Security number, by shape."""
         sized, going = [0], self._starts
         for size in range(1, 10):
             edge = self._edges >> size
@@ -295,22 +306,34 @@ class Digits:
                     walk(rest, (*shape, size), here)
 
         walk(_TREE, (), self._starts)
-        windows: dict[int, int] = {sum(_SSN_SHAPE): shapes.get(_SSN_SHAPE, 0)}
+        return shapes
+
+    @cached_property
+    def national(self) -> dict[int, int]:
+        """Windows whose groups and digits fit a number of some country, and neither a date nor an amount, by length."""
+        windows: dict[int, int] = {}
+        shapes = self._shapes.keys() & PHONE_SHAPES
+        if not shapes:
+            return windows
+        zero, free, high = self._positions(b"0"), self._positions(b"23456789"), self._positions(b"6789")
+        area_code = zero & ~zero >> 1
         service = self._positions(b"48") & zero >> 1 & zero >> 2
-        with_area_code = zero & ~zero >> 1 | self._opened & ~service
-        for shape in shapes.keys() & PHONE_SHAPES:
-            bits, length = shapes[shape], sum(shape)
-            allowed = with_area_code
+        for shape in shapes:
+            bits, length = self._shapes[shape], sum(shape)
             if shape in NORTH_AMERICAN:
-                area = len(shape) == 4  # the area code comes after calling code 1
-                allowed |= free >> area & (free >> 3 if shape == (6, 4) else -1)
-            if shape in STARTING_6_TO_9:
-                round_number = zero >> length - 3 & zero >> length - 2 & zero >> length - 1
-                dotted = reduce(or_, (self._dotted >> sum(shape[:count]) for count in range(1, len(shape))))
-                allowed |= self._positions(b"6789") & ~service & ~((round_number | dotted) if len(shape) > 2 else 0)
-            if shape in FREEPHONE:
-                allowed |= service
-            windows[length] = windows.get(length, 0) | bits & allowed
+                after_code_1 = len(shape) == 4
+                fits = free >> after_code_1
+                fits &= self._positions(b"1") if after_code_1 else free >> 3 if shape == (6, 4) else -1
+            elif shape == (5, 5):
+                fits = high & ~service
+            else:
+                fits = self._opened & ~(zero & zero >> 1)  # 00 comes before a calling code
+                if shape in STARTING_6_TO_9:
+                    round_number = zero >> length - 3 & zero >> length - 2 & zero >> length - 1
+                    dotted = reduce(or_, [self._dotted >> sum(shape[:count]) for count in range(1, len(shape))])
+                    fits |= high & ~round_number & ~dotted
+                fits = fits & ~service | (service if shape in FREEPHONE else 0)
+            windows[length] = windows.get(length, 0) | bits & (area_code | fits)
         return windows
 
     # Access to positions, for candor.redact.numbers.
@@ -365,4 +388,4 @@ class Digits:
 
     def span(self, position: int, end: int) -> tuple[int, int]:
         """Return the span in the text of the digits from one position to another (exclusive)."""
-        return int(self.offsets[position]), int(self.offsets[end - 1]) + 1
+        return self.offsets.item(position), self.offsets.item(end - 1) + 1

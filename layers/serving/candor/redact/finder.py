@@ -4,7 +4,6 @@ Rules read normalised text, whose digits are 0 to 9. A number may touch letters,
 letters to it. Cheap checks of the whole text come first and rule out most rules for most texts.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from operator import itemgetter, le
@@ -13,7 +12,7 @@ from candor.redact import addresses, numbers
 from candor.redact.digits import MIN_DIGITS, Digits
 from candor.redact.entities import Entity
 from candor.redact.normalise import NormalizedText
-from candor.redact.patterns import Match, compiled
+from candor.redact.patterns import Match, compiled, rarest_part
 from candor.redact.rules import KEY_FORMATS, MIN_KEY_LENGTH, RULES, aws_secrets, chinese_addresses
 
 _MIN_IPV4_DIGITS = 4
@@ -90,7 +89,7 @@ def _candidates(text: str) -> Iterator[Match]:
     if n_digits >= MIN_DIGITS and (digits := Digits.from_text(text)):
         yield from numbers.checksummed(text, digits)
         yield from numbers.ibans(text)
-        yield from numbers.phones_and_ssns(text, digits)
+        yield from numbers.phones_and_ssns(text, digits, words)
     yield from addresses.handles(text)
 
 
@@ -113,17 +112,6 @@ def _index() -> tuple[dict[bytes, list[_RuleWord]], list[_RuleWord], list[_RuleW
             else:
                 by_part.setdefault(part.encode(), []).append((index, word))
     return by_part, unparted, chinese
-
-
-def rarest_part(word: str) -> str:
-    """Return the part of a context word that is searched first: the longest, but "name" of "screen name" and the like.
-
-    Example:
-        >>> rarest_part("social security"), rarest_part("screen name")
-        ('security', 'name')
-    """
-    parts = re.findall("[a-z]+", word.lower())
-    return "name" if "name" in parts else max(parts, key=len)
 
 
 RULES_BY_PART, _UNPARTED, _CHINESE = _index()

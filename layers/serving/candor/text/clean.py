@@ -43,7 +43,7 @@ _SHARE_BEYOND_ASCII = 1 / 32  # or this share of a text
 _SIGMA = "\u03a3"  # its lower case depends on its place in the word
 TAGS = (_BREAK, _TAG)
 """Patterns of HTML tags, in the order in which `strip_tags` applies them."""
-MAX_EXPANSIONS = 64
+MAX_EXPANSIONS = 16
 """Characters of EXPANDING in a text that are normalised, or one in 32 of its characters: later ones become a space."""
 EXPANDING = (
     "\u00bc\u00bd\u00be\u2150\u2151\u2152\u2153\u2154\u2155\u2156\u2157\u2158\u2159\u215a\u215b\u215c\u215d\u215e\u2189"
@@ -207,22 +207,13 @@ def bound(text: str) -> str:
     which keeps them apart: the Stream-Safe Text Format of UAX 15. No language writes as many.
     """
     allowed = max(MAX_EXPANSIONS, len(text) // 32)
-    if len(text) > allowed and _EXPANDING.search(text) and sum(map(text.count, EXPANDING)) > allowed:
-        text = _without_expansions(text, allowed)
+    if over := next(islice(_EXPANDING.finditer(text), allowed, None), None):
+        text = text[: over.start()] + _EXPANDING.sub(" ", text[over.start() :])
     if _MAYBE_MARKS.search(text) or "\uff9e" in text or "\uff9f" in text:
         codes = codes_of(text)
         joiners = mark_bounds(codes)
         return text_of(np.insert(codes, joiners, _JOINER)) if len(joiners) else text
     return text
-
-
-def _without_expansions(text: str, allowed: int) -> str:
-    """Replace the characters of EXPANDING by a space, but for the first ones that are allowed."""
-    begin = next(islice(_EXPANDING.finditer(text), allowed, None)).start()
-    rest = text[begin:]
-    for character in EXPANDING:
-        rest = rest.replace(character, " ")
-    return text[:begin] + rest
 
 
 def mark_bounds(codes: Codes) -> NDArray[np.int64]:
