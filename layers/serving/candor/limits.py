@@ -33,6 +33,7 @@ MAX_SHOWN_WORDS = 3  # words of one, likewise
 MAX_SHOWN_NAMES = 20  # columns that a message lists
 MAX_SHOWN_LINES = 10  # numbers of lines that a message lists
 MAX_INPUT_BYTES = 40 * 10**9  # bytes of an object in the inbox: one function can read as many in its 15 minutes
+MAX_COLUMNS = 4_096  # columns of a table or fields of its first JSON rows: each is looked at to find the texts
 MAX_FILE_RECORDS = 200_000_000  # lines or records of a file, blank ones too: they can be counted in those 15 minutes
 
 # One part of the results, which ends with the record that reaches either number.

@@ -17,6 +17,8 @@ PIECES = [
     b"bad film",
     b'"',
     b'""',
+    b'"x"',
+    b',"',
     b",",
     b" ",
     b"\n",
@@ -54,14 +56,60 @@ def one_by_one(blocks, shape):
 def test_plan_many_at_a_time_as_one_by_one(kind, monkeypatch):
     """Whatever the bytes and wherever blocks end: the same chunks, rows and line numbers."""
     monkeypatch.setattr(records, "MAX_LINE_BYTES", 60)
-    monkeypatch.setattr(records, "_NEAR", 40)
-    monkeypatch.setattr(records, "_FEW_LINES", 3)
+    monkeypatch.setattr(records, "_WINDOW", 20)
+    monkeypatch.setattr(records, "_SOME", 3)
     chance = random.Random(kind)
     for _ in range(1500):
         content = b"".join(chance.choices(PIECES, k=chance.choice([1, 5, 30, 120])))
         limits, size = (chance.choice([7, 50, 1 << 20]), chance.choice([1, 4, 1 << 20])), chance.choice([1, 3, 17, 400])
         expected = chunks(content, kind, size, limits, one_by_one)
         assert chunks(content, kind, size, limits, records.stretches) == expected, content
+
+
+ELEMENTS = [
+    b"1", b"[]", b"{}", b"null", b'"a"', b'{"text":"a, b]}"}', b'[["\\\\"],{"a":[1,2]}]', b'"\\""', b'"\\\\\\","',
+    b'"\xff"', b'"' + b"long, " * 9 + b'"',
+]  # fmt: skip
+GAPS = [b",", b", ", b",\n", b" ,\r\n", b"\r,", b",\t\n\n  "]
+DAMAGES = [b"", b",", b"]", b"[", b"}", b'"', b"x", b"\\", b",]", b"] , [1,2"]
+
+
+def outcome(elements):
+    start = rows.Chunk(0, 0, 1, 0)
+    try:
+        return list(rows._chunks(elements, start, 50, 4, lambda count: None))
+    except RowsError as error:
+        return error.problem
+
+
+def test_plan_arrays_many_at_a_time_as_one_by_one(monkeypatch):
+    """Whatever the elements, and wherever an array is damaged: the same chunks, or the same fault."""
+    monkeypatch.setattr(records, "_WINDOW", 10)
+    monkeypatch.setattr(records, "BLOCK", 40)
+    chance, faults = random.Random(7), 0
+    for _ in range(4000):
+        each = chance.choices(ELEMENTS, k=chance.choice([0, 1, 5, 40]))
+        data = b"".join(part for element in each for part in (element, chance.choice(GAPS)))
+        data = data.rstrip(b", \t\r\n") + b"]" + chance.choice([b"", b"\n", b" \n"])
+        if chance.random() < 0.3:
+            place = chance.randrange(len(data))
+            data = data[:place] + chance.choice(DAMAGES) + data[place + chance.randrange(3) :]
+        single = records._counted(records._elements(data, 3, whole=True), lambda data: False)
+        expected = outcome(single)
+        assert outcome(records.Elements(data, 3).stretches()) == expected, data
+        faults += isinstance(expected, str)
+    assert 400 < faults < 1200
+
+
+def test_plan_short_elements_are_not_looked_at_each(monkeypatch):
+    """Of an array of many elements, a few are looked at one by one: those in which columns are looked for, the last."""
+    looked_at = []
+    decode_next = records._decode_next
+    monkeypatch.setattr(records, "_decode_next", lambda *args: looked_at.append(1) or decode_next(*args))
+    content = b"[" + b",".join([b'{"text":"a"}'] * 100_000) + b"]"
+    planned = plan(iter([content]), Format.of("a.json"), 1 << 40, 1 << 40)[1]
+    assert sum(chunk.rows for chunk in planned) == 100_000
+    assert 0 < len(looked_at) <= 300
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,13 +122,42 @@ def test_plan_short_lines_are_not_looked_at_each(kind, monkeypatch):
         return count((looked_at.append(record) or record for record in each), is_empty)
 
     monkeypatch.setattr(records, "_counted", counted)
-    content = b"text\n" + b"a\n\n" * 300_000
-    _, planned = plan(in_blocks(content, decode.BLOCK), Format.of(f"a.{kind}", "text"), 1 << 40, 1 << 40)
-    assert sum(chunk.rows for chunk in planned) == 300_000 + (kind != "csv")
-    assert len(looked_at) <= 1
-    quoted = b"text\n" + b'"a"\n' * 50
-    list(plan(in_blocks(quoted, decode.BLOCK), Format.of("a.csv", "text"), 1 << 40, 1 << 40)[1])
+    for line in (b"a\n\n", b'"a ""b"",\nc"\n\n'):
+        content = b"text\n" + line * 300_000
+        _, planned = plan(in_blocks(content, decode.BLOCK), Format.of(f"a.{kind}", "text"), 1 << 40, 1 << 40)
+        assert sum(chunk.rows for chunk in planned) >= 300_000
+        assert len(looked_at) <= 1
+    odd = b"text\n" + b'a "b"\n' * 50
+    list(plan(in_blocks(odd, decode.BLOCK), Format.of("a.csv", "text"), 1 << 40, 1 << 40)[1])
     assert len(looked_at) >= 50
+
+
+def test_plan_long_quoted_records_are_as_one_by_one():
+    """Records that end in a later block, and quoted ones around the limit of a line."""
+    for size in (300_000, records.MAX_LINE_BYTES - 3, records.MAX_LINE_BYTES - 2):
+        content = b"".join((b'"a"\n', b'"' + b"x\n" * (size // 2) + b"x" * (size % 2) + b'"\n', b'"b"\n' * 3))
+        limits = 1 << 40, 2
+        expected = chunks(content, "csv", decode.BLOCK, limits, one_by_one)
+        assert chunks(content, "csv", decode.BLOCK, limits, records.stretches) == expected
+        assert (expected[0][0].rows, len(expected[0]) > 3) == (2, size > records.MAX_LINE_BYTES - 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"text" + b",a" * 5000 + b"\n"),
+        ("a.csv", b"id" + b",a" * 5000 + b"\n"),
+        ("a.jsonl", b"{%s}\n" % b",".join(b'"%d":1' % number for number in range(5000))),
+    ],
+)
+def test_plan_more_columns_than_can_be_read(name, content):
+    """A table of too many columns is refused, with what helps; many commas in a text are none."""
+    with pytest.raises(RowsError, match="4,096") as raised:
+        plan(iter([content]), Format.of(name), 1 << 40, 1 << 40)
+    assert raised.value.code == "too_many_columns"
+    assert raised.value.hint
+    fine = b"text" + b",a" * 4000 + b'\n"' + b"a, " * 5000 + b'"\n'
+    assert sum(chunk.rows for chunk in plan(iter([fine]), Format.of("a.csv"), 1 << 40, 1 << 40)[1]) == 1
 
 
 def test_plan_more_records_than_can_be_planned(monkeypatch):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from candor.errors import CandorError
 from candor.limits import (
     MANY_MEMBERS,
+    MAX_COLUMNS,
     MAX_FILE_RECORDS,
     MAX_ID_LENGTH,
     MAX_INPUT_BYTES,
@@ -51,6 +52,7 @@ FAULTS = {
     "no_text_column": "no column of the CSV header, or more than one, is named as the text column",
     "no_id_column": "no column of the CSV header has the name that is given for the id column",
     "two_id_columns": "more than one column of the CSV header is named as the id column",
+    "too_many_columns": f"it has more than {MAX_COLUMNS:,} columns",
     "too_many_rows": f"it has more than {MAX_FILE_RECORDS // 10**6} million lines: split it at line ends",
     "too_large": f"it has more than {MAX_INPUT_BYTES // 10**9} GB: split it at line ends",
     "bad_json": "it is neither a JSON array of objects nor one JSON object a line",
@@ -80,6 +82,7 @@ _HINTS = {
     "damaged_gzip": "copy or fetch it again",
     "gzip_bomb": "unpack it first",
     "bad_json": "write an array of objects, or one object a line: jq -c . in.json > out.jsonl",
+    "too_many_columns": "keep the columns of ids and texts: csvcut -c id,text in.csv > out.csv",
     "json_too_large": "write one object a line: jq -c '.[]' in.json > out.jsonl",
     "no_labels": "export it as CSV with a column of texts and one of labels",
     "multi_label": "keep one label a row, or train one model a label",

@@ -20,6 +20,8 @@ from candor.batch.columns import SAMPLE_BYTES, SAMPLE_ROWS, Table
 from candor.batch.faults import ERRORS, FAULTS, READERS, RowsError, shown
 from candor.batch.formats import DEFAULT_ID, DEFAULT_LABEL, DEFAULT_TEXT, DELIMITERS, Format, Reading
 from candor.batch.records import (
+    Blanks,
+    Elements,
     Record,
     Stretch,
     cells,
@@ -30,7 +32,7 @@ from candor.batch.records import (
     stretches,
     without_end,
 )
-from candor.limits import MAX_FILE_RECORDS, MAX_ID_LENGTH, MAX_TEXT_BYTES
+from candor.limits import MAX_COLUMNS, MAX_FILE_RECORDS, MAX_ID_LENGTH, MAX_TEXT_BYTES
 
 __all__ = [
     "ERRORS",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 _PEEK, _PEEKED = 1 << 16, 1000  # bytes, and records in them, in which a delimiter is looked for
+_SAMPLE_CELLS = 200 * 1024  # that are looked at to find a column: fewer rows of wide tables
 _ISO_2022_JP = re.compile(rb"\x1b\$[@B]")  # switches to JIS X 0208
 _SEPARATOR_LINE = re.compile(rb'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
@@ -83,6 +86,8 @@ class Opened(NamedTuple):
     records: Iterator[Record]
     offset: int
     line: int
+    elements: Elements | None = None
+    """The elements of an array, which is held whole."""
 
 
 def read(
@@ -144,7 +149,9 @@ def plan(
     replay = decode.Replay(blocks)
     found = opened(iter(replay), file_format, on_blank)
     start = Chunk(found.offset, found.offset, found.line, 0)
-    if found.format.kind == "json" or not replay.whole:  # an array is held whole
+    if found.elements:
+        counted = found.elements.stretches()
+    elif not replay.whole:
         counted = counted_records(found.records, found.format)
     else:
         _, decoded, offset = decode.decoded(replay.again(), file_format)
@@ -258,7 +265,7 @@ def opened(
         return Opened(replace(file_format, text_column=file_format.text_column or DEFAULT_TEXT), start, offset, line)
     header = None
     if file_format.kind == "csv" and file_format.header:
-        is_empty = emptiness(file_format)
+        is_empty = Blanks(file_format)
         for record in start:
             offset, line = offset + record.size, line + record.lines
             if record.error:
@@ -267,8 +274,9 @@ def opened(
                 header = record
                 break
             on_blank(1)
+    elements = start if isinstance(start, Elements) else None
     file_format, start = _with_columns(file_format, header, start)
-    return Opened(file_format, start, offset, line)
+    return Opened(file_format, start, offset, line, elements)
 
 
 def _started(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Iterator[Record], int, int]:
@@ -318,7 +326,7 @@ def _delimiter(start: bytes, file_format: Format) -> str:
         candidate = replace(file_format, delimiter=delimiter)
         some = islice(records(iter([start]), candidate), _PEEKED)
         first = (record for record in some if not record.data.isspace())
-        table = [_record_cells(record, candidate) for record in islice(first, 20)]
+        table = [_record_cells(record, candidate) for record in islice(first, 20) if not _is_wide(record, candidate)]
         header, rows = (table[0] if table else []), table[1:-1] or table[1:]  # the last one may be cut off
         width = len([name for name in header if name.strip()])
         if width < 2:
@@ -336,6 +344,11 @@ def _record_cells(record: Record, file_format: Format) -> list[str]:
     return cells(without_end(record.data.decode("utf-8", "replace")), file_format)
 
 
+def _is_wide(record: Record, file_format: Format) -> bool:
+    """Return whether a record may have more cells than a table has columns."""
+    return record.data.count(file_format.delimiter.encode()) >= MAX_COLUMNS
+
+
 def _with_columns(
     file_format: Format, header: Record | None, start: Iterator[Record]
 ) -> tuple[Format, Iterator[Record]]:
@@ -349,6 +362,8 @@ def _with_columns(
         return without_rows, start
     table, seen = Table([], [], is_json=file_format.kind != "csv"), list[Record]()
     if header:
+        if _is_wide(header, file_format):
+            raise RowsError("too_many_columns")
         table = Table(_record_cells(header, file_format), [])
         if not _all_named(table, file_format):
             sampled, seen = _sampled(start, file_format, table.names)
@@ -460,13 +475,19 @@ def _sampled(
     if file_format.kind != "csv":
         values = [value for record in whole if isinstance(value := _object(record.data), dict)]
         fields = list(dict.fromkeys(name for value in values for name in value))
+        if len(fields) > MAX_COLUMNS:
+            hint = "pass --text-column NAME, or keep fewer fields: jq -c '{id, text}' in.jsonl > out.jsonl"
+            raise RowsError("too_many_columns", problem=f"its rows have more than {MAX_COLUMNS:,} fields", hint=hint)
+        values = values[: _SAMPLE_CELLS // max(len(fields), 1)]
         rows = [[_as_cell(value.get(name)) for name in fields] for value in values]
         return Table(fields, rows, is_json=True), seen
-    table = [_record_cells(record, file_format) for record in whole]
+    table = [_record_cells(record, file_format) for record in whole if not _is_wide(record, file_format)]
+    if whole and not table and names is None:
+        raise RowsError("too_many_columns")
     if names is None and file_format.header:
         names, table = (table[0], table[1:]) if table else ([], [])
     width = len(names) if names is not None else max(map(len, table), default=0)
-    rows = [[*row[:width], *[""] * (width - len(row))] for row in table]
+    rows = [[*row[:width], *[""] * (width - len(row))] for row in table[: _SAMPLE_CELLS // max(width, 1)]]
     numbers = [str(number) for number in range(1, width + 1)]
     return Table(numbers if names is None else names, rows, numbered=names is None), seen
 
