@@ -9,7 +9,7 @@ import random
 import pytest
 
 from candor.cli.torture import command, costs
-from candor.cli.torture.costs import costly, plan_way, search, text_of, text_ways
+from candor.cli.torture.costs import costly, plan_way, request_ways, search, text_of, text_ways
 
 FOUND = (
     ("Σ",), ("aΣ",), ("\u0301\u0327\u0316\u0345",), ("\u0316\u0301",), ("\ufdfa",), ("\ufdfa", " "), ("½",), ("İ",),
@@ -19,8 +19,9 @@ FOUND = (
 )  # fmt: skip
 FILES = (
     ("a\n",), ("\n",), ("\r",), ("a\r",), ("\r\n\r",), (" \n",), ('{"text":"a"}\n',), ("text\n", "a\n" * 40),
-    ('"a"\n',), ('"', "a\n" * 40),
+    ('"a"\n',), ('"', "a\n" * 40), (" ",), ("\u3000",), ("\t ",), ("1,",), ("[],",), ("{},",), ('say "a"\n',), ('"",',),
 )  # fmt: skip
+BODIES = (("[",), ("\\u0041",), ('{"text":"a"},',), ('{"text":"\\u0041\\n"},',), ('"a":1,',), ('"', "\\"), ("1" * 64,))
 WAYS = {way.name: way for way in text_ways()}
 
 
@@ -36,10 +37,18 @@ def test_costs_found_texts_are_bounded(way):
     assert not over
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.txt.gz"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.json", "a.txt.gz"])
 def test_costs_found_files_are_bounded(name):
     """Files of short lines, blank lines and quotes are planned in time."""
     over = [pieces for pieces in FILES if not within(plan_way(name), pieces)]
+    assert not over
+
+
+@pytest.mark.parametrize("way", request_ways(), ids=lambda way: way.name)
+def test_costs_found_requests_are_bounded(way):
+    """Bodies of escapes, deep nesting and many keys, and texts to redact, stay near plain English."""
+    assert way.run(way.build(way.plain)) == 200
+    over = [pieces for pieces in (FOUND if way.name == "redact" else BODIES) if not within(way, pieces)]
     assert not over
 
 

@@ -78,6 +78,7 @@ class Blanks:
         self._surely = ascii_bytes.replace(b'"', b"")
         self.surely, self.maybe = _flags(self._surely), _flags(starts + _LATER_BYTES * bool(rest))
         self._starts = frozenset(starts)
+        self._cut = file_format.delimiter.encode() if file_format.kind == "csv" else b""
         self._rules = file_format.rules
 
     def __call__(self, data: bytes) -> bool:
@@ -86,6 +87,10 @@ class Blanks:
             return False
         if not data or (self._rules > 1 and not data.translate(None, self._surely)):
             return True
+        if self._rules > 2 and self._cut and not data.translate(None, self._surely + b'"'):
+            bare = data.translate(None, self._surely.replace(self._cut, b""))
+            if {*bare.split(self._cut)} <= {b"", b'""'}:
+                return True
         return (self._rules > 2 and _is_space(data)) or bool(self.is_empty(data))
 
 
@@ -137,7 +142,7 @@ def _with_rows(data: bytes, codes: NDArray[np.uint8], ends: Counts, blanks: Blan
     starts = np.append(0, ends[:-1])
     rows = _have_other(codes, starts, ends, blanks.surely)
     for record in (rows > _have_other(codes, starts, ends, blanks.maybe)).nonzero()[0].tolist():
-        rows[record] = not blanks.is_empty(data[starts[record] : ends[record]])
+        rows[record] = not blanks(data[starts[record] : ends[record]])
     return rows
 
 

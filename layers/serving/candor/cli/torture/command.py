@@ -31,9 +31,9 @@ def torture(schedules: int, seed: int, costs: int) -> int:
 
     A schedule is a file format and up to three faults: refusals, lost answers, torn bodies, killed functions. Then
     simulate jobs of 1 to 400 chunks, of 1 to 200 seconds each, in accounts with 2 to 1,000 concurrent executions. Then
-    search for the texts and files that take most CPU against plain English of the same size. Exit status 1 if a job
-    lost, doubled or changed a row, or did not end as it should, or if an input takes more than 4 times as much, or 12
-    times where every few bytes are personal data.
+    search for the texts, files and requests that take most CPU against plain English of the same size. Exit status 1
+    if a job lost, doubled or changed a row, or did not end as it should, or if an input takes more than 4 times as
+    much, or 12 times where every few bytes are personal data.
     """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ[name] = "testing"  # nothing here may reach an account

@@ -12,12 +12,15 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from functools import cache, partial
+from io import BytesIO, StringIO
 from typing import Any, NamedTuple
 
 from candor.batch.formats import Format
 from candor.batch.jobs import Options, ResultEncoder
-from candor.batch.rows import Row, plan
+from candor.batch.rows import Row, RowsError, plan, read
+from candor.cli.gateway import event, prepare, template
 from candor.limits import MAX_TEXT_BYTES
 from candor.model.classifier import Classifier
 from candor.model.explain import Explainer
@@ -29,7 +32,7 @@ BAR, DENSE_BAR = 4.0, 12.0
 DENSE = 64
 """Bytes a find from which a text counts as dense with personal data."""
 ENGLISH = "The film was a wonderful surprise, and the acting of both leads carried it through a slow middle part. "
-FILE_BYTES = 1 << 18
+FILE_BYTES, BODY_BYTES = 1 << 18, 100_000
 _PARENTS = 12
 _ROWS = 16  # of a file that is scored
 
@@ -77,6 +80,8 @@ class Way(NamedTuple):
     build: Callable[[Pieces], object]
     """Make the input that `run` takes."""
     pieces: Sequence[str]
+    plain: Pieces = (ENGLISH,)
+    """What makes the plain input of the same size."""
 
 
 class Costly(NamedTuple):
@@ -143,55 +148,82 @@ def text_ways() -> list[Way]:
 
 def plan_way(name: str) -> Way:
     """Return the way to plan a file of some name."""
+    kind = name.split(".")[1]
 
     def build(pieces: Pieces) -> bytes:
         content = text_of(pieces, FILE_BYTES).encode()
-        if name.startswith("a.json") and not name.startswith("a.jsonl"):
-            content = b"[" + content
+        if kind == "json":
+            content = b"[" + content.rpartition(b",")[0] + b"]"
+        elif kind == "csv":
+            content = b"text\n" + content
         return gzip.compress(content, 1) if name.endswith(".gz") else content
 
     def run(content: bytes) -> int:
-        from candor.batch.rows import RowsError
-
         try:
             return sum(chunk.rows for chunk in plan(iter([content]), Format.of(name, "text"), 16 << 20, 20_000)[1])
         except RowsError:
             return 0
 
-    return Way(f"plan {name[2:]}", run, build, (*STRUCTURE, *PLAIN))
+    return Way(f"plan {name[2:]}", run, build, (*STRUCTURE, *PLAIN), (_REVIEWS.get(kind, "%s\n") % (ENGLISH * 10),))
+
+
+_REVIEWS = {"jsonl": '{"text": "%s"}\n', "json": '{"text": "%s"},\n', "csv": '"%s"\n'}
+
+
+def request_ways() -> list[Way]:
+    """Return the ways through the API's handler: personal data of a text in JSON, and any body of a batch."""
+    with redirect_stdout(StringIO()):  # its log
+        handlers = prepare(template())
+
+    def way(name: str, path: str, body: Callable[[Pieces], bytes], pieces: Sequence[str], plain: str) -> Way:
+        def build(pieces: Pieces) -> dict[str, Any]:
+            return event("POST", path, [("Content-Type", "application/json")], body(pieces))
+
+        def run(request: dict[str, Any]) -> object:
+            with redirect_stdout(StringIO()):
+                return handlers[path]["ANY"](request, None)["statusCode"]
+
+        return Way(name, run, build, pieces, (plain,))
+
+    def text(pieces: Pieces) -> bytes:
+        return json.dumps({"text": text_of(pieces)}).encode()
+
+    def documents(pieces: Pieces) -> bytes:
+        content = text_of(pieces, BODY_BYTES).rpartition("},")
+        return f'{{"documents":[{content[0] + "}" if content[1] else content[2]}]}}'.encode()
+
+    return [
+        way("redact", "/v1/redact", text, (*characters(), *FINDS, *MARKUP, *PLAIN), ENGLISH),
+        way("request", "/v1/predict/batch", documents, (*STRUCTURE, *PLAIN), f'{{"text":"{ENGLISH * 10}"}},'),
+    ]
 
 
 def plain_seconds(way: Way, pieces: Pieces) -> float:
     """Return the CPU time of plain English: of as many bytes, and where files are planned of as many records, too.
 
-    A record that is planned by itself takes a microsecond or two; a plain one that is scored takes ten.
+    Planning a record is compared with reading one, as what scores a file does: 3 microseconds.
     """
+    if way.name not in _known:
+        _known[way.name] = seconds(way.run, way.build(way.plain), 15)
     if not way.name.startswith("plan"):
-        return _plain(way)
+        return _known[way.name]
     content = text_of(pieces, FILE_BYTES)
     records = max(content.count("\n") + content.count("\r"), content.count(",") if "json" in way.name else 0)
-    return _plain(way) + records * _plain_record()
+    return _known[way.name] + records * _plain_record()
 
 
 _known: dict[str, float] = {}
 
 
-def _plain(way: Way) -> float:
-    if way.name not in _known:
-        _known[way.name] = seconds(way.run, way.build((ENGLISH,)), 15)
-    return _known[way.name]
-
-
 @cache
 def _plain_record() -> float:
-    way = plan_way("a.csv")
     content = b"text\n" + b'"a, b"\n' * 10_000
-    return seconds(way.run, content, 7) / 10_000
+    return seconds(lambda content: sum(1 for _ in read(BytesIO(content), "a.csv")), content, 7) / 10_000
 
 
 def costly(way: Way, pieces: Pieces, repeats: int = 3) -> Costly:
     """Measure one input."""
-    bar = BAR if way.name.startswith("plan") else bar_of(pieces)
+    bar = BAR if way.name.startswith(("plan", "request")) else bar_of(pieces)
     return Costly(seconds(way.run, way.build(pieces), repeats) / plain_seconds(way, pieces), bar, pieces)
 
 
@@ -234,6 +266,10 @@ def candidates(way: Way, best: Sequence[Costly], chance: random.Random) -> Itera
 
 def worst(budget: float, seed: int) -> Iterator[tuple[Way, list[Costly]]]:
     """Yield each way with its costliest inputs, after so many seconds of CPU in all."""
-    ways = [*text_ways(), *(plan_way(f"a.{kind}") for kind in ("txt", "jsonl", "csv", "json", "csv.gz"))]
+    ways = [
+        *text_ways(),
+        *request_ways(),
+        *(plan_way(f"a.{kind}") for kind in ("txt", "jsonl", "csv", "json", "csv.gz")),
+    ]
     for way in ways:
         yield way, search(way, budget / len(ways), random.Random(f"{seed} {way.name}"))
