@@ -106,8 +106,8 @@ use: $(if $(value BACK),,needs-use) .venv/serve/.made ## make a model the one th
 dashboard: .venv/dashboard/.made ## draw the deployed dashboard from the log of `make run LOG=run.log` [LOG=run.log OUTPUT=dashboard.png]
 	@$(call candor,dashboard) dashboard -- "$${LOG:-run.log}" "$${OUTPUT:-dashboard.png}"
 
-torture: .venv/torture/.made ## run batch jobs under random schedules of faults [SCHEDULES=2000 SEED=0]
-	@$(call candor,torture) torture $${SCHEDULES:+--schedules="$$SCHEDULES"} $${SEED:+--seed="$$SEED"}
+torture: .venv/torture/.made ## run batch jobs under random faults, search for costly inputs [SCHEDULES=2000 SEED=0 COSTS=120]
+	@$(call candor,torture) torture $${SCHEDULES:+--schedules="$$SCHEDULES"} $${SEED:+--seed="$$SEED"} $${COSTS:+--costs="$$COSTS"}
 
 build: .venv/sam/.made ## build functions and layers as they are deployed, in .aws-sam/build [ARCHITECTURE=arm64]
 	@PYTHON="$$PWD/.venv/sam/bin/python" $(sam) build --parameter-overrides "$(architecture)"

@@ -210,7 +210,7 @@ def train(
     No model or other file is written over; a training that is stopped leaves nothing.
     """
     place = options.place(click.get_current_context())
-    for path in (golden, samples, unlabelled, test):
+    for path in () if data else (golden, samples, unlabelled, test):
         if path and not path.exists():  # before IMDB is downloaded
             raise CommandError(f"{path} does not exist")
     try:

@@ -24,6 +24,8 @@ MAX_GATEWAY_SECONDS = 30  # in which a request must arrive, counted from the con
 MAX_LINE_BYTES = 1_000_000  # bytes of a line, or of a CSV record with quoted line ends: a whole one is held in memory
 MAX_UNPACKED = 200  # times its size that a gzip file may unpack to: English text takes 3, a gzip bomb 1,000
 ALWAYS_UNPACKED = 64 << 20  # bytes that a gzip file may unpack to whatever its ratio: short ones may be all of a kind
+MANY_MEMBERS = 1_000  # members of a gzip from which their mean size counts: a member takes as long as 500 bytes of text
+MIN_MEMBER_BYTES = 80  # bytes of a gzip's member on average, packed
 MAX_JSON_BYTES = 64_000_000  # bytes of an array in a .json file: it is held in memory, where JSON lines are not
 MAX_LABEL_LENGTH = 200  # characters of a label: a longer one is a text in the wrong column
 MAX_SHOWN_NAME = 30  # characters of a column or label in a message: longer ones may be texts in the wrong place
@@ -31,6 +33,8 @@ MAX_SHOWN_WORDS = 3  # words of one, likewise
 MAX_SHOWN_NAMES = 20  # columns that a message lists
 MAX_SHOWN_LINES = 10  # numbers of lines that a message lists
 MAX_INPUT_BYTES = 40 * 10**9  # bytes of an object in the inbox: one function can read as many in its 15 minutes
+MAX_COLUMNS = 4_096  # columns of a table or fields of its first JSON rows: each is looked at to find the texts
+MAX_FILE_RECORDS = 200_000_000  # lines or records of a file, blank ones too: they can be counted in those 15 minutes
 
 # One part of the results, which ends with the record that reaches either number.
 CHUNK_ROWS = 20_000  # rows, the default of `--rows` and BatchChunkRows: scored in far less than a function's 15 minutes

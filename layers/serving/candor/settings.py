@@ -44,6 +44,12 @@ class Settings:
     """CHUNK_ROWS: maximum rows per part of the results."""
     concurrency: int = JOB_CONCURRENCY
     """CONCURRENCY: maximum of a batch job's chunks that are scored at a time."""
+    delimiter: str = ""
+    """DELIMITER: what stands between the cells of a batch table, such as ";" or "tab" (default: found in the file)."""
+    encoding: str = ""
+    """ENCODING: encoding of batch files, such as cp1252 (default: UTF-8, or what a byte order mark says)."""
+    header: bool = True
+    """HEADER=false: the first line of a batch table is a row; columns are named by their numbers (default: names)."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -67,10 +73,18 @@ class Settings:
             environ.get("WITH_TEXT", ""),
             _named("CHUNK_ROWS", environ.get("CHUNK_ROWS"), lambda value: whole(value, 1), CHUNK_ROWS),
             _named("CONCURRENCY", environ.get("CONCURRENCY"), lambda value: whole(value, 1), JOB_CONCURRENCY),
+            environ.get("DELIMITER", ""),
+            environ.get("ENCODING", ""),
+            environ.get("HEADER") != "false",
         )
 
 
-_CHOICES = {"EXPLAIN": ("true", "false"), "REDACT": ("true", "false"), "WITH_TEXT": ("replace", "mask")}
+_CHOICES = {
+    "EXPLAIN": ("true", "false"),
+    "REDACT": ("true", "false"),
+    "WITH_TEXT": ("replace", "mask"),
+    "HEADER": ("true", "false"),
+}
 
 
 def _named(name: str, value: str | None, read: Callable[[str], T], default: T) -> T:

@@ -40,6 +40,24 @@ def test_likely_encoding_is_that_of_the_bytes(encoding):
     assert likely_encoding(ENCODINGS[encoding].encode(encoding)) == encoding
 
 
+@pytest.mark.parametrize(
+    ("encodings", "texts"),
+    [
+        (
+            "cp1251 koi8_r cp866 iso8859_5",
+            ["очень хороший фильм\nплохой фильм\n", "плохо\nхорошо\n", "не советую никому"],
+        ),
+        ("cp1251 koi8_r", ["Отличный фильм, всем советую!", "Доставка быстрая, товар хороший"]),
+        ("cp1253 iso8859_7", ["πολύ καλή ταινία", "κακό, δεν μου άρεσε καθόλου", "Εξαιρετική εξυπηρέτηση"]),
+        ("cp1255", ["סרט טוב מאוד אהבתי", "גרוע מאוד לא מומלץ"]),
+    ],
+)
+def test_likely_encoding_short_texts(encodings, texts):
+    """A few words suffice, also without a capital: small letters of one encoding are capitals of another."""
+    for encoding in encodings.split():
+        assert [text.encode(encoding).decode(likely_encoding(text.encode(encoding))) for text in texts] == texts
+
+
 def test_likely_encoding_without_evidence_is_empty():
     assert likely_encoding(b"plain") == ""
     assert likely_encoding(bytes(range(0x80, 0x100)) * 3) == ""

@@ -26,6 +26,7 @@ from candor.batch.rows import (
     read_chunk,
 )
 from candor.limits import MAX_JSON_BYTES, MAX_LINE_BYTES
+from candor.storage import Folder
 
 NASTY = [
     "a\u0085b",
@@ -253,6 +254,19 @@ def test_read_fault_has_code_and_message(code):
     assert str(raised.value) == f"{name}: {MESSAGES.get(code, FAULTS[code])}"
 
 
+def test_read_named_id_column_is_required():
+    """Whoever names a column of ids counts on them. The default one may be missing."""
+    assert rows(b"ref,text\n7,good\n", "x.csv") == [Row(2, None, "good")]
+    assert rows(b"ref,text\n7,good\n", "x.csv", id_column="ref") == [Row(2, "7", "good")]
+    with pytest.raises(RowsError) as raised:
+        rows(b"ref,text\n7,good\n", "x.csv", id_column="Ref")
+    assert (raised.value.code, raised.value.problem) == (
+        "no_id_column",
+        "no column named 'Ref'; its columns are 'ref', 'text'",
+    )
+    assert raised.value.hint == "pass --id-column ref (make: ID=ref)"
+
+
 def test_gzip_zeros_after_members_are_ignored():
     packed = gzip.compress(b"one\n") + gzip.compress(b"two\n")
     assert [row.text for row in rows(packed + b"\0" * 512, "x.txt.gz")] == ["one", "two"]
@@ -385,3 +399,17 @@ def test_format_dict_round_trips_with_stable_keys():
 
 def test_examples_in_docstrings_run():
     assert doctest.testmod(module).failed == 0
+
+
+def test_plan_counts_lines_at_once_from_a_store(tmp_path, monkeypatch):
+    """Lines are counted many at a time, also if the first block is as large as a store reads them."""
+    counted: list[str] = []
+    slow = module.counted_records
+    monkeypatch.setattr(module, "counted_records", lambda each, kind: counted.append(kind.kind) or slow(each, kind))
+    late = (b" " * 900_000 + b"\n") * 10 + b"text\ngood\n"  # its start is not kept
+    for name, content in (("a.txt", b"good film\n" * 1_800_000), ("a.json", b'[{"text":"good"}]'), ("a.csv", late)):
+        (tmp_path / name).write_bytes(content)
+        inbox = Folder(tmp_path)
+        _, chunks = plan(inbox.blocks(inbox.source(name)), Format.of(name), 1 << 24, 20_000)
+        assert sum(chunk.rows for chunk in chunks) == content.count(b"g")
+    assert counted == ["csv"]

@@ -44,6 +44,7 @@ from candor.errors import (
 from candor.model.bundle import Bundle, canonical
 from candor.model.classifier import Classifier
 from candor.operate.observe import observed
+from candor.settings import Settings
 from candor.storage import ATTEMPTS, S3, Folder, Source
 
 
@@ -456,6 +457,22 @@ def test_finish_fewer_rows_than_planned_is_refused(lines, world):
         with pytest.raises(ConflictError):
             world.batch.finish(planned)
         assert manifests(world.real) == []
+
+
+def test_settings_say_how_a_file_is_read(real):
+    """A file that says neither its encoding nor its columns is read as the stack's parameters say."""
+    environ = {"DELIMITER": ";", "ENCODING": "cp1252", "HEADER": "false", "TEXT_COLUMN": "2", "ID_COLUMN": "1"}
+    said = Settings.from_environ(environ)
+    names = ("delimiter", "encoding", "header", "text_column", "id_column")
+    for settings, scored in ((SETTINGS, 0), (replace(SETTINGS, **{name: getattr(said, name) for name in names}), 2)):
+        world = World(real)
+        world.batch = Batch(settings, lambda name, world=world: S3(name, world.client))
+        planned = world.batch.plan(world.put(f"in/{scored}.csv", "a;Un café, triste\nb;Très bon\n".encode("cp1252")))
+        assert (planned["status"] == "planned") == bool(scored)
+    for chunk in json.loads(contents(real, "plans/").popitem()[1]):
+        world.batch.score({"job": planned["job"], "chunk": chunk})
+    lines = [json.loads(line) for body in parts(real).values() for line in body.splitlines()]
+    assert [(line["id"], "label" in line) for line in lines] == [("a", True), ("b", True)]
 
 
 def test_settings_add_attributions_and_threshold(real):

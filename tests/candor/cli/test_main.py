@@ -383,7 +383,7 @@ def test_use_damaged_bundle_is_refused(tmp_path, capsys):
 
 def test_torture_runs_schedules(tmp_path):
     """From any folder, without any environment variable."""
-    command = [sys.executable, "-m", "candor", "torture", "--schedules", "3", "--seed", "5"]
+    command = [sys.executable, "-m", "candor", "torture", "--schedules", "3", "--seed", "5", "--costs", "0"]
     done = subprocess.run(
         command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
     )

@@ -347,7 +347,7 @@ def test_score_killed_worker_stops_no_other(tmp_path):
     assert process.returncode == 1
     assert "in/a.txt: a worker process was killed, perhaps for want of memory" in err
     assert "30 of 30 rows scored" in out
-    assert not session_of(process.pid)
+    assert all_end(process.pid)
 
 
 def command_of(number):
@@ -430,6 +430,19 @@ def test_score_reader_gone_scores_all_files(where, status, tmp_path):
         assert done.returncode == 0
 
 
+def test_score_note_that_nobody_reads_stops_nothing(tmp_path):
+    """A damaged part is made again, and the note on it may find no reader."""
+    (tmp_path / "a.txt").write_text("good\n")
+    command = f"{quote(sys.executable)} -m candor score a.txt out --processes 1"
+    subprocess.run(command, shell=True, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True)
+    (part,) = tmp_path.glob("out/*/part-00000.jsonl")
+    whole = part.read_bytes()
+    for where, noted in (("2>/dev/full", False), ("", True)):
+        part.write_bytes(whole.replace(b"positive", b"negative"))
+        done = subprocess.run(f"{command} {where}", shell=True, cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+        assert (done.returncode, part.read_bytes(), b"note: " in done.stderr) == (0, whole, noted)
+
+
 ENDINGS = {  # signal, whether every process of the session gets it, exit status
     "SIGTERM": (signal.SIGTERM, False, 130),
     "SIGKILL": (signal.SIGKILL, False, -9),
@@ -455,10 +468,7 @@ def test_score_ended_from_outside_leaves_no_worker(how, all_of_them, status, tmp
             assert len(session_of(process.pid)) > 1
             (os.killpg if all_of_them else os.kill)(process.pid, how)
             said = process.communicate(timeout=60)[1]
-            deadline = time.monotonic() + 20
-            while session_of(process.pid):
-                assert time.monotonic() < deadline, session_of(process.pid)
-                time.sleep(0.1)
+            assert all_end(process.pid)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -501,6 +511,14 @@ def test_score_nohup_outlives_terminal(tmp_path):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     assert list(tmp_path.glob("out/*/manifest.json"))
+
+
+def all_end(leader):
+    """Return whether all processes of a session come to their end."""
+    deadline = time.monotonic() + 20
+    while session_of(leader) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not session_of(leader)
 
 
 def session_of(leader):
@@ -584,6 +602,7 @@ def test_score_nothing_scored_exits_2(name, content, options, reason, tmp_path, 
         assert main(command) == 2
         said = capsys.readouterr()
         assert f"error: {tmp_path / name}: nothing was scored: {reason}\nhint: " in said.err
+        assert said.err.endswith("check that it is the file you mean\n") is (reason.startswith("it has no rows"))
         assert "Xyzzy" not in said.out + said.err
     (tmp_path / name).write_bytes(b'[{"text":"good","body":"good"}]' if ".json" in name else b"text,body\ngood,good\n")
     assert main(command) == 0
@@ -610,7 +629,7 @@ def test_score_named_encoding_is_read_and_verified(tmp_path, capsys):
     (tmp_path / "a.csv").write_bytes("v|text\n1|A wonderful café.\n2|A dull mess.\n".encode("cp1252"))
     plain, _, manifest = run(tmp_path / "a.csv", tmp_path / "out")
     assert manifest["counts"]["scored"] == 1
-    assert "1 rows are not valid in the file's encoding; the bytes suggest cp1252" in capsys.readouterr().err
+    assert "1 row is not valid in the file's encoding; the bytes suggest cp1252" in capsys.readouterr().err
     folder, results, manifest = run(tmp_path / "a.csv", tmp_path / "named", "--encoding", "windows-1252")
     assert [each["label"] for each in results] == ["positive", "negative"]
     assert manifest["settings"]["reading"] == {"encoding": "cp1252"}

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import time
+import unicodedata
 
 import pytest
 
@@ -42,6 +43,18 @@ def test_escape_formula_wherever_a_cell_may_begin(formula):
     assert not [piece for piece in re.split(r"[;|\t\r\n]", escaped) if BEGINS.match(piece)]
     assert escaped.replace("'", "") == formula.replace("'", "")
     assert escape_formula(f"x{formula}") == f"x{formula}" or re.search(r"[;|\t\r\n]", formula)
+
+
+def test_escape_formula_behind_what_is_not_shown():
+    """No character that programs do not show hides a formula; one that is shown makes it a text."""
+    unseen = [chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) in ("Cc", "Cf")]
+    shown = {*"\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\ufff9\ufffa\ufffb"}  # a number's sign
+    unseen = [*sorted({*unseen} - shown), "\ufe0f", "\u034f", "\u3164"]
+    assert {"\xad", "\u202e", "\u061c", "\u2066"} <= {*unseen}
+    for character in unseen:
+        assert escape_formula(f"{character}=1").startswith("'")
+        assert "'" in escape_formula(f"a;{character}=1")
+    assert escape_formula("\u06dd=1") == "\u06dd=1"
 
 
 @pytest.mark.parametrize("cell", PLAIN)

@@ -128,6 +128,21 @@ def test_verify_every_changed_leaf_is_noticed(folder, capsys, loaded_once):
     assert verified(folder, capsys)[0] == SAME
 
 
+def test_verify_impossible_times_are_noticed(folder, capsys):
+    """No job ends before it begins, and times are dates. What is possible is only sealed, as the answer says."""
+    path, whole = folder / "manifest.json", json.loads((folder / "manifest.json").read_bytes())
+    early, late = "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00.001Z"
+    for times, expected in [
+        ({"started": early, "finished": late}, SAME),
+        ({"started": late, "finished": early}, CHANGED),
+        ({"started": early, "finished": "soon"}, CHANGED),
+        ({"started": early, "finished": late, "paused": late}, CHANGED),
+    ]:
+        path.write_bytes(canonical(manifests.seal(whole | {"times": times})))
+        assert verified(folder, capsys)[0] == expected, times
+    path.write_bytes(canonical(whole))
+
+
 def test_verify_every_resealed_leaf_is_noticed(folder, capsys, loaded_once):
     """A forger who seals and numbers the manifest anew can change the times, and what code it names; both are said.
 

@@ -40,6 +40,14 @@ def test_spans_cut_words_as_written(text, words):
     assert [text[begin:end] for begin, end in spans(text)] == words
 
 
+@pytest.mark.parametrize("unit", ["Good<br />", "Good<br /><b>", "Good ＜br /＞", "Good&lt;br /&gt;é "])
+@pytest.mark.parametrize("count", [2, 4000])
+def test_spans_long_text_same_as_short(unit, count):
+    """However long a text is, and however its line breaks are then found, spans cut out the words as they stand."""
+    text = unit * count
+    assert [text[begin:end] for begin, end in spans(text) if text[begin] == "G"] == ["Good"] * count
+
+
 @given(nasty | tagged)
 @example("<br />" * 3 + "x")
 @example("Σ\u0301ΑΣ b")

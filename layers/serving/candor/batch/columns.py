@@ -152,8 +152,8 @@ def missing(table: Table, role: str, wanted: str | None, doubtful: Sequence[int]
 
     Args:
         table: The names of the columns, and some rows.
-        role: "text" or "label".
-        wanted: The column that the user names.
+        role: "text", "label" or "id".
+        wanted: The column that the user names; for an id there is one.
         doubtful: Indices of the columns of which each may be the one.
     """
     if looks_headless(table):

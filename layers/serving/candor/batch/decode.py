@@ -12,7 +12,7 @@ from itertools import chain
 
 from candor.batch.faults import RowsError
 from candor.batch.formats import Format
-from candor.limits import ALWAYS_UNPACKED, MAX_UNPACKED
+from candor.limits import ALWAYS_UNPACKED, MANY_MEMBERS, MAX_UNPACKED, MIN_MEMBER_BYTES
 
 BLOCK = 1 << 18
 _START = 64  # bytes that show what kind of file it is
@@ -50,8 +50,8 @@ def decoded(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Itera
     if file_format.compressed:
         blocks = _unpacked(blocks)
     start, blocks = peeked(blocks, _START)
-    if not file_format.compressed and start.startswith(b"\x1f\x8b"):
-        raise RowsError("unexpected_gzip")
+    if start.startswith(b"\x1f\x8b"):
+        raise RowsError("gzip_in_gzip" if file_format.compressed else "unexpected_gzip")
     mark = next((mark for mark in _MARKS if start.startswith(mark)), b"")
     if not mark and not file_format.encoding:
         _check_start(start, file_format)
@@ -70,6 +70,38 @@ def decoded(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Itera
     if encoding == "utf-8":
         return replace(file_format, encoding=encoding), blocks, len(mark)
     return replace(file_format, encoding=encoding), _transcoded(blocks, encoding), 0
+
+
+class Replay:
+    """Blocks that can be read a second time, from the start, if only a few have been read.
+
+    Args:
+        blocks: The blocks; each is taken once.
+
+    Attributes:
+        whole: False if so many bytes have been read that they are not kept.
+    """
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks, self._kept, self._size, self.whole = iter(blocks), list[bytes](), 0, True
+
+    def __iter__(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            self._size += len(block)
+            if self._size > _MAX_KEPT and self._size > len(block):
+                self._kept, self.whole = [], False
+            if self.whole:
+                self._kept.append(block)
+            yield block
+
+    def again(self) -> Iterator[bytes]:
+        """Yield the blocks from the start. What reads them otherwise must have stopped."""
+        while self._kept:
+            yield self._kept.pop(0)
+        yield from self._blocks
+
+
+_MAX_KEPT = 4 << 20  # bytes; the first block is kept in any case, and a store reads 8 MB at a time
 
 
 def peeked(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
@@ -132,26 +164,42 @@ def _transcoded(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _unpacked(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the content of a gzip's members (RFC 1952), never more than a block at a time."""
-    member, bytes_in, bytes_out = zlib.decompressobj(31), 0, 0
+    """Yield the content of a gzip's members (RFC 1952), never more than a block at a time.
+
+    A member is given little at first and then more and more, because zlib copies what stands behind a member's end.
+    """
+    member, bytes_in, bytes_out, members, step = zlib.decompressobj(31), 0, 0, 1, _FIRST_STEP
+    held = bytearray()  # of small members, until there is some work for those who read it
     for block in blocks:
-        bytes_in += len(block)
-        while block:
+        at = 0
+        while at < len(block):
             if member.eof:
-                if not block.strip(b"\0"):
+                if not block[at] and not block[at:].strip(b"\0"):
                     break  # zeros, which some tools fill the last sector with
-                member = zlib.decompressobj(31)
+                member, members, step = zlib.decompressobj(31), members + 1, _FIRST_STEP
+                if members > MANY_MEMBERS and bytes_in + at < MIN_MEMBER_BYTES * members:
+                    raise RowsError("gzip_members")
+            given = block[at : at + step]
             try:
-                data = member.decompress(block, BLOCK)
+                data = member.decompress(given, BLOCK)
             except zlib.error:
                 raise RowsError("damaged_gzip" if bytes_out else "not_gzip") from None
             bytes_out += len(data)
-            if bytes_out > max(MAX_UNPACKED * bytes_in, ALWAYS_UNPACKED):
+            if bytes_out > max(MAX_UNPACKED * (bytes_in + len(block)), ALWAYS_UNPACKED):
                 raise RowsError("gzip_bomb")
-            yield data
-            block = member.unused_data if member.eof else member.unconsumed_tail
+            held += data
+            if len(held) >= _HELD:
+                yield bytes(held)
+                held.clear()
+            at += len(given) - len(member.unused_data if member.eof else member.unconsumed_tail)
+            step = min(4 * step, BLOCK)
+        bytes_in += len(block)
+    yield bytes(held)
     if not member.eof:
         raise RowsError("damaged_gzip" if bytes_in else "not_gzip")
+
+
+_FIRST_STEP, _HELD = 1 << 9, 1 << 16  # bytes
 
 
 # What bytes suggest that are no UTF-8
@@ -172,8 +220,12 @@ _LATIN = {  # the letters that each is used for; those first that are the common
     "cp1257": "āčēģīķļņšūžąęėįųõäöü",
     "latin-1": _WEST,
 }
-_RUSSIAN, _GREEK = "оеаинтсрвлкм", "αοιετσνηυρς"
-_SCRIPTS = {  # the first and the last letter in lower case, and the commonest ones
+_RUSSIAN = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъіё"
+_GREEK = "αοιετσνηυρπκμλίόάήωςέγδύώθχφβξζψ"
+_HEBREW = "יוהלאמתרנבשדעקחפגכטזסצםןךףץ"
+_ARABIC = "اليمنوتربسعدقفحكجهشطصخزضثذغظ"
+_THAI = "านรอกเงมยลวดท่้สตะปบคหีแจิัพชขใไ"
+_SCRIPTS = {  # the first and the last letter in lower case, and the letters from the commonest one on
     "cp1251": ("а", "ґ", _RUSSIAN),
     "koi8_r": ("а", "ґ", _RUSSIAN),
     "koi8_u": ("а", "ґ", _RUSSIAN),
@@ -182,11 +234,15 @@ _SCRIPTS = {  # the first and the last letter in lower case, and the commonest o
     "mac_cyrillic": ("а", "ґ", _RUSSIAN),
     "cp1253": ("ΐ", "ώ", _GREEK),
     "iso8859_7": ("ΐ", "ώ", _GREEK),
-    "cp1255": ("א", "ת", "יוהלאמתרנבש"),
-    "cp1256": ("ء", "ي", "اليمنوتربسعد"),
-    "iso8859_6": ("ء", "ي", "اليمنوتربسعد"),
-    "cp874": ("ก", "๛", "านรอกเงมยลวด่้"),
+    "cp1255": ("א", "ת", _HEBREW),
+    "cp1256": ("ء", "ي", _ARABIC),
+    "iso8859_6": ("ء", "ي", _ARABIC),
+    "cp874": ("ก", "๛", _THAI),
 }
+_CAPITAL, _UPPER = 1.5, 0.1  # minus log likelihoods of a capital that begins a word, and of one behind a capital
+_COMMON = 12  # letters of a script that are its commonest
+_DECAY = 0.1  # of letters ordered by frequency, each is that much rarer than the one before
+_RARE, _FOREIGN = 5.0, 10.0  # minus log likelihoods of another letter of the script, and of what is none there
 _OPENING, _CLOSING, _BETWEEN = "„‚«‹¿¡", "”’»›…", "“‘–—€£¥§©®™°·•№\u00a0"
 
 
@@ -216,7 +272,9 @@ def likely_encoding(data: bytes) -> str:
     data = data[:_LOOKED_AT]
     latin = [encoding for encoding in _LATIN if encoding != "latin-1" or not _text(data, "cp1252")]
     scores = {encoding: _sense_of_latin(data, encoding) for encoding in latin}
-    scores |= {encoding: _sense_of_script(data, encoding) for encoding in _SCRIPTS}
+    if scripts := [encoding for encoding in _SCRIPTS if _sense_of_script(data, encoding)]:
+        script = max(scripts, key=lambda encoding: _likelihood(data, encoding))
+        scores[script] = _sense_of_script(data, script)
     best = max(scores, key=lambda encoding: scores[encoding])  # of equal ones the first
     return best if scores[best] else ""
 
@@ -242,9 +300,22 @@ def _sense_of_script(data: bytes, encoding: str) -> float:
         apart = not (before.isascii() and before.isalpha()) and not (after.isascii() and after.isalpha())
         is_letter = first <= lower <= last and apart and _is_cased(before, character)
         good += is_letter or _is_mark(before, character, after)
-        frequent += is_letter and lower in common
+        frequent += is_letter and lower in common[:_COMMON]
         total += 1
     return (good + frequent) / (2 * total) if total >= _FEWEST and good >= _SHARE * total else 0
+
+
+def _likelihood(data: bytes, encoding: str) -> float:
+    """Return the log likelihood of bytes as words of a script: of its letters, each by itself, and of their case."""
+    first, last, letters = _SCRIPTS[encoding]
+    ranks = {letter: rank for rank, letter in enumerate(letters)}
+    total = 0.0
+    for before, character, _ in _others(data, encoding):
+        lower = character.lower()
+        total -= _DECAY * ranks[lower] if lower in ranks else _RARE if first <= lower <= last else _FOREIGN
+        if character.isupper():
+            total -= _UPPER if before.isupper() else _FOREIGN if before.isalpha() else _CAPITAL
+    return total
 
 
 def _others(data: bytes, encoding: str) -> Iterator[tuple[str, str, str]]:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from candor.errors import CandorError
 from candor.limits import (
+    MANY_MEMBERS,
+    MAX_COLUMNS,
+    MAX_FILE_RECORDS,
     MAX_ID_LENGTH,
     MAX_INPUT_BYTES,
     MAX_JSON_BYTES,
@@ -15,6 +18,7 @@ from candor.limits import (
     MAX_SHOWN_WORDS,
     MAX_TEXT_BYTES,
     MAX_UNPACKED,
+    MIN_MEMBER_BYTES,
 )
 
 READERS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
@@ -40,11 +44,16 @@ FAULTS = {
     "unsupported_encoding": "no encoding of that name can be read",
     "not_gzip": "it is damaged, or no gzip although its name ends in .gz",
     "unexpected_gzip": "it is a gzip, but its name does not end in .gz",
+    "gzip_in_gzip": "it is a gzip within a gzip",
+    "gzip_members": f"the gzip has more than {MANY_MEMBERS:,} members of less than {MIN_MEMBER_BYTES} bytes on average",
     "damaged_gzip": "the gzip is truncated or damaged",
     "gzip_bomb": f"the gzip unpacks to more than {MAX_UNPACKED} times its size",
     "no_header": "there seems to be no header",
     "no_text_column": "no column of the CSV header, or more than one, is named as the text column",
+    "no_id_column": "no column of the CSV header has the name that is given for the id column",
     "two_id_columns": "more than one column of the CSV header is named as the id column",
+    "too_many_columns": f"it has more than {MAX_COLUMNS:,} columns",
+    "too_many_rows": f"it has more than {MAX_FILE_RECORDS // 10**6} million lines: split it at line ends",
     "too_large": f"it has more than {MAX_INPUT_BYTES // 10**9} GB: split it at line ends",
     "bad_json": "it is neither a JSON array of objects nor one JSON object a line",
     "json_too_large": f"it is a JSON array of more than {MAX_JSON_BYTES // 10**6} MB",
@@ -68,9 +77,12 @@ _HINTS = {
     "unknown_encoding": "save it as UTF-8, or pass --encoding NAME",
     "not_gzip": "copy it again; if it is not compressed, remove .gz from its name",
     "unexpected_gzip": "rename it so that it ends in .gz",
+    "gzip_in_gzip": "unpack it once: gunzip",
+    "gzip_members": "pack it as one member: gunzip -c old.gz | gzip > new.gz",
     "damaged_gzip": "copy or fetch it again",
     "gzip_bomb": "unpack it first",
     "bad_json": "write an array of objects, or one object a line: jq -c . in.json > out.jsonl",
+    "too_many_columns": "keep the columns of ids and texts: csvcut -c id,text in.csv > out.csv",
     "json_too_large": "write one object a line: jq -c '.[]' in.json > out.jsonl",
     "no_labels": "export it as CSV with a column of texts and one of labels",
     "multi_label": "keep one label a row, or train one model a label",

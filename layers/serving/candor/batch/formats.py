@@ -14,7 +14,7 @@ skips white space of any script, also in quoted cells, in every format alike, an
 """
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 """Delimiters that are looked for, by name."""
-DEFAULT_TEXT, DEFAULT_LABEL = "text", "label"
+DEFAULT_TEXT, DEFAULT_LABEL, DEFAULT_ID = "text", "label", "id"
 """Columns that are read where none is named."""
 
 _KINDS = {"tsv": "csv", "ndjson": "jsonl"}

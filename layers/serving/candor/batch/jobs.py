@@ -186,9 +186,9 @@ def plan(
     chunks: list[Chunk] = []
     blank = 0
 
-    def count_blank() -> None:
+    def count_blank(count: int) -> None:
         nonlocal blank
-        blank += 1
+        blank += count
 
     try:
         blocks = _update(digest, inbox.blocks(source))

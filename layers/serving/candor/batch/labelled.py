@@ -347,7 +347,7 @@ def _json_row(line: int, record: str, file_format: Format) -> LabelledRow | _Bad
     example = json.dumps({text: "…", label: "…"}, ensure_ascii=False)
     hint = f"write one object a line, its keys distinct, such as {example}"
     try:
-        value = _decode_distinct(record)
+        value = _decode_distinct(record.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         where = f" (character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
         return _Bad(line, f"is not JSON{where}|are not JSON", hint)

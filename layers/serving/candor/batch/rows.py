@@ -18,9 +18,21 @@ from typing import IO, Any, NamedTuple, NoReturn
 from candor.batch import columns, decode
 from candor.batch.columns import SAMPLE_BYTES, SAMPLE_ROWS, Table
 from candor.batch.faults import ERRORS, FAULTS, READERS, RowsError, shown
-from candor.batch.formats import DEFAULT_LABEL, DEFAULT_TEXT, DELIMITERS, Format, Reading
-from candor.batch.records import Record, blank_starts, cells, emptiness, opened_array, records, without_end
-from candor.limits import MAX_ID_LENGTH, MAX_TEXT_BYTES
+from candor.batch.formats import DEFAULT_ID, DEFAULT_LABEL, DEFAULT_TEXT, DELIMITERS, Format, Reading
+from candor.batch.records import (
+    Blanks,
+    Elements,
+    Record,
+    Stretch,
+    cells,
+    counted_records,
+    emptiness,
+    opened_array,
+    records,
+    stretches,
+    without_end,
+)
+from candor.limits import MAX_COLUMNS, MAX_FILE_RECORDS, MAX_ID_LENGTH, MAX_TEXT_BYTES
 
 __all__ = [
     "ERRORS",
@@ -41,7 +53,8 @@ __all__ = [
     "table_of",
 ]
 
-_PEEK = 1 << 16  # bytes in which a delimiter is looked for
+_PEEK, _PEEKED = 1 << 16, 1000  # bytes, and records in them, in which a delimiter is looked for
+_SAMPLE_CELLS = 200 * 1024  # that are looked at to find a column: fewer rows of wide tables
 _ISO_2022_JP = re.compile(rb"\x1b\$[@B]")  # switches to JIS X 0208
 _SEPARATOR_LINE = re.compile(rb'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
@@ -73,6 +86,8 @@ class Opened(NamedTuple):
     records: Iterator[Record]
     offset: int
     line: int
+    elements: Elements | None = None
+    """The elements of an array, which is held whole."""
 
 
 def read(
@@ -114,7 +129,7 @@ def plan(
     file_format: Format,
     bytes_each: int,
     rows_each: int,
-    on_blank: Callable[[], None] = lambda: None,
+    on_blank: Callable[[int], None] = lambda count: None,
 ) -> tuple[Format, Iterator[Chunk]]:
     """Find out how to read a file, and cut it into chunks.
 
@@ -123,7 +138,7 @@ def plan(
         file_format: What is known of it from its name.
         bytes_each: A chunk ends with the record that reaches this many bytes,
         rows_each: or this many rows.
-        on_blank: Called for each record that is left out because it is blank.
+        on_blank: Called with the number of records that are left out because they are blank, some at a time.
 
     Returns:
         The format with its encoding and columns, and the chunks.
@@ -131,9 +146,17 @@ def plan(
     Raises:
         RowsError: The file cannot be read as a whole. Iterating over the chunks raises it, too.
     """
-    found = opened(iter(blocks), file_format, on_blank)
+    replay = decode.Replay(blocks)
+    found = opened(iter(replay), file_format, on_blank)
     start = Chunk(found.offset, found.offset, found.line, 0)
-    return found.format, _chunks(found.records, found.format, start, bytes_each, rows_each, on_blank)
+    if found.elements:
+        counted = found.elements.stretches()
+    elif not replay.whole:
+        counted = counted_records(found.records, found.format)
+    else:
+        _, decoded, offset = decode.decoded(replay.again(), file_format)
+        counted = stretches(decode.dropped(decoded, found.offset - offset), found.format)
+    return found.format, _chunks(counted, start, bytes_each, rows_each, on_blank)
 
 
 def read_chunk(blocks: Iterable[bytes], file_format: Format, chunk: Chunk) -> Iterator[Row]:
@@ -229,7 +252,9 @@ def file_blocks(file: IO[bytes]) -> Iterator[bytes]:
     return iter(lambda: file.read(decode.BLOCK), b"")
 
 
-def opened(blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[], None] = lambda: None) -> Opened:
+def opened(
+    blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[int], None] = lambda count: None
+) -> Opened:
     """Find out how to read a file: its encoding, delimiter and columns. `on_blank` is called as by plan().
 
     Raises:
@@ -240,7 +265,7 @@ def opened(blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[], 
         return Opened(replace(file_format, text_column=file_format.text_column or DEFAULT_TEXT), start, offset, line)
     header = None
     if file_format.kind == "csv" and file_format.header:
-        is_empty = emptiness(file_format)
+        is_empty = Blanks(file_format)
         for record in start:
             offset, line = offset + record.size, line + record.lines
             if record.error:
@@ -248,9 +273,10 @@ def opened(blocks: Iterator[bytes], file_format: Format, on_blank: Callable[[], 
             if not is_empty(record.data) or file_format.rules == 1:
                 header = record
                 break
-            on_blank()
+            on_blank(1)
+    elements = start if isinstance(start, Elements) else None
     file_format, start = _with_columns(file_format, header, start)
-    return Opened(file_format, start, offset, line)
+    return Opened(file_format, start, offset, line, elements)
 
 
 def _started(blocks: Iterator[bytes], file_format: Format) -> tuple[Format, Iterator[Record], int, int]:
@@ -298,8 +324,9 @@ def _delimiter(start: bytes, file_format: Format) -> str:
     wanted = {name.strip() for name in (file_format.text_column or DEFAULT_TEXT, file_format.label_column) if name}
     for delimiter in DELIMITERS.values():
         candidate = replace(file_format, delimiter=delimiter)
-        first = (record for record in records(iter([start]), candidate) if not record.data.isspace())
-        table = [_record_cells(record, candidate) for record in islice(first, 20)]
+        some = islice(records(iter([start]), candidate), _PEEKED)
+        first = (record for record in some if not record.data.isspace())
+        table = [_record_cells(record, candidate) for record in islice(first, 20) if not _is_wide(record, candidate)]
         header, rows = (table[0] if table else []), table[1:-1] or table[1:]  # the last one may be cut off
         width = len([name for name in header if name.strip()])
         if width < 2:
@@ -317,6 +344,11 @@ def _record_cells(record: Record, file_format: Format) -> list[str]:
     return cells(without_end(record.data.decode("utf-8", "replace")), file_format)
 
 
+def _is_wide(record: Record, file_format: Format) -> bool:
+    """Return whether a record may have more cells than a table has columns."""
+    return record.data.count(file_format.delimiter.encode()) >= MAX_COLUMNS
+
+
 def _with_columns(
     file_format: Format, header: Record | None, start: Iterator[Record]
 ) -> tuple[Format, Iterator[Record]]:
@@ -330,6 +362,8 @@ def _with_columns(
         return without_rows, start
     table, seen = Table([], [], is_json=file_format.kind != "csv"), list[Record]()
     if header:
+        if _is_wide(header, file_format):
+            raise RowsError("too_many_columns")
         table = Table(_record_cells(header, file_format), [])
         if not _all_named(table, file_format):
             sampled, seen = _sampled(start, file_format, table.names)
@@ -370,6 +404,8 @@ def _with_columns(
             found = replace(found, kept=_distinct(table.names))
         # Ids are read from a column of exactly that name: results of files that have none are to stay as they were.
         ids = None if found.labelled else columns.matching(table.names, found.id_column, "id", trim=False)
+        if ids is None and not found.labelled and found.id_column != DEFAULT_ID:
+            raise columns.missing(table, "id", found.id_column)
         found = replace(found, columns=(len(table.names), choice.text, -1 if ids is None else ids))
     return found, chain(seen, start)
 
@@ -439,13 +475,19 @@ def _sampled(
     if file_format.kind != "csv":
         values = [value for record in whole if isinstance(value := _object(record.data), dict)]
         fields = list(dict.fromkeys(name for value in values for name in value))
+        if len(fields) > MAX_COLUMNS:
+            hint = "pass --text-column NAME, or keep fewer fields: jq -c '{id, text}' in.jsonl > out.jsonl"
+            raise RowsError("too_many_columns", problem=f"its rows have more than {MAX_COLUMNS:,} fields", hint=hint)
+        values = values[: _SAMPLE_CELLS // max(len(fields), 1)]
         rows = [[_as_cell(value.get(name)) for name in fields] for value in values]
         return Table(fields, rows, is_json=True), seen
-    table = [_record_cells(record, file_format) for record in whole]
+    table = [_record_cells(record, file_format) for record in whole if not _is_wide(record, file_format)]
+    if whole and not table and names is None:
+        raise RowsError("too_many_columns")
     if names is None and file_format.header:
         names, table = (table[0], table[1:]) if table else ([], [])
     width = len(names) if names is not None else max(map(len, table), default=0)
-    rows = [[*row[:width], *[""] * (width - len(row))] for row in table]
+    rows = [[*row[:width], *[""] * (width - len(row))] for row in table[: _SAMPLE_CELLS // max(width, 1)]]
     numbers = [str(number) for number in range(1, width + 1)]
     return Table(numbers if names is None else names, rows, numbered=names is None), seen
 
@@ -476,24 +518,31 @@ def _object(data: bytes) -> object:
 
 
 def _chunks(
-    records: Iterable[Record],
-    file_format: Format,
-    start: Chunk,
-    bytes_each: int,
-    rows_each: int,
-    on_blank: Callable[[], None],
+    counted: Iterable[Stretch], start: Chunk, bytes_each: int, rows_each: int, on_blank: Callable[[int], None]
 ) -> Iterator[Chunk]:
-    (begin, end, first, rows), line, is_empty = start, start.line, emptiness(file_format)
-    starts = blank_starts(file_format)
-    for data, size, lines, error in records:
-        end, line = end + size, line + lines
-        if error or data[0] not in starts or not is_empty(data):
-            rows += 1
-        else:
-            on_blank()
-        if end - begin >= bytes_each or rows >= rows_each:
-            yield Chunk(begin, end, first, rows)
-            begin, first, rows = end, line, 0
+    """Cut records into chunks, each of which ends with the record that reaches either number."""
+    begin, end, first, rows = start
+    line = first
+    for stretch in counted:
+        if line > MAX_FILE_RECORDS:
+            raise RowsError("too_many_rows")
+        on_blank(len(stretch.rows) - int(stretch.rows[-1]))
+        done = 0  # records of the stretch
+        while done < len(stretch.bytes):
+            rows_before = int(stretch.rows[done - 1]) if done else 0
+            last = min(
+                int(stretch.bytes.searchsorted(begin + bytes_each - end)),
+                int(stretch.rows.searchsorted(rows_before + rows_each - rows)),
+            )
+            last = max(last, done)
+            if last >= len(stretch.bytes):
+                rows += int(stretch.rows[-1]) - rows_before
+                break
+            rows += int(stretch.rows[last]) - rows_before
+            cut, done = end + int(stretch.bytes[last]), last + 1
+            yield Chunk(begin, cut, first, rows)
+            begin, first, rows = cut, line + int(stretch.lines[last]), 0
+        end, line = end + int(stretch.bytes[-1]), line + int(stretch.lines[-1])
     if rows:
         yield Chunk(begin, end, first, rows)
 
@@ -585,6 +634,8 @@ def cell_at(found: list[str], index: int) -> str:
 
 
 def _json_row(line: int, record: str, file_format: Format) -> Row:
+    if file_format.rules > 2:
+        record = record.removeprefix("\ufeff")  # as stands where files were joined
     try:
         value = decode_json(record)
     except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from candor.batch import jobs, manifests
-from candor.batch.formats import DEFAULT_TEXT
+from candor.batch.formats import DEFAULT_TEXT, Reading
 from candor.batch.jobs import Job, JsonObject, Options
 from candor.batch.rows import Chunk, RowsError
 from candor.errors import EventError, JobError, OutOfTimeError
@@ -167,6 +167,7 @@ class Batch:
             settings.redact,
             settings.with_text,
             settings.chunk_rows,
+            reading=Reading(settings.delimiter, settings.encoding, settings.header),
         )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,8 +37,17 @@ def report(message: str, hint: str | None = None) -> None:
     """Print `error:` and `hint:` lines to stderr, in colour on a terminal only."""
     said = [f"{click.style('error:', fg='red', bold=True)} {message}"]
     said += [f"{click.style('hint:', fg='cyan')} {hint}"] if hint else []
+    _say(said)
+
+
+def note(message: str) -> None:
+    """Print a `note:` line to stderr: what to know, although nothing failed."""
+    _say([f"note: {message}"])
+
+
+def _say(lines: Sequence[str]) -> None:
     try:
-        for line in said:
+        for line in lines:
             click.echo(line, err=True, color=coloured())
     except OSError:  # nobody reads it, which stops no work
         _silence(sys.stderr)

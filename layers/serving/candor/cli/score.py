@@ -31,7 +31,7 @@ from candor.batch.faults import REMEDIES
 from candor.batch.jobs import Job, Options
 from candor.batch.rows import READERS, Chunk, Reading, RowsError, likely_encoding, shown, table_of
 from candor.cli import options
-from candor.cli.errors import CommandError, fault, printable, report, silence_stdout
+from candor.cli.errors import CommandError, fault, note, printable, report, silence_stdout
 from candor.cli.histogram import bin_of, histogram
 from candor.cli.inputs import inputs
 from candor.cli.spreadsheet import spreadsheet
@@ -236,7 +236,8 @@ def judge(path: Path, name: str, manifest: dict[str, Any], settings: Options) ->
         with path.open("rb") as file:
             likely = likely_encoding(file, path.name, settings.reading)
         said = f"; the bytes suggest {likely}" if likely else ""
-        rows = f"{counts['errors']['invalid_encoding']:,} rows are not valid in the file's encoding"
+        count = counts["errors"]["invalid_encoding"]
+        rows = f"{count:,} row{'s are' if count > 1 else ' is'} not valid in the file's encoding"
         report(f"{name}: {rows}{said}", f"pass --encoding {likely or 'NAME, such as cp1252'}")
     if counts["scored"]:
         return 0
@@ -256,7 +257,7 @@ def judge(path: Path, name: str, manifest: dict[str, Any], settings: Options) ->
     kind, hint = ("", "check that it is the file you mean")
     if table and table.names:
         kind = f"; its {'fields' if table.is_json else 'columns'} are {listed(table.names)}"
-        hint = "name the one with texts: --text-column NAME"
+        hint = "name the one with texts: --text-column NAME" if errors else hint
     hint = f"pass --encoding {likely or 'NAME'}" if often == "invalid_encoding" else REMEDIES.get(often, hint)
     report(f"{name}: nothing was scored: {rows}{kind}", hint)
     return 2
@@ -286,7 +287,7 @@ def score_file(path: Path, scorer: "Scorer", settings: Options) -> dict[str, Any
     if damaged:
         more = f" and {len(damaged) - MAX_NAMES} more" * (len(damaged) > MAX_NAMES)
         named = ", ".join(damaged[:MAX_NAMES]) + more
-        click.echo(f"note: {printable(results.root / folder)}: damaged, so made again: {named}", err=True)
+        note(f"{printable(results.root / folder)}: damaged, so made again: {named}")
     if manifest and manifest["status"] == "rejected":  # by what read it then: it is read again
         results.remove(folder + manifests.NAME)
         manifest = None

@@ -47,7 +47,11 @@ def _cells(result: Result, labels: Sequence[str], ours: Sequence[str], theirs: I
 
 
 # A cell can begin behind each of these, too: where lists are separated by semicolons, a spreadsheet divides there.
-_STARTS = re.compile(r"(?:\A|[;|\t\r\n])[;|\s\"\x00-\x1f\u200b-\u200f\u2060\ufeff]*+([=+\-@＝＋－＠﹦﹢﹣﹫]?)")
+_UNSEEN = (  # controls, and what Unicode tells programs not to show
+    r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0"
+)
+_STARTS = re.compile(rf"(?:\A|[;|\t\r\n])[;|\s\"{_UNSEEN}]*+([=+\-@＝＋－＠﹦﹢﹣﹫]?)")
 _DIVIDER = re.compile(r".*[;|\t\r\n]", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Find personal data in text by rules and checksums, and mask it. Standard library only, linear time.
+"""Find personal data in text by rules and checksums, and mask it, in linear time.
 
 `find(text)` returns entities as code-point offsets of the caller's own text. `redact(text)` writes over them. Entity
 types have Amazon Comprehend's names, except CN_RESIDENT_ID and API_KEY, for which it has none. There is no named-entity

@@ -18,14 +18,14 @@ _HANDLE = r"@(?<![A-Za-z0-9_.@/%+\-]@)[A-Za-z_][A-Za-z0-9_]{2,29}(?![A-Za-z0-9_@
 
 def emails(text: str) -> Iterator[Match]:
     """Yield e-mail addresses of a normalised text."""
-    last_end = 0
+    last_end, match_local = 0, compiled(_LOCAL_BACKWARDS).match
     for match in compiled(_EMAIL).finditer(text) if "@" in text else ():
-        at = match.start()
-        local = compiled(_LOCAL_BACKWARDS).match(text[max(last_end, at - 64) : at][::-1])
+        at, end = match.span()
+        local = match_local(text[at - 64 if at - 64 > last_end else last_end : at][::-1])
         begin = at - len(local[0].rstrip(".'/-=?&|")) if local else at
         if begin < at:
-            yield "EMAIL", begin, match.end()
-            last_end = match.end()
+            yield "EMAIL", begin, end
+            last_end = end
 
 
 def handles(text: str) -> Iterator[Match]:
@@ -60,7 +60,10 @@ def www_links(text: str) -> Iterator[Match]:
 
 
 _OCTET = r"(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9]))"
-_IPV4 = rf"[0-9](?<![0-9].)(?<![0-9]\..)[0-9]{{0,2}}+{_OCTET}{{3}}(?![0-9]|\.[0-9])"
+_FIRST_OCTET = r"(?:(?<=2)(?:[0-4][0-9]|5[0-5])|(?<=1)[0-9][0-9]|(?<=[1-9])[0-9]|)"  # the first digit stands before it
+_VERSION_END = "[NnEeDdRrVv.本]"  # of the words below
+_AFTER_VERSION = rf"(?:(?:(?<={_VERSION_END}.)|(?<={_VERSION_END}[ :].)|(?<={_VERSION_END}[ :][ :].))())?"
+_IPV4 = rf"[0-9](?<![0-9].)(?<![0-9]\..){_AFTER_VERSION}{_FIRST_OCTET}{_OCTET}{{3}}(?![0-9]|\.[0-9])"
 _IPV4_HINT = r"\.[0-9]{1,3}\.[0-9]"
 _IPV6 = r"[0-9A-Fa-f:](?<![A-Za-z0-9:.].)[0-9A-Fa-f:]{1,38}[0-9.]{0,15}(?![A-Za-z0-9:])"
 _IPV6_HINT = r":[0-9A-Fa-f]{0,4}:"
@@ -69,8 +72,12 @@ _MAC = r"[0-9A-Fa-f](?<![0-9A-Fa-f:\-].)[0-9A-Fa-f]([:\-])[0-9A-Fa-f]{2}(?:\1[0-
 _MAC_DOTTED = (
     r"\.[0-9A-Fa-f]{4}\.(?<=(?<![0-9A-Fa-f.])([0-9A-Fa-f]{4})\.[0-9A-Fa-f]{4}\.)[0-9A-Fa-f]{4}(?![0-9A-Fa-f.])"
 )
+_GROUP = "[0-9A-Fa-f]{1,4}"
+_IPV6_GROUPS = (  # eight, or up to seven with a gap
+    rf"(?=[^0-9]*[0-9])(?:{_GROUP}(?::{_GROUP}){{7}}"
+    rf"|(?=:*(?:[^:]+:*){{1,7}}\Z)(?:{_GROUP}(?::{_GROUP})*+)?::(?:{_GROUP}(?::{_GROUP})*+)?)"
+)
 _EMBEDDED_IPV4 = r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.|\Z)){4}(?<!\.)"
-_VERSION_ENDS = tuple("NnEeDdRrVv.本")  # of the words below
 _VERSION_WORD = r"(?i)(?:version|release|build|firmware|chapter|section|\bv\.?|\bver\.?|版本)[ :]{0,2}\Z"
 
 
@@ -88,38 +95,24 @@ def ip_and_mac_addresses(text: str) -> Iterator[Match]:
         digits = text[begin:end].replace(".", "")
         if not digits.isdigit() and not digits.isalpha():
             yield "MAC_ADDRESS", begin, end
-    for match in compiled(_IPV4).finditer(text) if compiled(_IPV4_HINT).search(text) else ():
-        begin = match.start()
-        if _is_ipv4(match[0]) and not _is_version(text, begin):
-            yield "IP_ADDRESS", *match.span()
-    for match in compiled(_IPV6).finditer(text) if compiled(_IPV6_HINT).search(text) else ():
-        address = match[0].rstrip(".")
-        if _is_ipv6(address):
-            yield "IP_ADDRESS", match.start(), match.start() + len(address)
-
-
-def _is_ipv4(address: str) -> bool:
-    """Return True if the first of four numbers is one of an address; the pattern has seen to the others."""
-    first = address.partition(".")[0]
-    return first == "0" or (first[0] != "0" and int(first) < 256)
-
-
-def _is_version(text: str, begin: int) -> bool:
-    """Return True if a word such as "version" stands before an offset."""
-    before = text[max(0, begin - 12) : begin]
-    return before.rstrip(" :")[-1:] in _VERSION_ENDS and compiled(_VERSION_WORD).search(before) is not None
+    if compiled(_IPV4_HINT).search(text):
+        for match in compiled(_IPV4).finditer(text):
+            begin, end = match.span()
+            if match.lastindex is None or not compiled(_VERSION_WORD).search(text[max(0, begin - 12) : begin]):
+                yield "IP_ADDRESS", begin, end
+    if compiled(_IPV6_HINT).search(text):
+        for match in compiled(_IPV6).finditer(text):
+            address = match[0].rstrip(".")
+            if _is_ipv6(address):
+                begin = match.start()
+                yield "IP_ADDRESS", begin, begin + len(address)
 
 
 def _is_ipv6(address: str) -> bool:
-    """Validate an IPv6 address (RFC 4291, section 2.2)."""
-    if len(address) < 3 or not any(map(str.isdigit, address)):  # nobody writes an address such as "a::b"
-        return False
-    head, gap, tail = address.partition("::")
-    groups = [group for part in (head, tail) if part for group in part.split(":")]
-    embedded = 0
-    if groups and "." in groups[-1]:
-        if not compiled(_EMBEDDED_IPV4).fullmatch(groups.pop()):
+    """Validate an IPv6 address (RFC 4291, section 2.2) that has a digit: nobody writes one such as "a::b"."""
+    if "." in address:
+        groups, _, embedded = address.rpartition(":")
+        if not compiled(_EMBEDDED_IPV4).fullmatch(embedded):
             return False
-        embedded = 2
-    size = len(groups) + embedded
-    return (size < 8 if gap else size == 8) and all(0 < len(group) < 5 for group in groups)
+        address = f"{groups}:0:0"
+    return compiled(_IPV6_GROUPS).fullmatch(address) is not None

@@ -5,6 +5,7 @@ All values are compact: digits (and letters) without separators.
 
 import re
 from datetime import date
+from functools import cache
 
 _DOUBLED = bytes(
     (2 * (byte - 48)) // 10 + (2 * (byte - 48)) % 10 + 48 if 48 <= byte < 58 else 48 for byte in range(256)
@@ -50,13 +51,14 @@ _IIN_RANGES = (
     ("5[0678]|6", (13, 14, 15, 16, 17, 18, 19)),  # Maestro, RuPay, Verve
     ("9792", (16,)),  # Troy
 )
-_IIN_PATTERNS = {
+IIN_PATTERNS = {
     length: re.compile("|".join(first for first, lengths in _IIN_RANGES if length in lengths))
     for length in range(13, 20)
 }
+"""Patterns of the first digits of cards, by length."""
 IIN_FIRST_DIGITS = {
     length: bytes({ord(start[0]) for first, lengths in _IIN_RANGES if length in lengths for start in first.split("|")})
-    for length in _IIN_PATTERNS
+    for length in IIN_PATTERNS
 }
 """ASCII codes of the first digits that cards of a length may have, by length."""
 _PROVINCES = frozenset(
@@ -103,7 +105,9 @@ PROVINCE_DIGITS = {
     for first in sorted({province[0] for province in _PROVINCES})
 }
 """Second digits of province codes, by first digit, as ASCII."""
-_RESIDENT_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+RESIDENT_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+"""Weights of the digits of a resident ID (ISO 7064, MOD 11-2)."""
+_DAYS = {f"{date.fromordinal(day):%m%d}" for day in range(1, 366)} | {"0229"}
 # Minimum and maximum number of digits after a calling code: ITU-T E.164 and national plans. Any other code has 6 to 11.
 _CALLING_CODES = {
     "1": (10, 10), "7": (10, 10), "20": (8, 10), "27": (9, 9), "30": (10, 10), "31": (9, 9), "32": (8, 9), "33": (9, 9),
@@ -141,7 +145,7 @@ def matches_iin(digits: str, length: int, start: int = 0) -> bool:
         >>> matches_iin("378282246310005", 15), matches_iin("411111111111116", 15)
         (True, False)
     """
-    return _IIN_PATTERNS[length].match(digits, start) is not None
+    return IIN_PATTERNS[length].match(digits, start) is not None
 
 
 def iban(value: str) -> bool:
@@ -169,7 +173,7 @@ def resident_id(value: str) -> bool:
         return False
     if len(value) == 15:
         return is_valid_birth_date(f"19{value[6:12]}")
-    total = sum(weight * int(digit) for weight, digit in zip(_RESIDENT_ID_WEIGHTS, value, strict=False))
+    total = sum(weight * int(digit) for weight, digit in zip(RESIDENT_ID_WEIGHTS, value, strict=False))
     return value[17].upper() == "10X98765432"[total % 11] and is_valid_birth_date(value[6:14])
 
 
@@ -189,10 +193,10 @@ def is_valid_birth_date(digits: str) -> bool:
         >>> is_valid_birth_date("19490228"), is_valid_birth_date("19490230")
         (True, False)
     """
-    try:
-        return 1850 <= date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).year <= date.today().year
-    except ValueError:
+    year, leap_day = int(digits[:4]), digits[4:] == "0229"
+    if not 1850 <= year <= date.today().year or digits[4:] not in _DAYS:
         return False
+    return not leap_day or (year % 4 == 0 and year != 1900)
 
 
 def ssn(digits: str) -> bool:
@@ -228,11 +232,12 @@ def routing(digits: str) -> bool:
     return total % 10 == 0 and (first <= 12 or 21 <= first <= 32 or 61 <= first <= 72 or first == 80)
 
 
+@cache
 def international_length(digits: str) -> tuple[int, int]:
     """Return the minimum and maximum number of digits of an international number, calling code included.
 
     Args:
-        digits: The first three digits of the number, after + or 00.
+        digits: The first three digits of the number, after + or 00. Answers are cached.
 
     Returns:
         (minimum, maximum), or (0, 0) if the digits begin with no calling code.

@@ -9,13 +9,17 @@ the text. candor.redact.numbers examines the windows found here one by one; any 
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache, cached_property, reduce
-from itertools import accumulate, compress
+from collections.abc import Iterable, Iterator, Sequence, Set
+from functools import cached_property, reduce
 from operator import or_
 
+import numpy as np
+from numpy.typing import NDArray
+
 from candor.redact import checks
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 MIN_DIGITS = 7
 """Minimum number of digits of a number that no word announces."""
@@ -25,6 +29,8 @@ RESIDENT_ID_LENGTHS = (15, 17, 18)
 """Digits of a Chinese resident ID (GB 11643). An ID with 17 digits has the check character X."""
 PHONE_LENGTHS = range(MIN_DIGITS, 16)
 """Digits of a telephone number (ITU-T E.164). It has at most five groups."""
+CONTEXT = 48
+"""Characters before a number in which its word may begin."""
 _MAX_SPLIT_GROUPS = 12  # groups of a run in which somebody may have split a number's digits apart to evade detection
 PHONE_SHAPES = {
     (3, 3, 4), (1, 3, 3, 4), (3, 7), (6, 4), (3, 4, 4), (3, 8), (4, 7), (4, 8), (4, 3, 4), (4, 4, 3), (5, 6), (5, 3, 3),
@@ -58,7 +64,6 @@ _TREE = _tree((*PHONE_SHAPES, _SSN_SHAPE))
 _GAP = r"(?:[ \t\r\n\x1e\x1f_()/\-]{1,3}+|\.)"
 _RUN = re.compile(rf"[+(0-9](?:[0-9]|{_GAP}[0-9]){{6,}}+")
 _GAPS = b" \t\r\n\x1e\x1f_()/-."
-_BREAKS = b"#+"
 
 
 def _table(classes: dict[str, bytes]) -> bytes:
@@ -72,28 +77,31 @@ _CLASSES = _table({"d": b"0123456789", "p": b"(", ".": b".", "g": _GAPS})  # dig
 _NO_GAP = bytes(octet not in _GAPS for octet in range(256))
 _VALUES = bytes(octet - 48 if octet in b"0123456789" else 0 for octet in range(256))
 _DOUBLED = bytes(2 * value // 10 + 2 * value % 10 for value in _VALUES)
-_TENS = bytes(48 + (value % 10 == 0) for value in range(256))
+_TENS = bytes(value % 10 == 0 for value in range(256))
+_DIGITS = b"0123456789"
+_RESIDENT_ID_WEIGHTS = np.array([*checks.RESIDENT_ID_WEIGHTS, 1])
 
 
-@cache
-def _is_in(octets: bytes) -> bytes:
-    """Return a translation table from these octets to "1" and from all others to "0"."""
-    return bytes(48 + (octet in octets) for octet in range(256))
+def _bitsets(octets: NDArray[np.uint8], values: bytes) -> list[int]:
+    """Return the bitset of the positions of each value."""
+    equal = np.packbits(octets == np.frombuffer(values, np.uint8)[:, None], axis=1, bitorder="little")
+    return [int.from_bytes(row, "little") for row in equal]
 
 
-def _bits(flags: bytes) -> int:
-    """Return the bitset of "0"/"1" per position. The first position is bit 0."""
-    return int(flags[::-1], 2)
+def _bits(flags: Flags) -> int:
+    """Return the bitset of a flag per position. The first position is bit 0."""
+    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 
 
-def flags(bits: int) -> str:
-    """Return "0"/"1" per position of a bitset, without trailing zeros: the inverse of _bits.
+def flags(bits: int) -> NDArray[np.uint8]:
+    """Return 0 or 1 per position of a bitset, and up to seven more zeros: the inverse of _bits.
 
     Example:
-        >>> flags(0b1100)
-        '0011'
+        >>> flags(0b1100).tolist()
+        [0, 0, 1, 1, 0, 0, 0, 0]
     """
-    return f"{bits:b}"[::-1]
+    octets = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    return np.unpackbits(np.frombuffer(octets, np.uint8), bitorder="little")
 
 
 class Digits:
@@ -102,8 +110,7 @@ class Digits:
     Bit n of each bitset is the predicate at position n. A window is represented by its first position and its length.
 
     Args:
-        text: A normalised text.
-        runs: Its runs, in order.
+        runs: The matches of its runs, in order.
 
     Attributes:
         octets: The digits and breaks in ASCII, indexed by position. A break is "#", or "+" before the first digit.
@@ -114,22 +121,19 @@ class Digits:
         [(16, (4, 23))]
     """
 
-    def __init__(self, text: str, runs: Sequence[str]) -> None:
-        self._text, self._runs = text, runs
-        self._joined = "#".join(["", *self._runs, ""]).encode()
+    def __init__(self, runs: Sequence[re.Match[str]]) -> None:
+        self._runs = runs
+        self._joined = "#".join(["", *(run[0] for run in runs), ""]).encode()
         self.octets = self._joined.translate(None, _GAPS)
         classes = self._joined.translate(_CLASSES)
         # A digit that starts a group becomes "o" after an opening bracket, "t" after a dot, else "s". Then gaps go.
         for several, one in (b"pd", b"o"), (b".d", b"t"), (b"p", b"g"), (b"gd", b"s"), (b"#d", b"#s"):
             classes = classes.replace(several, one)
-        self._classes = classes = classes.translate(None, b"g.")
-        breaks = _bits(classes.translate(_is_in(b"#")))
-        self._opened = _bits(classes.translate(_is_in(b"o")))
-        """A group starts here, right after an opening bracket."""
-        self._dotted = _bits(classes.translate(_is_in(b"t")))
-        """A group starts here, right after a dot."""
-        self._starts = _bits(classes.translate(_is_in(b"sto")))
-        """A group starts here."""
+        self._classes = np.frombuffer(classes.translate(None, b"g."), np.uint8)
+        breaks, self._opened, self._dotted, start = _bitsets(self._classes, b"#ots")
+        self._starts = start | self._opened | self._dotted
+        """A group starts here: of those opened, right after an opening bracket; of those dotted, after a dot."""
+        self._digits = _bitsets(np.frombuffer(self.octets, np.uint8), _DIGITS)
         self._edges = self._starts | breaks
         """A group may end here (exclusive)."""
         self._inside = ~breaks
@@ -137,12 +141,12 @@ class Digits:
     @classmethod
     def from_text(cls, text: str) -> "Digits | None":
         """Return the digits of a normalised text, or None if it has no run, which takes at least 7 characters."""
-        runs = _RUN.findall(text)
-        return cls(text, runs) if runs else None
+        runs = [*_RUN.finditer(text)]
+        return cls(runs) if runs else None
 
     def _positions(self, digits: bytes) -> int:
         """Return the bitset of positions whose digit is one of these."""
-        return _bits(self.octets.translate(_is_in(digits)))
+        return reduce(or_, [self._digits[digit - 48] for digit in digits])
 
     @cached_property
     def _windows(self) -> dict[int, int]:
@@ -171,7 +175,7 @@ class Digits:
         ones, even = int.from_bytes(b"\1" * length, "little"), self._even
         sums = [lanes * ones >> 8 * (length - 1) for lanes in self._lanes]
         chosen = sums[length % 2] & even | sums[1 - length % 2] & ~even
-        return starts & _bits(chosen.to_bytes(len(self.octets) + 1, "little").translate(_TENS))
+        return starts & _bits(np.frombuffer(chosen.to_bytes(len(self.octets) + 1, "little").translate(_TENS), np.bool_))
 
     @cached_property
     def _lanes(self) -> list[int]:
@@ -187,26 +191,40 @@ class Digits:
         return int.from_bytes(b"\xff\0" * (len(self.octets) // 2) + b"\xff" * (len(self.octets) % 2), "little")
 
     def resident_ids(self) -> Iterator[tuple[int, int]]:
-        """Yield (length, bitset of starts) of windows that may hold a province code and a date of birth."""
+        """Yield (length, bitset of starts) of windows that may hold a province code and a date of birth.
+
+        Of those that have a check character, windows that it fits. It is X after a window of 17 digits.
+        """
         if not any(self._windows[length] for length in RESIDENT_ID_LENGTHS):
             return
         zero, one = self._positions(b"0"), self._positions(b"1")
         province = reduce(
             or_,
-            (self._positions(first) & self._positions(second) >> 1 for first, second in checks.PROVINCE_DIGITS.items()),
+            [self._positions(first) & self._positions(second) >> 1 for first, second in checks.PROVINCE_DIGITS.items()],
         )
         province |= self._positions(b"9") & province >> 1
         month_and_day = (zero | one & self._positions(b"012") >> 1) & self._positions(b"0123") >> 2
         century = one & self._positions(b"89") >> 1 | self._positions(b"2") & zero >> 1
         for length in RESIDENT_ID_LENGTHS:
             birth_date = month_and_day >> 8 if length == 15 else century >> 6 & month_and_day >> 10
-            yield length, self._windows[length] & province & birth_date
+            starts = self._windows[length] & province & birth_date
+            yield length, starts if length == 15 else self._with_check_character(starts, length)
+
+    def _with_check_character(self, starts: int, length: int) -> int:
+        """Return the windows of one length that satisfy ISO 7064, MOD 11-2: weighted digits sum to 1, and X is 10."""
+        if not starts:
+            return 0
+        kept, positions = np.zeros(len(self.octets), np.bool_), flags(starts).nonzero()[0]
+        values = np.frombuffer(self.octets.translate(_VALUES), np.uint8)
+        sums = values[positions[:, None] + np.arange(length)] @ _RESIDENT_ID_WEIGHTS[:length]
+        kept[positions] = sums % 11 == (1 if length == 18 else 2)
+        return _bits(kept)
 
     def has_phone_length(self) -> bool:
         """Return True if any window is as long as a telephone number."""
         return any(self._windows[length] for length in PHONE_LENGTHS)
 
-    def phone_numbers(self, announced: Iterable[int]) -> dict[int, int]:
+    def phone_numbers(self, announced: Set[int]) -> dict[int, int]:
         """Return windows that may be telephone numbers or US Social Security numbers.
 
         Args:
@@ -223,20 +241,26 @@ class Digits:
             self._positions(b"1"),
             self._positions(b"23456789"),
         )
-        international = self._positions(b"+") << 1, zero & zero >> 1
-        mobile = one & self._positions(b"3456789") >> 1
-        chinese = {11: mobile, 13: self._positions(b"8") & self._positions(b"6") >> 1 & mobile >> 2}
-        shaped = self._shaped(zero, free)
+        plus = _bits(np.frombuffer(self.octets, np.uint8) == ord("+"))
+        international = plus << 1, zero & zero >> 1
         numbers = {}
         for length in PHONE_LENGTHS:
-            starts = chinese.get(length, 0) | first
+            starts = first
             # A calling code follows + or 00. It does not begin with 0; after calling code 1 come ten digits.
             for prefix, bits in zip((0, 2), international, strict=True):
                 rest = length - prefix
                 starts |= bits & (free >> prefix if rest >= 8 else 0) | bits & (one >> prefix if rest == 11 else 0)
-            few_groups = self._few_groups[length] | self._short_runs
-            numbers[length] = (windows[length] & starts | shaped.get(length, 0)) & few_groups
+            found = windows[length] & starts | self.chinese_mobiles.get(length, 0) | self._shaped.get(length, 0)
+            few_groups = found & self._few_groups[length]
+            numbers[length] = few_groups if few_groups == found else few_groups | found & self._short_runs
         return numbers
+
+    @cached_property
+    def chinese_mobiles(self) -> dict[int, int]:
+        """Windows of Chinese mobile numbers by length: 1, then 3 to 9, then nine digits, possibly after 86."""
+        mobile = self._positions(b"1") & self._positions(b"3456789") >> 1
+        after_code = self._positions(b"8") & self._positions(b"6") >> 1 & mobile >> 2
+        return {11: self._windows[11] & mobile, 13: self._windows[13] & after_code}
 
     @cached_property
     def _few_groups(self) -> dict[int, int]:
@@ -255,15 +279,19 @@ class Digits:
     @cached_property
     def _short_runs(self) -> int:
         """Positions in runs of few groups, in which an evasion may have split digits apart."""
-        runs = self._classes.split(b"#")
-        return _bits(
-            b"0".join(
-                (b"1" if len(run.translate(None, b"d")) <= _MAX_SPLIT_GROUPS else b"0") * len(run) for run in runs
-            )
-        )
+        breaks = (self._classes == ord("#")).nonzero()[0]
+        groups = np.add.reduceat(self._classes >= ord("o"), breaks, dtype=np.int64)
+        return _bits((groups <= _MAX_SPLIT_GROUPS).repeat(np.diff(breaks, append=len(self._classes))))
 
-    def _shaped(self, zero: int, free: int) -> dict[int, int]:
-        """Return windows whose groups and digits fit a number of some country: bitset of starts, by length."""
+    @cached_property
+    def _shaped(self) -> dict[int, int]:
+        """Windows of national numbers and of US Social Security numbers, by length."""
+        ssns = self._shapes.get(_SSN_SHAPE, 0)
+        return self.national | {sum(_SSN_SHAPE): self.national.get(sum(_SSN_SHAPE), 0) | ssns}
+
+    @cached_property
+    def _shapes(self) -> dict[tuple[int, ...], int]:
+        """Starts of the windows whose groups are those of a telephone or Social Security number, by shape."""
         sized, going = [0], self._starts
         for size in range(1, 10):
             edge = self._edges >> size
@@ -278,98 +306,86 @@ class Digits:
                     walk(rest, (*shape, size), here)
 
         walk(_TREE, (), self._starts)
-        windows: dict[int, int] = {sum(_SSN_SHAPE): shapes.get(_SSN_SHAPE, 0)}
-        service = self._positions(b"48") & zero >> 1 & zero >> 2
-        with_area_code = zero & ~zero >> 1 | self._opened & ~service
-        for shape in shapes.keys() & PHONE_SHAPES:
-            bits, length = shapes[shape], sum(shape)
-            allowed = with_area_code
-            if shape in NORTH_AMERICAN:
-                area = len(shape) == 4  # the area code comes after calling code 1
-                allowed |= free >> area & (free >> 3 if shape == (6, 4) else -1)
-            if shape in STARTING_6_TO_9:
-                round_number = zero >> length - 3 & zero >> length - 2 & zero >> length - 1
-                dotted = reduce(or_, (self._dotted >> sum(shape[:count]) for count in range(1, len(shape))))
-                allowed |= self._positions(b"6789") & ~service & ~((round_number | dotted) if len(shape) > 2 else 0)
-            if shape in FREEPHONE:
-                allowed |= service
-            windows[length] = windows.get(length, 0) | bits & allowed
-        return windows
-
-    # Access to single positions, for candor.redact.numbers.
+        return shapes
 
     @cached_property
-    def _edge_positions(self) -> tuple[list[int], list[int]]:
-        """Positions where a group may end, and those of them where its run ends."""
-        edges = [match.start() for match in re.finditer("1", flags(self._edges))]
-        return edges, [edge for edge in edges if self.octets[edge] in _BREAKS]
+    def national(self) -> dict[int, int]:
+        """Windows whose groups and digits fit a number of some country, and neither a date nor an amount, by length."""
+        windows: dict[int, int] = {}
+        shapes = self._shapes.keys() & PHONE_SHAPES
+        if not shapes:
+            return windows
+        zero, free, high = self._positions(b"0"), self._positions(b"23456789"), self._positions(b"6789")
+        area_code = zero & ~zero >> 1
+        service = self._positions(b"48") & zero >> 1 & zero >> 2
+        for shape in shapes:
+            bits, length = self._shapes[shape], sum(shape)
+            if shape in NORTH_AMERICAN:
+                after_code_1 = len(shape) == 4
+                fits = free >> after_code_1
+                fits &= self._positions(b"1") if after_code_1 else free >> 3 if shape == (6, 4) else -1
+            elif shape == (5, 5):
+                fits = high & ~service
+            else:
+                fits = self._opened & ~(zero & zero >> 1)  # 00 comes before a calling code
+                if shape in STARTING_6_TO_9:
+                    round_number = zero >> length - 3 & zero >> length - 2 & zero >> length - 1
+                    dotted = reduce(or_, [self._dotted >> sum(shape[:count]) for count in range(1, len(shape))])
+                    fits |= high & ~round_number & ~dotted
+                fits = fits & ~service | (service if shape in FREEPHONE else 0)
+            windows[length] = windows.get(length, 0) | bits & (area_code | fits)
+        return windows
 
-    def group_ends(self, position: int) -> list[int]:
-        """Return the ends of the groups from this position on, up to the end of the run or the length of a card."""
-        edges, run_ends = self._edge_positions
-        first, run_end = bisect_right(edges, position), run_ends[bisect_right(run_ends, position)]
-        last = bisect_right(edges, min(position + CARD_LENGTHS[-1], run_end - 1), first)
-        return edges[first : last + 1]
+    # Access to positions, for candor.redact.numbers.
 
-    def international_prefix(self, position: int) -> int:
-        """Return the number of digits before a calling code: 0 after "+", 2 for "00", -1 without a calling code."""
-        if self.octets[position - 1] == ord("+"):
-            return 0
-        return 2 if self.octets.startswith(b"00", position) else -1
+    @cached_property
+    def edges(self) -> Ints:
+        """Positions where a group may end, ascending."""
+        return flags(self._edges).nonzero()[0]
 
-    def starts_run(self, position: int) -> bool:
-        """Return True if a run begins at this position."""
-        return self.octets[position - 1] in _BREAKS
+    @cached_property
+    def breaks(self) -> Flags:
+        """True for each position that is a break rather than a digit."""
+        breaks: Flags = self._classes == ord("#")
+        return breaks
 
-    def ends_run(self, end: int) -> bool:
-        """Return True if a run ends before this position."""
-        return self.octets[end] in _BREAKS
+    @cached_property
+    def offsets(self) -> Ints:
+        """Offset in the text of the digit at each position."""
+        kept = np.frombuffer(self._joined.translate(_NO_GAP), np.bool_).nonzero()[0]
+        begins, ends = np.array([run.span() for run in self._runs]).T
+        read = (ends - begins + 1).cumsum()  # where each run, with its break, ends in the joined runs
+        offsets: Ints = kept + (ends - read)[read.searchsorted(kept - 1, "right")]
+        return offsets
 
     def value(self, position: int, end: int) -> str:
         """Return the digits from one position to another (exclusive), without gaps."""
         return self.octets[position:end].decode()
 
     @cached_property
-    def _kept(self) -> list[int]:
-        """Index of each position in the joined runs."""
-        return list(compress(range(len(self._joined)), self._joined.translate(_NO_GAP)))
+    def _first_digits(self) -> Ints:
+        """Position of each run's first digit."""
+        return (self.breaks[:-1] & ~self.breaks[1:]).nonzero()[0] + 1
 
-    @cached_property
-    def _shifts(self) -> tuple[list[int], list[int]]:
-        """Begin of each run in the joined runs, and the difference to its offset in the text."""
-        begins = [*accumulate((len(run) + 1 for run in self._runs), initial=1)]
-        return begins, [match.start() - begin for match, begin in zip(_RUN.finditer(self._text), begins, strict=False)]
-
-    @cached_property
-    def _first_digits(self) -> dict[int, int]:
-        """Position of each run's first digit, by its offset in the text."""
-        positions = (match.end() for match in re.finditer(rb"[#+]++(?=[0-9])", self.octets))
-        return {self.offset(position): position for position in positions}
-
-    def _runs_at(self, offsets: Iterable[int]) -> int:
+    def _runs_at(self, offsets: Set[int]) -> int:
         """Return the bitset of the runs' first digits that stand at these offsets."""
-        starts = bytearray(b"0") * len(self.octets)
-        for offset in offsets:
-            if offset in self._first_digits:
-                starts[self._first_digits[offset]] = ord("1")
-        return _bits(bytes(starts))
+        if not offsets:
+            return 0
+        starts, first = np.zeros(len(self.octets), np.bool_), self._first_digits
+        starts[first] = [offset in offsets for offset in self.offsets[first].tolist()]
+        return _bits(starts)
 
-    def regions_before_runs(self, characters: int) -> list[tuple[int, int]]:
-        """Return spans of the text from so many characters before each run's first digit to that digit, merged."""
+    @cached_property
+    def regions_before_runs(self) -> list[tuple[int, int]]:
+        """Spans of the text from CONTEXT characters before each run's first digit to that digit, merged."""
         regions: list[tuple[int, int]] = []
-        for offset in self._first_digits:
-            begin = max(0, offset - characters)
+        for offset in self.offsets[self._first_digits].tolist():
+            begin = max(0, offset - CONTEXT)
             if regions and begin <= regions[-1][1]:
                 begin = regions.pop()[0]
             regions.append((begin, offset + 1))
         return regions
 
-    def offset(self, position: int) -> int:
-        """Return the offset in the text of the digit at this position."""
-        begins, shifts = self._shifts
-        at = self._kept[position]
-        return at + shifts[bisect_right(begins, at) - 1]
-
     def span(self, position: int, end: int) -> tuple[int, int]:
         """Return the span in the text of the digits from one position to another (exclusive)."""
-        return self.offset(position), self.offset(end - 1) + 1
+        return self.offsets.item(position), self.offsets.item(end - 1) + 1

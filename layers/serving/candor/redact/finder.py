@@ -4,15 +4,15 @@ Rules read normalised text, whose digits are 0 to 9. A number may touch letters,
 letters to it. Cheap checks of the whole text come first and rule out most rules for most texts.
 """
 
-import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import itemgetter, le
 
 from candor.redact import addresses, numbers
 from candor.redact.digits import MIN_DIGITS, Digits
 from candor.redact.entities import Entity
 from candor.redact.normalise import NormalizedText
-from candor.redact.patterns import Match, compiled
+from candor.redact.patterns import Match, compiled, rarest_part
 from candor.redact.rules import KEY_FORMATS, MIN_KEY_LENGTH, RULES, aws_secrets, chinese_addresses
 
 _MIN_IPV4_DIGITS = 4
@@ -38,21 +38,31 @@ def find(text: str) -> list[Entity]:
     """
     normalized = NormalizedText(text)
     selected = _select(_candidates(normalized.text), len(normalized.text))
-    if normalized.text == text:
-        return [Entity(entity_type, begin, end) for begin, end, entity_type in selected]
-    return [Entity(entity_type, *normalized.to_original(begin, end)) for begin, end, entity_type in selected]
+    if normalized.text != text:
+        selected = [(entity_type, *normalized.to_original(begin, end)) for entity_type, begin, end in selected]
+    return [*map(_entity, selected)]
 
 
-def _select(candidates: Iterable[Match], length: int) -> list[tuple[int, int, str]]:
+_entity = partial(tuple.__new__, Entity)  # of tuples, three times as fast as to call the class
+
+
+def _select(candidates: Iterable[Match], length: int) -> list[Match]:
     """Return, in order of offset, the candidates that overlap no earlier candidate: no more certain one."""
+    matches = [*candidates]
+    in_order = sorted(matches, key=_begin)
+    if all(map(le, map(_end, in_order), map(_begin, in_order[1:]))):
+        return in_order
     taken, selected = bytearray(length), []
     is_taken = taken.find
-    for entity_type, begin, end in candidates:
+    for match in matches:
+        _, begin, end = match
         if is_taken(1, begin, end) < 0:
             taken[begin:end] = b"\1" * (end - begin)
-            selected.append((begin, end, entity_type))
-    selected.sort()
-    return selected
+            selected.append(match)
+    return sorted(selected, key=_begin)
+
+
+_begin, _end = itemgetter(1), itemgetter(2)
 
 
 def _candidates(text: str) -> Iterator[Match]:
@@ -79,7 +89,7 @@ def _candidates(text: str) -> Iterator[Match]:
     if n_digits >= MIN_DIGITS and (digits := Digits.from_text(text)):
         yield from numbers.checksummed(text, digits)
         yield from numbers.ibans(text)
-        yield from numbers.phones_and_ssns(text, digits)
+        yield from numbers.phones_and_ssns(text, digits, words)
     yield from addresses.handles(text)
 
 
@@ -102,17 +112,6 @@ def _index() -> tuple[dict[bytes, list[_RuleWord]], list[_RuleWord], list[_RuleW
             else:
                 by_part.setdefault(part.encode(), []).append((index, word))
     return by_part, unparted, chinese
-
-
-def rarest_part(word: str) -> str:
-    """Return the part of a context word that is searched first: the longest, but "name" of "screen name" and the like.
-
-    Example:
-        >>> rarest_part("social security"), rarest_part("screen name")
-        ('security', 'name')
-    """
-    parts = re.findall("[a-z]+", word.lower())
-    return "name" if "name" in parts else max(parts, key=len)
 
 
 RULES_BY_PART, _UNPARTED, _CHINESE = _index()

@@ -6,12 +6,13 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from candor.redact.entities import Entity
+from candor.redact.entities import TYPES, Entity
 from candor.redact.finder import find
 from candor.redact.normalise import NormalizedText
 
 MODES = ("replace", "mask", "hash", "off")
 """What `redact` can write over an entity."""
+_MASKS = {entity_type: f"[{entity_type}]" for entity_type in TYPES}
 _SEPARATORS = re.compile(r"[\s._()/-]+")
 _PATTERN_CHARACTERS = "@+%&#_.-:;,/()[]'\"=?!$<>\\{}"  # a pattern reads these: as a mask they could create a match
 
@@ -60,7 +61,12 @@ def redact(text: str, mode: str = "replace", mask: str = "*", key: bytes = b"") 
     entities = [] if mode == "off" else find(text)
     if not entities:
         return Redacted(text, [], [])
-    replacements = [_replacement(text, entity, mode, mask, key) for entity in entities]
+    if mode == "replace":
+        replacements = [_MASKS[entity_type] for entity_type, _, _ in entities]
+    elif mode == "mask":
+        replacements = [mask * (end - begin) for _, begin, end in entities]
+    else:
+        replacements = [_digest(text, entity, key) for entity in entities]
     parts, read = list[str](), 0
     for (_, begin, end), replacement in zip(entities, replacements, strict=True):
         parts += text[read:begin], replacement
@@ -78,11 +84,8 @@ def _is_valid_mask(mask: str) -> bool:
     )
 
 
-def _replacement(text: str, entity: Entity, mode: str, mask: str, key: bytes) -> str:
-    if mode == "mask":
-        return mask * (entity.end - entity.begin)
-    if mode == "replace":
-        return f"[{entity.type}]"
+def _digest(text: str, entity: Entity, key: bytes) -> str:
+    """Return what mode "hash" writes over an entity."""
     value = _SEPARATORS.sub("", NormalizedText(text[entity.begin : entity.end]).text).casefold()
     message = f"{entity.type}:{value}".encode("utf-8", "surrogatepass")
     return f"[{entity.type}:{hmac.new(key, message, hashlib.sha256).hexdigest()[:8]}]"

@@ -166,9 +166,8 @@ def _has_stable_letters_only(text: str) -> bool:
     return text.isascii() or (unicodedata.is_normalized("NFKC", text) and not compiled(_NO_LETTER).search(text))
 
 
-@lru_cache(maxsize=1 << 12)
 def decode(stretch: str) -> str:
-    """Decode one percent escape, one character reference or one control character.
+    """Decode one percent escape, one character reference or one control character. Short ones are cached.
 
     Args:
         stretch: The escape, reference or character, in ASCII.
@@ -180,6 +179,10 @@ def decode(stretch: str) -> str:
         >>> decode("%40"), decode("&commat;"), decode("%2541"), decode("%07")
         ('@', '@', 'A', '')
     """
+    return _decode_short(stretch) if len(stretch) <= _SHORT else _decode(stretch)
+
+
+def _decode(stretch: str) -> str:
     if len(stretch) == 1:
         return " " if stretch.isspace() else ""
     character = _decode_percent(stretch) if stretch[0] == "%" else _decode_reference(stretch[1:-1])
@@ -187,6 +190,10 @@ def decode(stretch: str) -> str:
     if normalized.isspace():
         return SPACE
     return normalized if normalized.isprintable() else ""
+
+
+_SHORT = 24  # characters of what is cached; nobody escapes an escape often enough to need more
+_decode_short = lru_cache(maxsize=1 << 12)(_decode)
 
 
 def _decode_percent(escape: str) -> str:

@@ -33,6 +33,17 @@ def any_word(words: tuple[str, ...]) -> str:
     )
 
 
+def rarest_part(word: str) -> str:
+    """Return the part of a context word that is searched first: the longest, but "name" of "screen name" and the like.
+
+    Example:
+        >>> rarest_part("social security"), rarest_part("screen name")
+        ('security', 'name')
+    """
+    parts = re.findall("[a-z]+", word.lower())
+    return "name" if "name" in parts else max(parts, key=len)
+
+
 def group_by_first_letter(words: Iterable[str]) -> dict[str, list[str]]:
     """Group words by first letter. The values are patterns of the rests of the words, the longest first.
 

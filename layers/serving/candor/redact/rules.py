@@ -215,7 +215,8 @@ _STREET_BACKWARDS = "[\u4e00-\u9fff]{1,21}"
 
 def chinese_addresses(text: str) -> Iterator[Match]:
     """Yield Chinese addresses, from the name of the street to the number of the house or the flat."""
+    match_name = compiled(_STREET_BACKWARDS).match
     for match in compiled(_HOUSE_NUMBER).finditer(text):
-        name = compiled(_STREET_BACKWARDS).match(text[max(0, match.start() - 21) : match.start()][::-1])
-        if name:
-            yield "ADDRESS", match.start() - len(name[0]), match.end()
+        begin, end = match.span()
+        if name := match_name(text[max(0, begin - 21) : begin][::-1]):
+            yield "ADDRESS", begin - name.end(), end

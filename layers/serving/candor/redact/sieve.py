@@ -7,13 +7,14 @@ Texts lie end to end in one sequence of bytes, here called the blob. An offset i
 index of a text.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.redact.finder import RULES_BY_PART, context_matches
+from candor.redact.finder import RULES_BY_PART
 from candor.redact.modes import redact
 from candor.redact.normalise import NormalizedText
 from candor.redact.rules import KEY_PREFIXES, MIN_KEY_LENGTH, RULES, Rule
@@ -28,6 +29,7 @@ _AWS_SECRET_LENGTH = 40  # characters of a key without a prefix
 _FAR = 1 << 40
 _BLOCK_CHARACTERS = 1_000_000  # minimum size of a block of texts
 _FEW = 8  # so many texts at most are redacted faster without looking for candidates first
+_TRIES = 4  # context words of a text after which it is faster to search it as a whole
 _TABLE_BITS = 14
 _LOWER_CASE = 0x20  # this bit turns an ASCII letter into lower case, and turns no other character into a letter
 _MULTIPLIER = 0x9E3779B97F4A7C15
@@ -318,14 +320,17 @@ class _Block:
         kept = self.n_digits[rows] >= words.min_digits[entries]
         # A street has a capital, and the number of the house before it: "12 High Street".
         kept &= ~words.street[entries] | ((distance < _MAX_HOUSE_DISTANCE) & (self.raw[offsets] < 97))
-        matching: set[int] = set()
+        matching, tries = set[int](), Counter[int]()
         for row, entry, offset in zip(rows[kept].tolist(), entries[kept].tolist(), offsets[kept].tolist(), strict=True):
-            if row not in known and row not in matching and self._matches(words, entry, row, offset):
+            if row in known or row in matching:
+                continue
+            tries[row] += 1
+            if tries[row] > _TRIES or self._matches(words, entry, row, offset):
                 matching.add(row)
         return matching
 
     def _matches(self, words: ContextWords, entry: int, row: int, offset: int) -> bool:
-        """Return True if a rule of the entry may match at this offset; in a text beyond ASCII, anywhere in the text."""
+        """Return True if a rule of the entry may match at this offset."""
         n_digits = int(self.n_digits[row])
         rules = [
             (rule, within)
@@ -333,10 +338,8 @@ class _Block:
             if rule.min_digits <= n_digits and self._may_read(offset - within, phrase)
         ]
         text = self.texts[row]
-        if not text.isascii():
-            return _WWW in words.parts[entry] or (
-                bool(rules) and any(context_matches(NormalizedText(text).text, words.parts[entry], n_digits))
-            )
+        if not text.isascii():  # to normalise it for each word would take quadratic time
+            return _WWW in words.parts[entry] or bool(rules)
         at = offset - int(self.starts[row])
         return _WWW in words.parts[entry] or any(rule.matches_at(text, at - within) for rule, within in rules)
 

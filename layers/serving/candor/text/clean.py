@@ -39,12 +39,12 @@ _SPACE = 0x20
 _LONG = 16_384  # bytes from which a pass of NumPy over the data is cheaper
 _SHORT = 8  # characters of a run that is remembered
 _FEW_BEYOND_ASCII = 48  # characters outside ASCII up to which it is cheaper to look at them alone,
-_SHARE_BEYOND_ASCII = 1 / 16  # or this share of a text
+_SHARE_BEYOND_ASCII = 1 / 32  # or this share of a text
 _SIGMA = "\u03a3"  # its lower case depends on its place in the word
 TAGS = (_BREAK, _TAG)
 """Patterns of HTML tags, in the order in which `strip_tags` applies them."""
-MAX_EXPANSIONS = 500
-"""Characters of EXPANDING in a text that are normalised: the later ones become a space."""
+MAX_EXPANSIONS = 16
+"""Characters of EXPANDING in a text that are normalised, or one in 32 of its characters: later ones become a space."""
 EXPANDING = (
     "\u00bc\u00bd\u00be\u2150\u2151\u2152\u2153\u2154\u2155\u2156\u2157\u2158\u2159\u215a\u215b\u215c\u215d\u215e\u2189"
     "\u3307\u3315\u3316\u3317\u3319\u331a\u3320\u332b\u332e\u3332\u3334\u3336\u3347\u334a\u3356\u33ae\u33af\ufdfa\ufdfb"
@@ -52,6 +52,7 @@ EXPANDING = (
     "\U0001d1bb\U0001d1bc\U0001d1bd\U0001d1be\U0001d1bf\U0001d1c0"
 )
 """Those that normalisation makes much longer, up to 18 times: fractions, Japanese units, Arabic phrases, notes."""
+_EXPANDING = re.compile(f"[{EXPANDING}]")
 MAX_MARKS = 30
 """Combining marks in a row that are normalised together, as UAX 15 bounds them."""
 _JOINER = 0x034F  # combining grapheme joiner: no mark is moved across it
@@ -141,7 +142,8 @@ def strip_tags(text: str) -> str:
 def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     """Clean a block of texts and join them in UTF-8.
 
-    ASCII letters may keep their case: the tokenizer folds it. A SEPARATOR inside a text becomes a space.
+    ASCII letters may keep their case: the tokenizer folds it. A SEPARATOR inside a text becomes a space. Among several
+    texts a line break may become six spaces.
 
     Args:
         texts: The n texts of a block.
@@ -157,7 +159,8 @@ def join(texts: Sequence[str], end: bytes = b"") -> bytes:
     if None in parts:
         _encode_rest(texts, parts)
     data = _SEPARATOR_BYTE.join([b"", *parts, end])
-    data = _blank_breaks(data) if len(data) > _LONG else data.replace(_BREAK_BYTES, b" ")
+    is_long = len(texts) > 1 and len(data) > _LONG  # of a text alone the offsets are those of its clean text
+    data = _blank_breaks(data) if is_long else data.replace(_BREAK_BYTES, b" ")
     return _TAG_BYTES.sub(b" ", data) if b"<" in data else data
 
 
@@ -176,7 +179,7 @@ def _blank_breaks(data: bytes) -> bytes:
 def _encode_runs(text: str) -> bytes | None:
     """Return a text folded, with replacements, in UTF-8: `clean` but for tags. None if `_encode_rest` is cheaper."""
     beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
-    if beyond_ascii > max(_SHARE_BEYOND_ASCII * len(text), _FEW_BEYOND_ASCII) or beyond_ascii > MAX_EXPANSIONS:
+    if beyond_ascii > max(_SHARE_BEYOND_ASCII * len(text), _FEW_BEYOND_ASCII):  # so that few can expand
         return None
     try:
         return text.encode("ascii", _REPLACE_RUNS).lower()
@@ -203,23 +206,14 @@ def bound(text: str) -> str:
     Python sorts the combining marks in a row, in quadratic time. After every MAX_MARKS of them comes a grapheme joiner,
     which keeps them apart: the Stream-Safe Text Format of UAX 15. No language writes as many.
     """
-    if len(text) > MAX_EXPANSIONS and sum(map(text.count, EXPANDING)) > MAX_EXPANSIONS:
-        text = _without_expansions(text)
+    allowed = max(MAX_EXPANSIONS, len(text) // 32)
+    if over := next(islice(_EXPANDING.finditer(text), allowed, None), None):
+        text = text[: over.start()] + _EXPANDING.sub(" ", text[over.start() :])
     if _MAYBE_MARKS.search(text) or "\uff9e" in text or "\uff9f" in text:
         codes = codes_of(text)
         joiners = mark_bounds(codes)
         return text_of(np.insert(codes, joiners, _JOINER)) if len(joiners) else text
     return text
-
-
-def _without_expansions(text: str) -> str:
-    """Replace the characters of EXPANDING by a space, but for the first MAX_EXPANSIONS."""
-    each = re.finditer(f"[{EXPANDING}]", text)
-    begin = next(islice(each, MAX_EXPANSIONS, None)).start()
-    rest = text[begin:]
-    for character in EXPANDING:
-        rest = rest.replace(character, " ")
-    return text[:begin] + rest
 
 
 def mark_bounds(codes: Codes) -> NDArray[np.int64]:

@@ -116,9 +116,10 @@ def _steps(text: str) -> Iterator[Edits]:
         yield _changed(replacement_lengths(text))
         text = replace(text)
     for pattern in TAGS:
-        begins, ends = np.array([match.span() for match in pattern.finditer(text)], np.int64).reshape(-1, 2).T
-        yield Edits.of(begins, ends, np.ones_like(begins))
-        text = pattern.sub(" ", text)
+        if found := [match.span() for match in pattern.finditer(text)]:
+            begins, ends = np.array(found, np.int64).T
+            yield Edits.of(begins, ends, np.ones_like(begins))
+            text = pattern.sub(" ", text)
 
 
 def _changed(lengths: Offsets) -> Edits:

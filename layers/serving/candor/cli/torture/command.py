@@ -1,4 +1,4 @@
-"""`candor torture`: batch jobs under random schedules of faults, and under Lambda's quotas."""
+"""`candor torture`: batch jobs under random faults and under Lambda's quotas, and the inputs that cost most."""
 
 import os
 
@@ -18,12 +18,22 @@ from candor.cli.errors import absent
 @click.option(
     "--seed", type=options.Whole(0), default=0, show_default=True, metavar="N", help="Seed of the first schedule."
 )
-def torture(schedules: int, seed: int) -> int:
+@click.option(
+    "--costs",
+    type=options.Whole(0),
+    default=120,
+    show_default=True,
+    metavar="N",
+    help="CPU seconds to search for the costliest inputs; 0: do not.",
+)
+def torture(schedules: int, seed: int, costs: int) -> int:
     """Run batch jobs on a fake of AWS under random faults, and compare their results with those of a faultless run.
 
     A schedule is a file format and up to three faults: refusals, lost answers, torn bodies, killed functions. Then
-    simulate jobs of 1 to 400 chunks, of 1 to 200 seconds each, in accounts with 2 to 1,000 concurrent executions. Exit
-    status 1 if a job lost, doubled or changed a row, or did not end as it should.
+    simulate jobs of 1 to 400 chunks, of 1 to 200 seconds each, in accounts with 2 to 1,000 concurrent executions. Then
+    search for the texts, files and requests that take most CPU against plain English of the same size. Exit status 1
+    if a job lost, doubled or changed a row, or did not end as it should, or if an input takes more than 4 times as
+    much, or 12 times where every few bytes are personal data.
     """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ[name] = "testing"  # nothing here may reach an account
@@ -48,4 +58,19 @@ def torture(schedules: int, seed: int) -> int:
         click.echo(fault)
     click.echo(f"{schedules:,} schedules of faults, {len(broken):,} of them broke a promise")
     click.echo(f"{len(jobs):,} jobs under Lambda's quotas, {len(wrong):,} of them ended wrong")
-    return int(bool(broken or wrong))
+    return int(bool(broken or wrong) or (costs > 0 and show_costs(costs, seed)))
+
+
+def show_costs(seconds: int, seed: int) -> bool:
+    """Print the costliest inputs of each way. Return whether one is over its bar."""
+    from candor.cli.torture.costs import worst
+
+    over = 0
+    for way, found in worst(seconds, seed):
+        over += found[0].share > 1
+        click.echo(
+            f"{way.name}: {found[0].ratio:.1f} times the CPU of plain English, at most {found[0].bar:.0f} allowed"
+        )
+        for each in found[:3]:
+            click.echo(f"  {each.ratio:.1f} {ascii(''.join(each.pieces))[:80]}")
+    return over > 0
