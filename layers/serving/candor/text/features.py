@@ -6,7 +6,7 @@ not hold is dropped, so that no unseen word passes for a known one. Every step i
 texts, so that a text costs a few microseconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any, NamedTuple, Protocol
@@ -56,6 +56,10 @@ _SCOPE = np.arange(1, NEGATED_WORDS + 1)
 
 class Merging(Protocol):
     """Anything that makes some tokens equal before features are made of them, as candor.text.identity.Identity does."""
+
+    @property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The tokens of each group, as written."""
 
     @property
     def names(self) -> tuple[str, ...]:
