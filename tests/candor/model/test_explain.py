@@ -239,3 +239,16 @@ def test_explain_swapped_term_has_the_same_value(tmp_path):
         assert others == values, word
         assert spelled == [*written[:index], word, *written[index + 1 :]]
     assert explained("Muslim", {})[0] != explained("Ma", {})[0]
+
+
+def test_explain_term_is_not_spelled(tmp_path):
+    """Nor do the characters of a term that the model has not learnt from tell it from others."""
+    files = bundles.files(KINDS)
+    terms = {"identity.json": bundle.canonical({"groups": {"g": ["goodish", "boringish"]}})}
+    values = []
+    for more in (terms, {}):
+        bundle.write(tmp_path, files | more)
+        explainer = Explainer(Classifier.load(tmp_path))
+        values.append([explainer(f"a {word} film", "positive").values.tolist() for word in ("goodish", "boringish")])
+    assert values[0][0] == values[0][1]
+    assert values[1][0] != values[1][1]

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
+from candor.cli.dashboard import widgets
 from candor.model.classifier import Classifier, Prediction
 from candor.operate.drift import ALARM, BINS, WINDOW, Monitor, histogram, psi, reference_distribution
 from candor.operate.observe import DriftReporter
@@ -148,6 +149,8 @@ def test_drift_reporter_measures_mentions(capsys, caplog, monkeypatch):
     DriftReporter(lambda: old)(drifted)
     new, before = (json.loads(line) for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line)
     assert new["Drift.mentions"] == new["Drift"]
+    panel = next(each["properties"] for each in widgets("one") if each["properties"]["title"].startswith("Drift"))
+    assert {name for name in new if name.startswith("Drift.")} == {metric[1] for metric in panel["metrics"]}
     assert new["Drift"][0] > ALARM > before["Drift"][0]
     assert "Drift.mentions" not in before
     assert caplog.records[0].histograms["mentions"]["religion"] > 100

@@ -91,7 +91,18 @@ def test_forms_are_words_of_a_reader():
 
 @pytest.mark.parametrize(
     "terms",
-    [["two words"], ["?"], [""], ["好人"], ["", "two words"], ["two words", ""], ["好人", "\u200b"], ["a\tb"], ["<b>"]],
+    [
+        ["two words"],
+        ["?"],
+        [""],
+        ["好人"],
+        ["", "two words"],
+        ["two words", ""],
+        ["好人", "\u200b"],
+        ["a\tb"],
+        ["<b>"],
+        ["a b", "\t", " ", "  ", "   "],
+    ],
 )
 def test_identity_of_no_single_word_is_refused(terms):
     """Nor do words of no token make up for others of two."""
