@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from candor.model.classifier import Prediction, softmax
 from candor.model.install import check
 from candor.operate.drift import reference_distribution
 from candor.redact.sieve import redact_texts
+from candor.text.identity import Identity
 
 from . import bundle_files, findings, guesses, learn, summary
 from .baseline import Baseline, History, NoWordsError
@@ -319,7 +321,7 @@ def describe(
         recipe=learnt.settings,
         seed=options.seed,
         metrics=measured,
-        drift_reference=drift_reference(dataset, learnt),
+        drift_reference=drift_reference(dataset, learnt, texts, Identity(options.fairness.merged)),
         text_noun=options.text_noun,
         samples=options.samples,
         fairness=fairness_found,
@@ -347,17 +349,29 @@ def held_out_cases(learnt: learn.Learnt, texts: Sequence[str], dataset: Dataset)
     return [(text, dataset.labels[label]) for label, chosen in sorted(cases.items()) for text in chosen]
 
 
-def drift_reference(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
-    """Return the distribution of predictions for held-out texts, which windows of predictions are compared with."""
+def drift_reference(dataset: Dataset, learnt: learn.Learnt, texts: Sequence[str], identity: Identity) -> dict[str, Any]:
+    """Return the distribution of predictions for held-out texts, which windows of predictions are compared with.
+
+    Args:
+        dataset: The data set.
+        learnt: The model.
+        texts: The n redacted texts of the data set.
+        identity: Terms that the model does not tell apart.
+    """
     labels, probabilities = dataset.labels, softmax(full_logits(learnt.logits))
-    facts = zip(probabilities, learnt.words.tolist(), learnt.oov_rates.tolist(), strict=True)
-    return reference_distribution(
-        [
-            Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), words, (), oov_rate)
-            for row, words, oov_rate in facts
-        ],
-        labels,
-    )
+    mentions = identity.mentions([texts[row] for row in learnt.held_out.tolist()])
+    facts = zip(probabilities, learnt.words.tolist(), learnt.oov_rates.tolist(), mentions.tolist(), strict=True)
+    predictions = [
+        Prediction(
+            labels[int(row.argmax())],
+            dict(zip(labels, row.tolist(), strict=True)),
+            words,
+            oov_rate=oov_rate,
+            mentions=tuple(compress(identity.names, mentioned)),
+        )
+        for row, words, oov_rate, mentioned in facts
+    ]
+    return reference_distribution(predictions, labels, identity.names)
 
 
 def audit_membership(texts: learn.Texts, learnt: learn.Learnt, test: Split | None, seed: int) -> dict[str, Any]:

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from candor.text.features import Featuriser, hash_words
+from candor.text.features import Featuriser, hash_tokens, hash_words
 from candor.text.identity import SOMEONE, Identity, forms
 from candor.text.table import Table
+from candor.text.tokens import tokenize
 from tests.bundles import additive
 
 GROUPS = {"religion": ["muslim", "catholic", "gypsy"], "gender": ["woman", "man", "he", "she", "女", "男"]}
@@ -20,7 +21,7 @@ def features(text, identity=IDENTITY):
     terms = hash_words([*forms([term for terms in GROUPS.values() for term in terms]), SOMEONE])
     table = Table.of(np.union1d(additive(KINDS).hashes, terms))
     found = Featuriser(KINDS, identity=identity)([text], table)
-    return [each.tolist() for each in found]
+    return [each.tolist() for each in (found.ids, found.rows, found.tokens, found.known, found.words)]
 
 
 @pytest.mark.parametrize(
@@ -73,10 +74,12 @@ def test_blocks_and_texts_alone_agree():
 def test_merge_replaces_terms_in_place():
     hashes = hash_words(["a", "muslim", "film", "women's", "woman"])
     before = hashes.copy()
-    assert IDENTITY.merge(hashes).tolist() == [1, 3, 4]
+    terms, groups = IDENTITY.merge(hashes)
+    assert terms.tolist() == [1, 3, 4]
+    assert [IDENTITY.names[group] for group in groups] == ["religion", "gender", "gender"]
     assert hashes[[1, 3, 4]].tolist() == [int(IDENTITY.mark[0])] * 3
     assert hashes[[0, 2]].tolist() == before[[0, 2]].tolist()
-    assert IDENTITY.merge(np.empty(0, np.uint32)).tolist() == []
+    assert [part.tolist() for part in IDENTITY.merge(np.empty(0, np.uint32))] == [[], []]
 
 
 def test_forms_are_words_of_a_reader():
@@ -86,11 +89,49 @@ def test_forms_are_words_of_a_reader():
     assert forms(["男"]) == ["男"]
 
 
-@pytest.mark.parametrize("terms", [["two words"], ["?"], [""], ["好人"]])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        ["two words"],
+        ["?"],
+        [""],
+        ["好人"],
+        ["", "two words"],
+        ["two words", ""],
+        ["好人", "\u200b"],
+        ["a\tb"],
+        ["<b>"],
+        ["a b", "\t", " ", "  ", "   "],
+    ],
+)
 def test_identity_of_no_single_word_is_refused(terms):
+    """Nor do words of no token make up for others of two."""
     with pytest.raises(ValueError, match="not one word"):
         Identity({"g": [*terms, "muslim"]})
     assert Identity({"g": ["muslim"]}).hashes.size
+
+
+def test_identity_hashes_are_those_of_its_forms():
+    """Terms that are cut in one go, beside those of other scripts, have the hashes that each has alone."""
+    groups = {"a": ["muslim", "男"], "b": ["fiancé", "Woman", "女"], "c": []}
+    identity = Identity(groups)
+    for number, terms in enumerate(groups.values()):
+        for form in forms(terms):
+            hashes = hash_tokens(tokenize([form]))
+            assert [part.tolist() for part in identity.merge(hashes)] == [[0], [number]], form
+    assert len(identity.hashes) == len({form for terms in groups.values() for form in forms(terms)})
+    assert Identity({}).mentions(["a muslim"]).shape == (1, 0)
+
+
+def test_mentions_are_the_groups_of_each_text():
+    """Alone, in any block, by features and by the terms alone: whichever texts come before."""
+    texts = ["a muslim woman", "", "a good film", "HE is good", "女"] * 60
+    expected = [[True, True], [False, False], [False, False], [False, True], [False, True]] * 60
+    featuriser, table = Featuriser(KINDS, identity=IDENTITY), Table.of(additive(KINDS).hashes)
+    assert IDENTITY.mentions(texts).tolist() == expected
+    assert featuriser(texts, table).mentions.tolist() == expected
+    assert [featuriser([text], table).mentions.tolist()[0] for text in texts[:5]] == expected[:5]
+    assert Featuriser(KINDS)(texts, table).mentions.shape == (300, 0)
 
 
 def test_identity_from_json_reads_what_training_writes():

@@ -6,7 +6,7 @@ not hold is dropped, so that no unseen word passes for a known one. Every step i
 texts, so that a text costs a few microseconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any, NamedTuple, Protocol
@@ -57,8 +57,16 @@ _SCOPE = np.arange(1, NEGATED_WORDS + 1)
 class Merging(Protocol):
     """Anything that makes some tokens equal before features are made of them, as candor.text.identity.Identity does."""
 
-    def merge(self, hashes: Hashes) -> Ints:
-        """Replace the hashes of these tokens in place, and return their indices, ascending."""
+    @property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The tokens of each group, as written."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the groups that these tokens are in."""
+
+    def merge(self, hashes: Hashes) -> tuple[Ints, Ints]:
+        """Replace the hashes of these tokens in place, and return their indices, ascending, and their groups."""
 
 
 class Lookup(Protocol):
@@ -84,6 +92,8 @@ class Features(NamedTuple):
     """[n] words of each text that the table holds, punctuation marks not counted"""
     words: NDArray[np.int32]
     """[n] words of each text, punctuation marks not counted"""
+    mentions: NDArray[np.bool_]
+    """[n, G] whether each text has a token of each group that the featuriser's `identity` names"""
 
 
 class Grams(NamedTuple):
@@ -142,7 +152,7 @@ class Featuriser:
         """
         tokens, count = tokenize(texts), len(texts)
         bounds, word = tokens.bounds, tokens.is_word
-        ids, found, negated, known, merged = self._match(tokens, table)
+        ids, found, negated, known, merged, groups = self._match(tokens, table)
         unknown = word > known
         if count == 1:
             rows = np.zeros(len(ids), dtype=np.int32)
@@ -162,7 +172,8 @@ class Featuriser:
             more, first = _match_chars(tokens, unknown, table)
             ids = np.concatenate([ids, more])
             rows = np.concatenate([rows, (bounds.searchsorted(first, side="right") - 1).astype(np.int32)])
-        return Features(ids, rows, sizes, known_words, words)
+        mentioned = mentions(merged, groups, bounds, 0 if self.identity is None else len(self.identity.names))
+        return Features(ids, rows, sizes, known_words, words, mentioned)
 
     def grams(self, text: str, table: Lookup) -> Grams:
         """Return the features of one text with the tokens that make each.
@@ -175,7 +186,7 @@ class Featuriser:
             The features that `__call__` finds, in the same order.
         """
         tokens = tokenize([text])
-        ids, found, negated, known, merged = self._match(tokens, table)
+        ids, found, negated, known, merged, _ = self._match(tokens, table)
         every, negators = np.arange(len(known)), negated[:0]
         if len(negated):
             negators = negators_of(hash_tokens(tokens), tokens.bounds)
@@ -197,16 +208,19 @@ class Featuriser:
         """Return where the grams of each dense kind begin among the grams looked up."""
         return {kind: tokens * number for number, kind in enumerate(self._dense)}
 
-    def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_], Ints]:
+    def _match(
+        self, tokens: Tokens, table: Lookup
+    ) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_], Ints, Ints]:
         """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
 
         Returns:
             [g] rows of those that the table holds, [g] their places among the grams looked up, the index of each
-            negated word, [t] whether the table holds each token, and the index of each token that was made equal.
+            negated word, [t] whether the table holds each token, and the index and group of each token that was made
+            equal.
         """
         bounds, count = tokens.bounds, len(tokens.starts)
         hashes = hash_tokens(tokens)
-        merged = bounds[:0] if self.identity is None else self.identity.merge(hashes)
+        merged, groups = (bounds[:0], bounds[:0]) if self.identity is None else self.identity.merge(hashes)
         negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
         grams = np.empty(count * len(self._dense) + len(negated), dtype=np.uint32)
         grams[:count] = hashes
@@ -220,7 +234,7 @@ class Featuriser:
         if "pair" in starts:
             _leave_out_crossings(held[starts["pair"] :][:count], bounds)
         found = held.nonzero()[0]
-        return table.rows(slots.take(found, mode="clip")), found, negated, held[:count], merged
+        return table.rows(slots.take(found, mode="clip")), found, negated, held[:count], merged, groups
 
 
 def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> tuple[NDArray[np.int32], Ints]:
@@ -240,6 +254,23 @@ def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> t
 def _count(flags: NDArray[np.bool_], bounds: Ints) -> NDArray[np.int32]:
     """Return how many of each text's tokens have the flag, int32 [n]."""
     return np.diff(flags.nonzero()[0].searchsorted(bounds)).astype(np.int32)
+
+
+def mentions(terms: Ints, groups: Ints, bounds: Ints, count: int) -> NDArray[np.bool_]:
+    """Return which of `count` groups each of n texts mentions, [n, count].
+
+    Args:
+        terms: [m] index of each token that is a term of a group, ascending.
+        groups: [m] group of each.
+        bounds: [n + 1] index of each text's first token, then t.
+        count: Number of groups.
+    """
+    found = np.zeros((len(bounds) - 1, count), dtype=bool)
+    if len(found) == 1:
+        found[0, groups] = True
+    elif len(terms):
+        found[np.arange(len(found)).repeat(np.diff(terms.searchsorted(bounds))), groups] = True
+    return found
 
 
 def hash_tokens(tokens: Tokens) -> Hashes:

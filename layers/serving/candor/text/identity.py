@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from candor.text.features import Hashes, Ints, hash_tokens, hash_words
+from candor.text.features import Hashes, Ints, hash_tokens, hash_words, mentions
 from candor.text.tokens import tokenize
 
 FILE = "identity.json"
@@ -19,6 +20,8 @@ SOMEONE = b"any person"
 """Stands for every term among the model's words. No token can be this, since it has a space."""
 _SOMEONE = hash_words([SOMEONE])
 _SIBILANTS = ("s", "x", "z", "ch", "sh")
+_BLOCK = 256  # texts that are cut into tokens at a time
+_MARK = np.array(_SOMEONE[0])  # NumPy writes an array without a dimension faster
 _FILTER_SHIFT = np.array(16, np.uint32)  # a term is first looked up by the upper half of its hash
 
 
@@ -31,6 +34,7 @@ class Identity:
 
     Attributes:
         groups: The groups as given.
+        names: Names of the groups.
         hashes: uint32 [h] hashes of all forms of all terms, ascending.
         mark: uint32 [1] hash of the feature that they become.
 
@@ -41,13 +45,12 @@ class Identity:
     mark = _SOMEONE
 
     def __init__(self, groups: Mapping[str, Sequence[str]]) -> None:
-        self.groups = groups
-        words = forms([term for terms in groups.values() for term in terms])
-        tokens = tokenize(words)
-        sizes = np.diff(tokens.bounds)
-        if (sizes != 1).any() or not tokens.is_word.all():
-            raise ValueError(f"not one word: {words[int((sizes != 1).argmax())]}")
-        self.hashes: Hashes = np.unique(hash_tokens(tokens))
+        self.groups, self.names = groups, tuple(groups)
+        words = [forms(terms) for terms in groups.values()]
+        numbers = np.repeat(np.arange(len(words)), np.array([len(each) for each in words], dtype=np.int64))
+        self.hashes: Hashes
+        self.hashes, first = np.unique(_hash([word for each in words for word in each]), return_index=True)
+        self._group_of: Ints = numbers[first]
         self._filter = np.zeros(1 << 16, dtype=bool)
         self._filter[self.hashes >> _FILTER_SHIFT] = True
 
@@ -63,22 +66,51 @@ class Identity:
         except (KeyError, TypeError, AttributeError):
             raise ValueError("not a file of groups and their terms") from None
 
-    def merge(self, hashes: Hashes) -> Ints:
+    def merge(self, hashes: Hashes) -> tuple[Ints, Ints]:
         """Replace the hash of each term by `mark`, in place.
 
         Args:
             hashes: uint32 [t] hashes of tokens.
 
         Returns:
-            The indices of the terms, ascending.
+            [m] index of each term, ascending, and [m] its group: the index among `names`.
         """
         likely: Ints = self._filter.take(hashes >> _FILTER_SHIFT).nonzero()[0]
         if not len(likely):
-            return likely
+            return likely, likely
         these = hashes.take(likely)
-        found: Ints = likely[self.hashes.take(self.hashes.searchsorted(these), mode="clip") == these]
-        hashes[found] = self.mark
-        return found
+        places = self.hashes.searchsorted(these)
+        held = (self.hashes.take(places, mode="clip") == these).nonzero()[0]
+        terms = likely.take(held)
+        hashes[terms] = _MARK
+        return terms, self._group_of.take(places.take(held))
+
+    def mentions(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which of the G groups each of n texts mentions, [n, G]."""
+        found = [np.empty((0, len(self.names)), dtype=bool)]
+        for start in range(0, len(texts), _BLOCK):
+            tokens = tokenize(texts[start : start + _BLOCK])
+            found.append(mentions(*self.merge(hash_tokens(tokens)), tokens.bounds, len(self.names)))
+        return np.concatenate(found)
+
+
+def _hash(words: Sequence[str]) -> Hashes:
+    """Return the hash of each word, uint32 [w].
+
+    Raises:
+        ValueError: A word is not one token.
+    """
+    plain = np.array([word.isascii() for word in words], dtype=bool)
+    lengths = [len(word) for word in words if word.isascii()]
+    # As one text they take a third of the time. Their tokens have these lengths only if each is one token.
+    together = tokenize([" ".join(word for word in words if word.isascii())])
+    apart = tokenize([word for word in words if not word.isascii()])
+    right = together.lengths.tolist() == lengths and (np.diff(apart.bounds) == 1).all()
+    if not (right and together.is_word.all() and apart.is_word.all()):
+        raise ValueError(f"not one word: {next(word for word in words if tokenize([word]).is_word.tolist() != [True])}")
+    hashes = np.empty(len(words), dtype=np.uint32)
+    hashes[plain], hashes[~plain] = hash_tokens(together), hash_tokens(apart)
+    return hashes
 
 
 def forms(terms: Sequence[str]) -> list[str]:
