@@ -136,11 +136,14 @@ def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = N
         seed: Seed of all draws.
         size: Maximum size of the bundle in MB; None: by the number of labels.
         minutes: Time after which nothing more is tried; None: no limit. What is being fitted is finished.
-        quick: Compare on the first fold only.
+        quick: Learn from labelled texts only, by one candidate, and test it on the first fold: a model to hold another
+            against.
     """
+    if quick:
+        texts = replace(texts, unlabelled=())
     plan = replace(Plan.of(texts, seed), deadline=time.monotonic() + 60 * (math.inf if minutes is None else minutes))
     if quick:
-        plan = replace(plan, folds=plan.folds[:1])
+        plan = plan.quick()
     alone = _Trial.of(texts, plan)
     if not texts.unlabelled or time.monotonic() > plan.deadline:
         return alone.learnt(size)
@@ -200,6 +203,12 @@ class Plan:
             max(2, n // 100_000),
             candidates[-1].name if n < FEW_ROWS * k else "",
         )
+
+    def quick(self) -> "Plan":
+        """Plan for the first fold, and one penalty of the last candidate that needs no word vectors."""
+        last = [each for each in self.candidates if not each.vectors][-1]
+        one = replace(last, penalties=last.penalties[:1])
+        return replace(self, folds=self.folds[:1], candidates=[one], vectors=None, favourite="")
 
 
 @dataclass(frozen=True)
@@ -462,26 +471,29 @@ def evidence(known: Ints, words: Ints) -> Evidence:
     )
 
 
-def reference(taught: Sequence[str], targets: Ints, n_labels: int) -> Callable[[Sequence[str]], Floats]:
+def reference(
+    taught: Sequence[str], targets: Ints, n_labels: int, identity: Identity | None = None
+) -> Callable[[Sequence[str]], Floats]:
     """Teach plain logistic regression.
 
     Args:
         taught: n texts.
         targets: [n] label indices.
         n_labels: Number of labels, K.
+        identity: Terms that it does not tell apart.
 
     Returns:
         A function that returns logits [m, K] of m texts.
     """
     kinds = ("word", "pair")
-    design = Design.of(Corpus.of(taught), spellings(taught), None, kinds)
+    design = Design.of(Corpus.of(taught, identity), spellings(taught, identity), None, kinds)
     plain = [
         (1.0, candidate, candidate.penalties[0]) for candidate in recipe.CANDIDATES if candidate.name == recipe.PLAIN
     ]
     additive = recipe.fit_all(design, recipe.Teaching.of(targets, n_labels), plain, MAX_ROWS)
 
     def logits(texts: Sequence[str]) -> Floats:
-        counts = Corpus.of(texts).counts(kinds, additive.hashes)[1]
+        counts = Corpus.of(texts, identity).counts(kinds, additive.hashes)[1]
         scale = 1 / np.sqrt(np.maximum(counts @ additive.q, additive.floor))
         return stack.full_logits((counts @ additive.weights) * scale[:, None] + additive.bias)
 

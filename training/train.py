@@ -171,7 +171,7 @@ def train(dataset: Dataset, options: Options) -> None:
         return {**{f"bundle/{name}": content for name, content in sealed(files).items()}, **drawn}
 
     model = options.store.add(options.name, options.version or bundle_files.now().date(), make)
-    print_summary(model, splits[-1], measured, cost)
+    print_summary(model, splits[-1], measured, fairness_found, cost)
 
 
 def say(step: str) -> None:
@@ -433,7 +433,9 @@ def write_page(
     path.write_text(content, encoding="utf-8")
 
 
-def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost: Mapping[str, Any]) -> None:
+def print_summary(
+    model: Model, split: Split, measured: Mapping[str, Any], fair: Mapping[str, Any], cost: Mapping[str, Any]
+) -> None:
     """Print the metrics of the last held-out split, where everything went, and the commands that come next."""
     ours, decisions = measured[split.name]["ours"]["all"], measured["decisions"]
     title = {"test": "test split", "validation": "held out"}[split.name]
@@ -445,6 +447,7 @@ def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost:
         print(f"baseline     {summary.accuracy_with_interval(theirs)}{part}")
     print(f"calibration  error {decisions[split.name]['after']['ece']['value']:.4f}")
     print(f"threshold    {summary.threshold(decisions, split.name)}")
+    print(summary.fairness(fair))
     for line in summary.findings(measured["findings"]):
         print(line)
     print(f"model        {model} ({model.digest[:12]})")
