@@ -471,29 +471,26 @@ def evidence(known: Ints, words: Ints) -> Evidence:
     )
 
 
-def reference(
-    taught: Sequence[str], targets: Ints, n_labels: int, identity: Identity | None = None
-) -> Callable[[Sequence[str]], Floats]:
+def reference(taught: Sequence[str], targets: Ints, n_labels: int) -> Callable[[Sequence[str]], Floats]:
     """Teach plain logistic regression.
 
     Args:
         taught: n texts.
         targets: [n] label indices.
         n_labels: Number of labels, K.
-        identity: Terms that it does not tell apart.
 
     Returns:
         A function that returns logits [m, K] of m texts.
     """
     kinds = ("word", "pair")
-    design = Design.of(Corpus.of(taught, identity), spellings(taught, identity), None, kinds)
+    design = Design.of(Corpus.of(taught), spellings(taught), None, kinds)
     plain = [
         (1.0, candidate, candidate.penalties[0]) for candidate in recipe.CANDIDATES if candidate.name == recipe.PLAIN
     ]
     additive = recipe.fit_all(design, recipe.Teaching.of(targets, n_labels), plain, MAX_ROWS)
 
     def logits(texts: Sequence[str]) -> Floats:
-        counts = Corpus.of(texts, identity).counts(kinds, additive.hashes)[1]
+        counts = Corpus.of(texts).counts(kinds, additive.hashes)[1]
         scale = 1 / np.sqrt(np.maximum(counts @ additive.q, additive.floor))
         return stack.full_logits((counts @ additive.weights) * scale[:, None] + additive.bias)
 

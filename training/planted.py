@@ -23,9 +23,12 @@ from candor.model.classifier import softmax
 from candor.operate.grouping import MIN_GROUP_SIZE
 from candor.text.identity import Identity
 
-from . import data, learn
+from . import data, recipe
+from .corpus import Corpus, spellings
+from .design import Design, Weighting
 from .fairness import DECIMALS, limits
 from .identity.lexicon import Lexicon
+from .stack import full_logits
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,7 +37,7 @@ MAX_TEXTS = 50_000
 """Texts that are looked at."""
 MAX_SUSPECTS = 6
 """Terms that get the second look: those whose labels differ most."""
-_FOLDS = 3
+_FOLDS, _KINDS = 3, ("word", "pair")
 
 
 def planted(
@@ -69,17 +72,18 @@ def planted(
     strong, weak = limits()["label_excess_z"], limits()["label_excess_z_known"]
     found = {key: _excess(each, targets, usual, strong) for key, each in by_size.items()}
     suspects = sorted((key for key in found if found[key]), key=lambda key: -found[key]["z"])[:MAX_SUSPECTS]
-    identity, left = Identity(groups), []
+    if not suspects:
+        return []
+    identity = Identity(groups)
+    design = Design.of(Corpus.of(texts, identity), spellings(texts, identity), None, _KINDS)
+    left, expected = [], np.zeros_like(usual)
     for key in suspects:
-        rows = by_size[key]
-        others = np.setdiff1d(np.arange(len(texts)), rows)
-        if len(others) < MIN_GROUP_SIZE:
-            continue
-        if _excess(rows, targets, _expected(texts, targets, others, rows, len(labels), identity), strong):
-            left.append(key)
-    expected = np.zeros_like(usual)
-    for teaching, held_out in data.folds(texts, targets, _FOLDS, seed) if left else []:
-        expected += _expected(texts, targets, teaching, held_out, len(labels), identity)
+        others = np.setdiff1d(np.arange(len(texts)), by_size[key])
+        if len(others) >= MIN_GROUP_SIZE:
+            expected[by_size[key]] = _expected(design, targets, len(labels), others, by_size[key])
+            left += [key] if _excess(by_size[key], targets, expected, strong) else []
+    for learning, held_out in data.folds(texts, targets, _FOLDS, seed) if left else []:
+        expected[held_out] = _expected(design, targets, len(labels), learning, held_out)
     surprising = [
         {"group": key[0], "term": key[1], "label": labels[excess["label"]], **{name: excess[name] for name in _SHOWN}}
         for key in left
@@ -106,11 +110,10 @@ def _excess(rows: Ints, targets: Ints, expected: Floats, limit: float) -> dict[s
     return worst
 
 
-def _expected(
-    texts: Sequence[str], targets: Ints, teaching: Ints, asked: Ints, n_labels: int, identity: Identity
-) -> Floats:
-    """Return probabilities [n, K], of the texts asked about by a model that learnt from others, and 0 of the rest."""
-    reference = learn.reference([texts[row] for row in teaching.tolist()], targets[teaching], n_labels, identity)
-    expected = np.zeros((len(texts), n_labels))
-    expected[asked] = softmax(reference([texts[row] for row in asked.tolist()]))
-    return expected
+def _expected(design: Design, targets: Ints, n_labels: int, learning: Ints, asked: Ints) -> Floats:
+    """Return probabilities [m, K] of the m texts asked about, by plain logistic regression that learnt from others."""
+    rows, soft = recipe.Teaching.of(targets, n_labels).rows(design, learning)
+    weighting = Weighting.of(design, rows)
+    plain = recipe.CANDIDATES[0]
+    linear = plain.fit(weighting.inputs(design, rows), soft, plain.penalties[0])
+    return softmax(full_logits(plain.inputs(weighting.inputs(design, asked)).scores(linear)))

@@ -35,7 +35,7 @@ from .exported import Exported, compare
 from .judge import judge
 from .lessons import negations
 from .membership import audit, losses
-from .pictures import Scores, draw, draw_calibration
+from .pictures import Scores, draw, draw_calibration, draw_fairness
 from .stack import full_logits
 from .strongest import strongest_ngrams
 from .ways import Care, prepare
@@ -165,6 +165,7 @@ def train(dataset: Dataset, options: Options) -> None:
             check(bundle, digest)
             (report := Path(folder) / "report").mkdir()
             cost.update(write_report(report, dataset, learnt, splits[-1], measured, more, digest, start, options.seed))
+            draw_fairness(report, fairness_found, f"{options.name} {version}")
             threshold = measured["decisions"]["min_confidence"]
             write_page(report / "report.html", options, version, dataset, splits[-1], threshold)
             drawn = {f"report/{path.name}": path.read_bytes() for path in sorted(report.iterdir())}
