@@ -120,7 +120,7 @@ def _audited(
     labels = classifier.bundle.labels
     if unknown := sorted({*names} - {*labels}):
         raise CommandError(
-            f"{len(unknown):,} labels are none of the model's",
+            f"{len(unknown):,} label{'s are' if len(unknown) > 1 else ' is'} none of the model's",
             f"its labels: {', '.join(labels)}; or leave out --label-column",
         )
     model = partial(_answers, classifier)

@@ -327,7 +327,7 @@ def draw_ways(folder: Path, measured: Mapping[str, Mapping[str, Any]], caption: 
 
     def ways(figure: Figure) -> None:
         axes = figure.subplots()
-        for (name, each), marker in zip(measured.items(), "os^D", strict=True):
+        for (name, each), marker in zip(measured.items(), "os^D", strict=False):
             accuracy = each["accuracy"]
             errors = [[accuracy["value"] - accuracy["low"]], [accuracy["high"] - accuracy["value"]]]
             axes.errorbar(

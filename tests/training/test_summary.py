@@ -90,7 +90,7 @@ def test_threshold_says_what_is_decided():
     assert summary.threshold(decisions(50), "test") == (
         "decides from 81.23% confidence (75.00% to 90.00%) for 97% accuracy: 62% of texts, 97.1% right"
     )
-    none_here = "decides from 81.2% confidence (75.0% to 90.0%) for 97% accuracy: none of these texts"
+    none_here = "decides from 81.23% confidence (75.00% to 90.00%) for 97% accuracy: none of these texts"
     assert summary.threshold(decisions(0), "test") == none_here
     never = "decides nothing: no confidence reaches 97% accuracy"
     assert summary.threshold(decisions(0) | {"min_confidence": 1.0}, "test") == never
