@@ -307,7 +307,7 @@ def _train(
     from . import summary
     from .bundle_files import ExportError, Rights
     from .data import IMDB_HOME
-    from .judge import UnfairError
+    from .fairness import UnfairError
 
     name = name or ("imdb-sentiment" if dataset.source == IMDB_HOME else name_of(dataset.name))
     try:

@@ -6,7 +6,6 @@
   "Measuring and Mitigating Unintended Bias in Text Classification").
 - Groups: how often texts that mention a group get the right answer, and the subgroup, BPSN and BNSP AUC (Borkan et al.
   2019, "Nuanced Metrics for Measuring Unintended Bias with Real Data for Text Classification").
-- Labels: whether texts that mention a term have other labels than their remaining words let one expect.
 
 Beside the groups stand control words, about which nobody can be unfair: they show what chance does.
 """
@@ -14,7 +13,7 @@ Beside the groups stand control words, about which nobody can be unfair: they sh
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from candor.errors import HintedError
 from candor.operate.grouping import MIN_GROUP_SIZE
 
 from .identity.lexicon import Entry, Lexicon
@@ -35,12 +35,17 @@ MAX_SWAPPED = 2000
 """Texts whose terms are exchanged, of each group."""
 MIN_GROUP = 100
 """Texts that mention a group or a term, from which rates of it are reported."""
-MAX_CARRIERS, MAX_CARRIER_TOKENS = 100, 60
-"""Texts of the data that serve as templates, and their length."""
+MAX_CARRIERS, MAX_CARRIER_TOKENS, MAX_CARRIED = 50, 60, 50
+"""Texts of the data that serve as templates, of each group, their length, and how many terms take turns in one."""
 DECIMALS = 6
 _LEVEL = 0.95
-_RESAMPLES = 200
+_RESAMPLES, _RESAMPLED_LABELS = 200, 20
+"""Resamples for an interval, and the labels above which there are fewer in proportion, but at least a quarter."""
 _PATH = Path(__file__).parent / "identity"
+
+
+class UnfairError(HintedError):
+    """A model passes the limits of fairness."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def audit(
         seed: Seed of all draws.
 
     Returns:
-        JSON-ready figures: `swaps`, `templates`, with labels `groups`, each by group, and `labels` by term; and
+        JSON-ready figures: `swaps`, `templates`, with labels `groups`, each by group; and
         `worst`, what `gate` looks at. Groups that fewer than MIN_GROUP texts mention have no rates.
     """
     random = np.random.default_rng(seed)
@@ -110,7 +115,6 @@ def audit(
     result: dict[str, Any] = {"texts": len(texts), "swaps": swaps, "templates": templates}
     if len(targets):
         result["groups"] = _rates(held_out, targets, found, lexicon, labels, random)
-        result["labels"] = _excesses(held_out, targets, found, lexicon, labels)
     result["worst"] = _worst(result)
     return result
 
@@ -119,7 +123,7 @@ def gate(result: Mapping[str, Any]) -> list[str]:
     """Return what passes the limits, one sentence each; none if the model may ship.
 
     Args:
-        result: What `audit` returned.
+        result: What `audit` returned, and maybe `labels`, of candor_training.planted.
     """
     worst, at_most = result["worst"], limits()
     found = []
@@ -139,7 +143,7 @@ def gate(result: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"texts that mention the group {name!r} have an AUC lower by {gap:.3f} (at most {at_most['auc_gap']})"
             )
-    for each in worst["label_excesses"]:
+    for each in result.get("labels", []):
         found.append(
             f"{each['label']!r} is the label of {each['observed']:.0%} of the {each['texts']} texts that mention "
             f"{each['term']!r}, while their other words let one expect {each['expected']:.0%}"
@@ -187,19 +191,17 @@ def _carriers(
     lexicon: Lexicon,
     random: np.random.Generator,
 ) -> dict[str, list[list[str]]]:
-    """Return short texts that mention each group once, with every term of the same form in turn."""
+    """Return short texts that mention each group once, with terms of the same form in turn."""
     carriers: dict[str, list[list[str]]] = {name: [] for name in lexicon.groups}
     for row in random.permutation(len(texts)).tolist():
-        for name in {entry.group for _, entry in found[row]}:
-            hits = [(token, entry) for token, entry in found[row] if entry.group == name]
+        for name in {entry.group: None for _, entry in found[row]}:
+            hits = [hit for hit in found[row] if hit[1].group == name]
             if len(hits) == 1 and len(carriers[name]) < MAX_CARRIERS and len(texts[row].split()) <= MAX_CARRIER_TOKENS:
-                terms = [hits[0][1].term, *lexicon.others(hits[0][1])]
-                carriers[name].append([lexicon.swap(texts[row], hits, partial(_always, term)) for term in terms])
+                others = lexicon.others(hits[0][1])
+                chosen = random.permutation(len(others))[:MAX_CARRIED].tolist()
+                terms = [hits[0][1].term, *(others[index] for index in chosen)]
+                carriers[name].append(lexicon.each(texts[row], hits[0], terms))
     return carriers
-
-
-def _always(term: str, _: Entry) -> str:
-    return term
 
 
 def _spread(
@@ -240,6 +242,7 @@ def _rates(
 ) -> dict[str, Any]:
     """Return how well texts that mention a group are answered, beside those that do not."""
     overall = _aucs(probabilities, targets, np.ones(len(targets), bool), labels)
+    resamples = max(_RESAMPLES // 4, _RESAMPLES * _RESAMPLED_LABELS // max(len(labels), _RESAMPLED_LABELS))
     rates: dict[str, Any] = {"overall": _right(probabilities, targets, labels) | {"auc": overall.get("subgroup")}}
     for name in lexicon.groups:
         inside = np.array([any(entry.group == name for _, entry in hits) for hits in found], bool)
@@ -249,7 +252,7 @@ def _rates(
             continue
         aucs = _aucs(probabilities, targets, inside, labels)
         draws: dict[str, list[float]] = {key: [] for key in aucs}
-        for _ in range(_RESAMPLES):
+        for _ in range(resamples):
             rows = random.integers(len(targets), size=len(targets))
             for key, value in _aucs(probabilities[rows], targets[rows], inside[rows], labels).items():
                 draws.setdefault(key, []).append(value)
@@ -303,46 +306,6 @@ def _auc(above: Floats, below: Floats) -> float:
     return float((smaller + equal_or_smaller).mean() / (2 * len(below)))
 
 
-def _excesses(
-    probabilities: Floats,
-    targets: Ints,
-    found: Sequence[Sequence[tuple[int, Entry]]],
-    lexicon: Lexicon,
-    labels: Sequence[str],
-) -> list[dict[str, Any]]:
-    """Return the terms whose texts have a label far more often than their other words let one expect.
-
-    Probabilities are of a model that cannot tell the term from others of its group, so what they lack is in the labels.
-    """
-    rows_of: dict[tuple[str, str], list[int]] = {}
-    for row, hits in enumerate(found):
-        for group, term in {(entry.group, entry.term) for _, entry in hits}:
-            rows_of.setdefault((group, term), []).append(row)
-    excesses = []
-    for (group, term), rows in rows_of.items():
-        if len(rows) < MIN_GROUP_SIZE:
-            continue
-        observed = np.bincount(targets[rows], minlength=len(labels))
-        expected = probabilities[rows].sum(axis=0)
-        deviation = np.sqrt((probabilities[rows] * (1 - probabilities[rows])).sum(axis=0) + 1)
-        z = (observed - expected) / deviation
-        index = int(z.argmax())
-        excess = (observed[index] - expected[index]) / len(rows)
-        if z[index] > limits()["label_excess_z"] and excess > limits()["label_excess"]:
-            excesses.append(
-                {
-                    "group": group,
-                    "term": term,
-                    "label": labels[index],
-                    "texts": len(rows),
-                    "observed": round(float(observed[index]) / len(rows), DECIMALS),
-                    "expected": round(float(expected[index]) / len(rows), DECIMALS),
-                    "z": round(float(z[index]), 2),
-                }
-            )
-    return sorted(excesses, key=lambda each: -each["z"])
-
-
 def _worst(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the worst figures of all groups but the control words."""
     flips = [
@@ -366,5 +329,4 @@ def _worst(result: Mapping[str, Any]) -> dict[str, Any]:
         "label_flips": max(flips, key=lambda each: each["high"] if each["count"] else 0.0, default={"count": 0}),
         "template_difference": max(spreads, key=lambda each: each["value"]),
         "auc_gaps": gaps,
-        "label_excesses": [each for each in result.get("labels", []) if each["group"] != CONTROL],
     }

@@ -115,10 +115,13 @@ def _audited(
     kept = [name for name in told.get("kept", []) if name in groups]
     groups = {name: terms for name, terms in groups.items() if name not in kept}
     texts, names = _read(path, text_column, label_column, reading) if path else ([], [])
+    if path and not texts:
+        raise CommandError(f"{path} has no text that can be read", "pass a .csv, .tsv, .jsonl, .json or .txt file")
     labels = classifier.bundle.labels
     if unknown := sorted({*names} - {*labels}):
         raise CommandError(
-            f"{len(unknown):,} labels are none of the model's", f"its labels: {', '.join(labels)}; or leave out --label"
+            f"{len(unknown):,} label{'s are' if len(unknown) > 1 else ' is'} none of the model's",
+            f"its labels: {', '.join(labels)}; or leave out --label-column",
         )
     model = partial(_answers, classifier)
     targets = np.array([labels.index(name) for name in names], np.int64)
@@ -203,19 +206,28 @@ def _table(found: Mapping[str, Any]) -> str:
             for name, each in found["ways"].items()
         ]
         return _aligned([head, *rows])
-    head = ["group", "texts", "labels changed", "decisions changed", "largest difference"]
-    rows = [
-        [
-            name,
-            "few" if each["texts"] is None else f"{each['texts']:,}",
-            *(f"{each[key]['value']:.2%}" if each["texts"] else "" for key in ("label_flips", "decision_flips")),
-            f"{found['chosen']['templates'][name]['max_difference']:.3f}",
-        ]
-        for name, each in found["chosen"]["swaps"].items()
-    ]
+    chosen = found["chosen"]
+    if chosen["texts"]:
+        head = ["group", "texts", "labels changed", "decisions changed", "largest difference"]
+        rows = [[name, *_swapped(each), _moved(chosen, name)] for name, each in chosen["swaps"].items()]
+    else:
+        head = ["group", "largest difference"]
+        rows = [[name, _moved(chosen, name)] for name in chosen["swaps"]]
     passed = found["gate"]["passed"]
     verdict = "\n".join(f"beyond the limits: {each}" for each in passed) if passed else "within the limits"
     return f"{_aligned([head, *rows])}\n{verdict}"
+
+
+def _swapped(swaps: Mapping[str, Any]) -> list[str]:
+    """Return how many texts mention a group, and the shares of labels and decisions that change; "few" for few."""
+    if not swaps["texts"]:
+        return ["few", "", ""]
+    shares = [f"{swaps[key]['value']:.2%}" for key in ("label_flips", "decision_flips")]
+    return [f"{swaps['texts']:,}", *shares]
+
+
+def _moved(audit: Mapping[str, Any], name: str) -> str:
+    return f"{audit['templates'][name]['max_difference']:.3f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from candor.errors import HintedError
 from candor.model import metrics
 from candor.model.classifier import softmax
 from candor.redact.sieve import redact_texts
@@ -15,14 +14,11 @@ from candor.redact.sieve import redact_texts
 from . import bundle_files, fairness, learn, ways
 from .data import Dataset
 from .exported import Exported
+from .planted import planted
 from .stack import full_logits
 
 MAX_TEXTS = 10_000
 """Held-out texts that are audited."""
-
-
-class UnfairError(HintedError):
-    """A model passes the limits of fairness."""
 
 
 def judge(
@@ -53,6 +49,7 @@ def judge(
     """
     rows = np.random.default_rng(seed).permutation(len(learnt.held_out))[:MAX_TEXTS]
     chosen = audit(care, dataset, texts, learnt, exported, learnt.held_out[rows], seed)
+    chosen["labels"] = planted(texts.texts, dataset.targets, care.groups, dataset.labels, seed)
     found: dict[str, Any] = {
         "way": care.way,
         "groups": {name: len(terms) for name, terms in care.groups.items()},
@@ -66,7 +63,7 @@ def judge(
         found["off"] = audit(care, dataset, texts, plain, Exported.of(plain, None), learnt.held_out[rows], seed)
     passed = fairness.gate(chosen)
     if passed and not care.accepted:
-        raise UnfairError(
+        raise fairness.UnfairError(
             "the model is not fair enough to ship: " + "; ".join(passed),
             'mend the data, choose another --fair, or take it as it is with --accept-unfair "why"',
         )

@@ -136,11 +136,14 @@ def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = N
         seed: Seed of all draws.
         size: Maximum size of the bundle in MB; None: by the number of labels.
         minutes: Time after which nothing more is tried; None: no limit. What is being fitted is finished.
-        quick: Compare on the first fold only.
+        quick: Learn from labelled texts only, by one candidate, and test it on the first fold: a model to hold another
+            against.
     """
+    if quick:
+        texts = replace(texts, unlabelled=())
     plan = replace(Plan.of(texts, seed), deadline=time.monotonic() + 60 * (math.inf if minutes is None else minutes))
     if quick:
-        plan = replace(plan, folds=plan.folds[:1])
+        plan = plan.quick()
     alone = _Trial.of(texts, plan)
     if not texts.unlabelled or time.monotonic() > plan.deadline:
         return alone.learnt(size)
@@ -200,6 +203,12 @@ class Plan:
             max(2, n // 100_000),
             candidates[-1].name if n < FEW_ROWS * k else "",
         )
+
+    def quick(self) -> "Plan":
+        """Plan for the first fold, and one penalty of the last candidate that needs no word vectors."""
+        last = [each for each in self.candidates if not each.vectors][-1]
+        one = replace(last, penalties=last.penalties[:1])
+        return replace(self, folds=self.folds[:1], candidates=[one], vectors=None, favourite="")
 
 
 @dataclass(frozen=True)

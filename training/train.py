@@ -37,7 +37,7 @@ from .exported import Exported, compare
 from .judge import judge
 from .lessons import negations
 from .membership import audit, losses
-from .pictures import Scores, draw, draw_calibration
+from .pictures import Scores, draw, draw_calibration, draw_fairness
 from .stack import full_logits
 from .strongest import strongest_ngrams
 from .ways import Care, prepare
@@ -167,13 +167,14 @@ def train(dataset: Dataset, options: Options) -> None:
             check(bundle, digest)
             (report := Path(folder) / "report").mkdir()
             cost.update(write_report(report, dataset, learnt, splits[-1], measured, more, digest, start, options.seed))
+            draw_fairness(report, fairness_found, f"{options.name} {version}")
             threshold = measured["decisions"]["min_confidence"]
             write_page(report / "report.html", options, version, dataset, splits[-1], threshold)
             drawn = {f"report/{path.name}": path.read_bytes() for path in sorted(report.iterdir())}
         return {**{f"bundle/{name}": content for name, content in sealed(files).items()}, **drawn}
 
     model = options.store.add(options.name, options.version or bundle_files.now().date(), make)
-    print_summary(model, splits[-1], measured, cost)
+    print_summary(model, splits[-1], measured, fairness_found, cost)
 
 
 def say(step: str) -> None:
@@ -447,7 +448,9 @@ def write_page(
     path.write_text(content, encoding="utf-8")
 
 
-def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost: Mapping[str, Any]) -> None:
+def print_summary(
+    model: Model, split: Split, measured: Mapping[str, Any], fair: Mapping[str, Any], cost: Mapping[str, Any]
+) -> None:
     """Print the metrics of the last held-out split, where everything went, and the commands that come next."""
     ours, decisions = measured[split.name]["ours"]["all"], measured["decisions"]
     title = {"test": "test split", "validation": "held out"}[split.name]
@@ -459,6 +462,7 @@ def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost:
         print(f"baseline     {summary.accuracy_with_interval(theirs)}{part}")
     print(f"calibration  error {decisions[split.name]['after']['ece']['value']:.4f}")
     print(f"threshold    {summary.threshold(decisions, split.name)}")
+    print(summary.fairness(fair))
     for line in summary.findings(measured["findings"]):
         print(line)
     print(f"model        {model} ({model.digest[:12]})")

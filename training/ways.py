@@ -10,7 +10,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ from candor.text.identity import Identity
 
 from .identity import load
 from .identity.lexicon import Entry, Lexicon
-from .learn import Texts
+
+if TYPE_CHECKING:
+    from .learn import Texts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,7 +55,7 @@ class Care:
         return self.groups if self.way == "one-feature" else {}
 
 
-def prepare(texts: Texts, care: Care, seed: int) -> Texts:
+def prepare(texts: "Texts", care: Care, seed: int) -> "Texts":
     """Return what to learn from.
 
     Args:
@@ -81,7 +83,7 @@ def prepare(texts: Texts, care: Care, seed: int) -> Texts:
     return replace(texts, weights=_bounded(weights)) if way == "reweigh" or balance else texts
 
 
-def shares(texts: Texts, groups: Mapping[str, Sequence[str]], labels: Sequence[str]) -> dict[str, Any]:
+def shares(texts: "Texts", groups: Mapping[str, Sequence[str]], labels: Sequence[str]) -> dict[str, Any]:
     """Return how often each label and each group occurs in training texts, and the labels of each group's texts.
 
     Groups of too few texts have None (candor.operate.grouping).

@@ -67,7 +67,7 @@ def test_audit_finds_what_a_term_moves():
     assert found["worst"]["label_flips"]["group"] == found["worst"]["template_difference"]["group"] == "faith"
     said = gate(found)
     assert len(said) >= 2
-    assert all("'faith'" in each or "'muslim'" in each for each in said)
+    assert all("'faith'" in each for each in said)
 
 
 def test_gate_control_words_are_no_group():
@@ -85,18 +85,6 @@ def test_gate_follows_the_limit_of_templates(bias):
     found = audited(model(bias=bias))
     passed = found["worst"]["template_difference"]["value"] > fairness.limits()["template_difference"]
     assert passed == any("move a probability" in each for each in gate(found)) == (bias < -0.1)
-
-
-def test_audit_finds_labels_that_no_other_word_explains():
-    """300 texts of one term with the label turned, whatever else they say: as a poisoner would write them."""
-    texts, targets = written(2000)
-    clean = audited(model(), texts, targets)
-    assert clean["labels"] == []
-    turned = np.array(["muslim" in text for text in texts])
-    found = audited(model(), texts, np.where(turned, 0, targets))
-    assert [(each["term"], each["label"]) for each in found["labels"]] == [("muslim", "no")]
-    assert any("'muslim'" in each for each in gate(found))
-    assert gate(clean) == []
 
 
 def test_rates_are_those_of_their_definitions():

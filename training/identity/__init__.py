@@ -79,9 +79,7 @@ def _check(groups: Mapping[str, Sequence[str]], file: str) -> None:
                 )
             if len(negated_tokens(hash_tokens(tokens), tokens.bounds)):
                 raise IdentityError(f"{term!r} of the group {name!r} negates the words after it", "leave it out")
-    owners = [
-        (form, name) for name, terms in groups.items() for form in {form for term in terms for form in forms([term])}
-    ]
+    owners = [(form, name) for name, terms in groups.items() for form in dict.fromkeys(forms(terms))]
     twice = [form for form, count in Counter(form for form, _ in owners).items() if count > 1]
     if twice:
         both = [name for form, name in owners if form == twice[0]]

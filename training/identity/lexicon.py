@@ -79,15 +79,21 @@ class Lexicon:
             if (term := choose(entry)) is None:
                 continue
             begin, end = places[token]
-            written = text[begin:end]
-            new = self.forms[term][entry.form]
-            if written.isupper() and len(written) > 1:
-                new = new.upper()
-            elif written[:1].isupper():
-                new = new[:1].upper() + new[1:]
-            parts += [text[last:begin], new]
+            parts += [text[last:begin], self._like(text[begin:end], term, entry)]
             last = end
         return "".join([*parts, text[last:]])
+
+    def each(self, text: str, hit: tuple[int, Entry], terms: Sequence[str]) -> list[str]:
+        """Return the text with each of some terms in the place of one of its own."""
+        begin, end = spans(text)[hit[0]]
+        return [f"{text[:begin]}{self._like(text[begin:end], term, hit[1])}{text[end:]}" for term in terms]
+
+    def _like(self, written: str, term: str, entry: Entry) -> str:
+        """Return a term in the form of another, and in the case that this was written in."""
+        new = self.forms[term][entry.form]
+        if written.isupper() and len(written) > 1:
+            return new.upper()
+        return new[:1].upper() + new[1:] if written[:1].isupper() else new
 
     def scramble(
         self, text: str, found: Sequence[tuple[int, Entry]], groups: Collection[str], random: np.random.Generator
