@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candor.redact import MODES, TYPES, Entity, checks, find, redact
+from candor.redact import MODES, TYPES, Entity, checks, find, normalise, redact
 from candor.redact.digits import Digits
 from candor.redact.normalise import NormalizedText
 from tests.benchmark import redact as bench
@@ -324,6 +324,28 @@ def test_normalized_text_to_original_maps_characters(text):
         assert character in NormalizedText(" " + text[begin:after]).text[1:], (text, index)
         assert begin >= end or normalized.to_original(index - 1, index) == (begin, after)
         end = after
+
+
+def test_normalize_long_escapes_are_not_cached():
+    """An escape is decoded however often it was escaped; only short ones are kept, so that the cache stays small."""
+    kept = normalise._decode_short.cache_info
+    before = kept().misses
+    assert NormalizedText("%" + "25" * 7 + "5A").text == "Z"
+    assert kept().misses == before + 1
+    assert NormalizedText("%" + "25" * 5000 + "40").text == "@"
+    assert kept().misses == before + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("12345 Elm Street, Boston, MA 0211512 Oak Street, Boston, MA 02115", [(0, 34), (34, 65)]),
+        ("123456789 Elm Street, Boston, MA 02115", [(4, 38)]),
+    ],
+)
+def test_find_house_numbers_may_touch_digits(text, expected):
+    """The number of a house may stand right after other digits."""
+    assert [each[1:] for each in find(text) if each.type == "ADDRESS"] == expected
 
 
 def test_find_adjacent_entities_stay_separate():

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
@@ -309,7 +310,7 @@ class ResultEncoder:
         names, label = self.names, prediction.label
         decision = names[prediction.decision(self.min_confidence)]
         probabilities = ",".join([f"{names[label]}:{p!r}" for label, p in prediction.probabilities.items()])
-        warnings = _json(prediction.warnings) if prediction.warnings else "[]"
+        warnings = _warnings(prediction.warnings) if prediction.warnings else "[]"
         return (
             f'{{"line":{row.line}{row_id},"label":{names[label]},"decision":{decision},'
             f'"probabilities":{{{probabilities}}},"tokens":{prediction.tokens},"warnings":{warnings}'
@@ -344,5 +345,5 @@ def redact_cell(name: str, cell: str, mode: str) -> str:
     return redacted[len(announced) :] if redacted.startswith(announced) else redact(cell, mode).text
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one a call
+_warnings = cache(_json)  # of the few combinations that there are

@@ -146,6 +146,8 @@ class Digits:
 
     def _positions(self, digits: bytes) -> int:
         """Return the bitset of positions whose digit is one of these."""
+        if len(digits) == 1:
+            return self._digits[digits[0] - 48]
         return reduce(or_, [self._digits[digit - 48] for digit in digits])
 
     @cached_property

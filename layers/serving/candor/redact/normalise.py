@@ -84,7 +84,9 @@ class NormalizedText:
             self._original = text = compiled(_PLUS).sub(PLUS, text)
         mostly_ascii = len(plain) > _MOSTLY * len(text)
         if mostly_ascii or odd:
-            text = compiled(_stretch(beyond_ascii=mostly_ascii, mask=bool(masked))).sub(_normalized, text)
+            parts = compiled(_stretch(beyond_ascii=mostly_ascii, mask=bool(masked))).split(text)
+            parts[1::2] = [_decode_short(each) if each[0] == "&" else _normalized(each) for each in parts[1::2]]
+            text = "".join(parts)
         self.text = text if mostly_ascii else text.translate(_replacements)
 
     @cached_property
@@ -130,20 +132,17 @@ def _stretch(*, beyond_ascii: bool, mask: bool) -> str:
     others = rf"|(?<=[{_BEYOND_ASCII}])[{_BEYOND_ASCII}]*+" if beyond_ascii else ""
     masks = rf"|(?<=\[){_MASK}" if mask else ""
     first = _ODD_SET + _BEYOND_ASCII * beyond_ascii + r"\[" * mask
-    return rf"[{first}](?:{_STRETCHES}{others}{masks})"
+    return rf"([{first}](?:{_STRETCHES}{others}{masks}))"
 
 
-def _normalized(match: re.Match[str]) -> str:
-    """Return the normalised form of a matched stretch."""
-    stretch = match[0]
+def _normalized(stretch: str) -> str:
+    """Return the normalised form of a stretch, but for references."""
     if stretch[0] > "\x7f":
         return replacement(stretch) if len(stretch) == 1 else stretch.translate(_replacements)
     if stretch[0] == "[":
         return BARRIER * len(stretch)
     if stretch[0] == "%":
         return _decode_simple(stretch) or "".join(map(decode, compiled(_ESCAPE).findall(stretch)))
-    if stretch[0] == "&":
-        return decode(stretch)
     return "".join(map(decode, stretch))
 
 

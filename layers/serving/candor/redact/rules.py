@@ -109,7 +109,9 @@ _STREETS = (
     "Street", "St", "Avenue", "Ave", "Road", "Rd", "Boulevard", "Blvd", "Lane", "Ln", "Drive", "Dr", "Court", "Ct", "Place", "Pl", "Square",
     "Sq", "Way", "Terrace", "Ter", "Parkway", "Pkwy", "Highway", "Hwy", "Close", "Crescent", "Gardens", "Grove", "Mews", "Row",
 )  # fmt: skip
-_HOUSE = rf"[0-9]{{1,5}}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:(?:[A-Z][\w'.]{{0,20}}+|[0-9]{{1,3}}(?:st|nd|rd|th))[ ]){{1,4}}{_either(_STREETS)}\b\.?(?:[ ][NS]?[EW]\b|[ ][NS]\b)?"
+# One attempt a number: from its first digit, or its last five; from others only where a ZIP code may end before them.
+_HOUSE_DIGITS = "[0-9](?:(?<![0-9].)[0-9]{0,4}+|(?<=[0-9]{4}.)[0-9]{0,4}+|[0-9]{4})(?![0-9])"
+_HOUSE = rf"{_HOUSE_DIGITS}[A-Za-z]?[ ](?:[NSEW]\.?[ ])?(?:(?:[A-Z][\w'.]{{0,20}}+|[0-9]{{1,3}}(?:st|nd|rd|th))[ ]){{1,4}}{_either(_STREETS)}\b\.?(?:[ ][NS]?[EW]\b|[ ][NS]\b)?"
 _UNIT = r"(?:,?[ ](?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|\#)\.?[ ]?\#?\w{1,6})"
 _TOWN = r"(?:[ ][A-Z][A-Za-z'.]{1,20}(?:[ ][A-Z][A-Za-z'.]{1,20}){0,2})"
 _CITY = rf"(?:,{_TOWN})"

@@ -181,9 +181,8 @@ def candidate_indices(texts: Sequence[str]) -> list[int]:
         >>> candidate_indices(["a good film", "write to jane@example.com", "9/10"])
         [1]
     """
-    rows = _Block(texts).candidate_rows()
-    rows |= {row for row, text in enumerate(texts) if "\0" in text}
-    return sorted(row for row in rows if row < len(texts))
+    candidates = _Block(texts).candidates().tolist()
+    return [row for row, text in enumerate(texts) if candidates[row] or "\0" in text]
 
 
 class _Block:
@@ -215,12 +214,15 @@ class _Block:
         rows: Offsets = self.starts.searchsorted(offsets, side="right") - 1
         return rows
 
-    def candidate_rows(self) -> set[int]:
-        """Return the rows that any rule may match."""
-        checks = self.escapes, self.beyond_ascii, self.numbers, self.network_addresses, self.links, self.keys
-        offsets = [self._of(_ALWAYS), *(check() for check in checks)]
-        rows = set(self.row(np.concatenate(offsets)).tolist())
-        return rows | self.context_rows(rows)
+    def candidates(self) -> NDArray[np.bool_]:
+        """Return whether any rule may match each row, [n]."""
+        known = np.zeros(len(self.texts) + 1, np.bool_)  # what follows the last text counts as a row
+        known[self.row(self._of(_ALWAYS))] = True
+        for check in self.escapes, self.beyond_ascii, self.numbers, self.network_addresses, self.links:
+            known[self.row(check())] = True
+        known[self.row(self.keys(known))] = True  # of rows that are known already, these two would take long
+        known[self.context_rows(known)] = True
+        return known[:-1]
 
     def escapes(self) -> Offsets:
         """Return percent escapes, character references, and what looks like a mask such as [EMAIL]."""
@@ -248,7 +250,9 @@ class _Block:
         wide = high[(lead == 0xE2) & (second == 0x80) & _WIDE_MARK[third]]
         marks, wide = marks[~self._is_relevant(marks, 2)], wide[~self._is_relevant(wide, 3)]
         plain = np.concatenate([same, same + 1, marks, marks + 1, wide, wide + 1, wide + 2])
-        return np.setdiff1d(high, plain, assume_unique=True)
+        changed = np.zeros(len(self.raw), np.bool_)
+        changed[high], changed[plain] = True, False
+        return changed.nonzero()[0]
 
     def _is_relevant(self, marks: Offsets, width: int) -> NDArray[np.bool_]:
         """Return True for each mark of `width` bytes beside a digit, between hexadecimal pairs, or before "BEGIN"."""
@@ -302,32 +306,33 @@ class _Block:
             ]
         )
 
-    def keys(self) -> Offsets:
-        """Return tokens that contain the prefix of a key, or are as long as a key without a prefix."""
+    def keys(self, known: NDArray[np.bool_]) -> Offsets:
+        """Return tokens outside `known` rows that have the prefix of a key, or the length of one without a prefix."""
         sizes = np.diff(self.spaces)
         long = (sizes > MIN_KEY_LENGTH).nonzero()[0]
+        long = long[~known[self.row(self.spaces[long] + 1)]]
         begins, ends = self.spaces[long] + 1, self.spaces[long + 1]
         tokens = [self.blob[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
         if not _has_key_prefix(b" ".join(tokens)):
             return begins[sizes[long] > _AWS_SECRET_LENGTH]
         return begins[[len(token) >= _AWS_SECRET_LENGTH or _has_key_prefix(token) for token in tokens]]
 
-    def context_rows(self, known: set[int]) -> set[int]:
+    def context_rows(self, known: NDArray[np.bool_]) -> list[int]:
         """Return rows outside `known` in which a context rule may match."""
         words = _context_words()
         offsets, entries = words.find(self.blob)
         rows, distance = self.row(offsets), offsets - self._last[self.digits.searchsorted(offsets)]
-        kept = self.n_digits[rows] >= words.min_digits[entries]
+        kept = ~known[rows] & (self.n_digits[rows] >= words.min_digits[entries])
         # A street has a capital, and the number of the house before it: "12 High Street".
         kept &= ~words.street[entries] | ((distance < _MAX_HOUSE_DISTANCE) & (self.raw[offsets] < 97))
         matching, tries = set[int](), Counter[int]()
         for row, entry, offset in zip(rows[kept].tolist(), entries[kept].tolist(), offsets[kept].tolist(), strict=True):
-            if row in known or row in matching:
+            if row in matching:
                 continue
             tries[row] += 1
             if tries[row] > _TRIES or self._matches(words, entry, row, offset):
                 matching.add(row)
-        return matching
+        return [*matching]
 
     def _matches(self, words: ContextWords, entry: int, row: int, offset: int) -> bool:
         """Return True if a rule of the entry may match at this offset."""

@@ -52,7 +52,7 @@ EXPANDING = (
     "\U0001d1bb\U0001d1bc\U0001d1bd\U0001d1be\U0001d1bf\U0001d1c0"
 )
 """Those that normalisation makes much longer, up to 18 times: fractions, Japanese units, Arabic phrases, notes."""
-_EXPANDING = re.compile(f"[{EXPANDING}]")
+_EXPANDING, _TO_SPACE = re.compile(f"[{EXPANDING}]"), dict.fromkeys(map(ord, EXPANDING), " ")
 MAX_MARKS = 30
 """Combining marks in a row that are normalised together, as UAX 15 bounds them."""
 _JOINER = 0x034F  # combining grapheme joiner: no mark is moved across it
@@ -208,7 +208,7 @@ def bound(text: str) -> str:
     """
     allowed = max(MAX_EXPANSIONS, len(text) // 32)
     if over := next(islice(_EXPANDING.finditer(text), allowed, None), None):
-        text = text[: over.start()] + _EXPANDING.sub(" ", text[over.start() :])
+        text = text[: over.start()] + text[over.start() :].translate(_TO_SPACE)
     if _MAYBE_MARKS.search(text) or "\uff9e" in text or "\uff9f" in text:
         codes = codes_of(text)
         joiners = mark_bounds(codes)

@@ -59,7 +59,7 @@ def warnings(text: str, words: int, known: int, trained_scripts: Iterable[str], 
         ([], ['LANGUAGE_UNSUPPORTED'])
     """
     codes = []
-    if "&" in text:
+    if "&" in text and (not text.isascii() or references.may_leave_ascii(text)):
         text = references.read(text)
     if (
         not text.isascii()

@@ -16,6 +16,7 @@ _AND = r"(?:amp|\#(?:0{0,5}38|[xX]0{0,5}26));"
 _NUMBER = r"\#(?:[0-9]{1,12}+(?![0-9])|[xX][0-9A-Fa-f]{1,12}+(?![0-9A-Fa-f]));?"
 _NAME = r"[A-Za-z][A-Za-z0-9]{1,31}+;|(?:amp|lt|gt|quot|nbsp)(?![A-Za-z0-9])"
 _REFERENCE = re.compile(rf"(&(?=[#A-Za-z])(?:(?!{_AND}){_NUMBER}|(?:{_AND}){{1,3}}+(?:{_NUMBER}|{_NAME}|)|{_NAME}))")
+_BEYOND_ASCII = re.compile("&(?:#[xX]?0*+[0-9A-Fa-f]{3}|[A-Za-z])")
 _ESCAPED_AGAIN = re.compile(rf"&(?:{_AND}){{0,3}}+")
 
 
@@ -31,6 +32,16 @@ def read(text: str) -> str:
     parts = _REFERENCE.split(text)
     parts[1::2] = map(character, parts[1::2])
     return "".join(parts)
+
+
+def may_leave_ascii(text: str) -> bool:
+    """Return False if the references of an ASCII text are all numbers of ASCII characters, or nearly so.
+
+    Example:
+        >>> may_leave_ascii("don&#039;t"), may_leave_ascii("caf&eacute;"), may_leave_ascii("caf&#233;")
+        (False, True, True)
+    """
+    return _BEYOND_ASCII.search(text) is not None
 
 
 def edits(text: str) -> NDArray[np.int64]:
