@@ -38,8 +38,8 @@ $(eval $(call needs,own,DATA,FOLDER,own))
 $(eval $(call needs,use,MODEL,NAME,tickets))
 $(eval $(call needs,diff,B,NAME,tickets A=tickets@2026-11-27-1))
 
-.PHONY: help run test openapi train ship models diff score verify verify-results report evaluate use dashboard torture build deploy bench \
-  own costs faithfulness vectors lint lock docs clean
+.PHONY: help run test openapi train ship models diff score verify verify-results report evaluate fairness use dashboard torture build deploy bench \
+  own costs planted faithfulness vectors lint lock docs clean
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1:/p' Makefile | while IFS=: read -r name text; do \
 	  printf '  make %-13s ' "$$name"; fold -s -w 96 <<<"$$text" | sed '2,$$s/^/                     /'; done
@@ -55,13 +55,14 @@ openapi: .venv/serve/.made ## write functions/api/openapi.json, the contract of 
 	@PYTHONPATH=functions:layers/serving .venv/serve/bin/python -m api.openapi >.cache/openapi.json
 	@mv .cache/openapi.json functions/api/
 
-train: .venv/train/.linked ## train a model on labelled texts, as a new version in models/ [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE TEST=FILE NAME= VERSION= GOLDEN=FILE SEED= SIZE=MB MINUTES= OWNER= LICENCE= DESCRIPTION= INTENDED_USE= TEXT_NOUN= SAMPLES=FILE DELIMITER= ENCODING= NO_HEADER=1 SKIP_BAD_ROWS=1 STORE=]
+train: .venv/train/.linked ## train a model on labelled texts, as a new version in models/ [DATA=FILE TEXT=column LABEL=column UNLABELLED=FILE TEST=FILE NAME= VERSION= GOLDEN=FILE SEED= SIZE=MB MINUTES= OWNER= LICENCE= DESCRIPTION= INTENDED_USE= TEXT_NOUN= SAMPLES=FILE DELIMITER= ENCODING= NO_HEADER=1 SKIP_BAD_ROWS=1 FAIR= IDENTITY=FILE KEEP=GROUP BALANCE=labels ACCEPT_UNFAIR=REASON STORE=]
 	@$(call candor,train) train $(reading) $${SKIP_BAD_ROWS:+--skip-bad-rows} $${TEXT_NOUN:+--text-noun="$$TEXT_NOUN"} \
 	  $${SAMPLES:+--samples="$$SAMPLES"} $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} \
 	  $${NAME:+--name="$$NAME"} $${VERSION:+--version="$$VERSION"} $${GOLDEN:+--golden="$$GOLDEN"} $${SEED:+--seed="$$SEED"} \
 	  $${UNLABELLED:+--unlabelled="$$UNLABELLED"} $${TEST:+--test="$$TEST"} $${SIZE:+--size="$$SIZE"} $${MINUTES:+--minutes="$$MINUTES"} \
 	  $${OWNER:+--owner="$$OWNER"} $${LICENCE:+--licence="$$LICENCE"} $${DESCRIPTION:+--description="$$DESCRIPTION"} \
-	  $${INTENDED_USE:+--intended-use="$$INTENDED_USE"} $${DATA:+-- "$$DATA"}
+	  $${INTENDED_USE:+--intended-use="$$INTENDED_USE"} $${FAIR:+--fair="$$FAIR"} $${IDENTITY:+--identity="$$IDENTITY"} \
+	  $${KEEP:+--keep="$$KEEP"} $${BALANCE:+--balance="$$BALANCE"} $${ACCEPT_UNFAIR:+--accept-unfair="$$ACCEPT_UNFAIR"} $${DATA:+-- "$$DATA"}
 
 ship: .venv/train/.linked ## train the model that ships again, and install it [DATA=aclImdb_v1.tar.gz]
 	@rm -rf .cache/ship && mkdir -p .cache/ship
@@ -100,6 +101,11 @@ evaluate: needs-evaluate .venv/serve/.made ## measure a model on labelled texts:
 	  $${LABEL:+--label-column="$$LABEL"} $${REPORT:+--report="$$REPORT"} $${SEED:+--seed="$$SEED"} \
 	  $${JSON:+--json} -- "$$DATA"
 
+fairness: .venv/train/.linked ## audit whether the model in use depends on whom a text names, or compare ways of training [TEXTS=FILE COMPARE=FILE TEXT=column LABEL=column MODEL= IDENTITY=FILE REPORT=FOLDER SEED= JSON=1 DELIMITER= ENCODING= NO_HEADER=1 STORE=]
+	@$(call candor,train) fairness $(reading) $${TEXTS:+--texts="$$TEXTS"} $${COMPARE:+--compare="$$COMPARE"} $${MODEL:+--model="$$MODEL"} \
+	  $${TEXT:+--text-column="$$TEXT"} $${LABEL:+--label-column="$$LABEL"} $${IDENTITY:+--identity="$$IDENTITY"} \
+	  $${REPORT:+--report="$$REPORT"} $${SEED:+--seed="$$SEED"} $${JSON:+--json}
+
 use: $(if $(value BACK),,needs-use) .venv/serve/.made ## make a model the one that is served and deployed: MODEL=NAME, or BACK=1 [STORE=]
 	@$(call candor,serve) use $${BACK:+--back} $${MODEL:+-- "$$MODEL"}
 
@@ -122,6 +128,9 @@ bench: .venv/bench/.made .cache/fasttext build ## measure every figure that trai
 
 own: needs-own .venv/train/.linked ## compare training with scikit-learn's classifiers of texts: DATA=FOLDER of NAME.train.jsonl and NAME.test.jsonl
 	@PYTHONPATH=functions:layers/serving:. .venv/train/bin/python -m tests.benchmark.own_labels -- "$$DATA"
+
+planted: .venv/train/.linked ## measure how far people's terms move the model in use, and which planted biases training refuses [DATA=aclImdb_v1.tar.gz]
+	@PYTHONPATH=functions:layers/serving:. .venv/train/bin/python -m tests.benchmark.fairness $${DATA:+--data="$$DATA"}
 
 costs: .venv/bench/.made ## estimate what the stack costs a month, from times measured here
 	@$(bench) -m tests.benchmark.costs

@@ -66,6 +66,8 @@ NOT_RUN = {
     "candor train tickets.csv --text body --label queue --test": "likewise",
     "candor train tickets.csv --text body --label queue --text-noun": "likewise",
     "candor train tickets.csv more.csv": "likewise",
+    "candor train tickets.csv --text body --label queue --accept-unfair": "likewise",
+    "candor fairness": "its status is of the model in use; tests/training/test_fairness_command.py has its tests",
     "candor dashboard": "needs the log of a run; tests/candor/cli/test_dashboard.py writes one",
 }
 LOCAL = "curl http://127.0.0.1:8000"  # sent to the real handler

@@ -5,7 +5,7 @@ import platform
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as release
 from pathlib import Path
@@ -19,13 +19,23 @@ import candor
 from candor.errors import HintedError
 from candor.model import bundle
 from candor.model.bundle import NOT_STATED
-from candor.text import references
+from candor.operate.grouping import MIN_GROUP_SIZE
+from candor.text import identity, references
 from candor.text.evidence import MIN_SCRIPT_SHARE, count_scripts
 
 from .data import Dataset
 
 HEADLINE = ("accuracy", "f1", "roc_auc", "log_loss", "brier")
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "ai-edge-litert")
+TARGET_ACCURACY = 0.97
+"""Accuracy of decided texts that the default confidence threshold is chosen for."""
+_WAYS = {
+    "one-feature": "It reads all terms of these groups as the same word, so that no answer depends on which one a text "
+    "has.",
+    "augment": "It has learnt from copies of its texts with terms of these groups exchanged.",
+    "reweigh": "Its texts were weighed, so that labels do not depend on the groups that they mention.",
+    "off": "Nothing was done to keep answers from depending on whom a text names.",
+}
 MAX_NAMED = 10
 """Labels that the card names in its first sentence; a table further down has them all."""
 SPLITS = {"test": "the test split, {n:,} texts", "validation": "{n:,} held-out texts"}
@@ -97,6 +107,10 @@ class Trained:
     """What a text is called."""
     samples: Sequence[str] = ()
     """Texts for the model's page to offer, none of them from the data."""
+    identity: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Terms by group that the model does not tell apart."""
+    fairness: Mapping[str, Any] = field(default_factory=dict)
+    """The audit of fairness."""
     shows_texts: bool = False
     """Golden cases are texts of the data."""
 
@@ -179,9 +193,11 @@ def make_files(trained: Trained, golden: Mapping[str, Any], version: str) -> dic
     described = describe(trained, version)
     return {
         **trained.files,
+        **({identity.FILE: bundle.canonical({"groups": trained.identity})} if trained.identity else {}),
         "model.json": bundle.canonical(described),
         "golden.json": bundle.canonical(golden),
         "metrics.json": bundle.canonical(compact(trained.metrics)),
+        "fairness.json": bundle.canonical(trained.fairness),
         "card.md": card(trained, described).encode(),
     }
 
@@ -342,9 +358,54 @@ def card(trained: Trained, described: Mapping[str, Any]) -> str:
         ),
         decides=_decides(described),
         strongest=_strongest(trained.metrics["strongest"]),
+        fairness=_fairness(trained.fairness),
         vectors=VECTORS if has_word_vectors(described["recipe"]) else "",
         **{name: escaped(words) for name, words in asdict(trained.rights).items()},
     )
+
+
+def _fairness(found: Mapping[str, Any]) -> str:
+    """Return the card's section on fairness."""
+    chosen, plain = found["chosen"], found.get("off")
+    terms, groups = sum(found["groups"].values()), ", ".join(map(escaped, found["groups"]))
+    lines = [f"{_WAYS[found['way']]} Groups: {groups} ({terms:,} terms)."]
+    if found["kept"]:
+        lines.append(f"Told apart, as that is its task: {', '.join(map(escaped, found['kept']))}.")
+    if found["balance"]:
+        lines.append(f"Texts are weighed to balance {', '.join(map(escaped, found['balance']))}.")
+    lines += [
+        "",
+        "Terms are exchanged for others of their group in held-out texts: the share whose label changes. And they take "
+        "turns in one sentence: the largest difference of a probability. Control words, about which nobody can be "
+        "unfair, show what is usual.",
+        "",
+        "| group | texts | labels changed |"
+        + (" without care |" if plain else "")
+        + " largest difference |"
+        + (" without care |" if plain else ""),
+        "|---|---|---|---|" + ("---|---|" if plain else ""),
+    ]
+    for name, each in chosen["swaps"].items():
+        both = [chosen, plain] if plain else [chosen]
+        flips = [_flips(audit["swaps"][name]) for audit in both]
+        moved = [f"{audit['templates'][name]['max_difference']:.3f}" for audit in both]
+        lines.append("| " + " | ".join([escaped(name), _few(each["texts"]), *flips, *moved]) + " |")
+    for each in found["gate"]["passed"]:
+        lines += ["", f"Beyond the limits: {escaped(each)}."]
+    if found["gate"]["accepted"]:
+        lines += ["", f"It ships all the same: {escaped(found['gate']['accepted'])}"]
+    lines += ["", "fairness.json has the rest: accuracy and AUC of texts that mention a group, and the training data."]
+    return "\n".join(lines)
+
+
+def _few(texts: int | None) -> str:
+    return f"under {MIN_GROUP_SIZE}" if texts is None else f"{texts:,}"
+
+
+def _flips(swaps: Mapping[str, Any]) -> str:
+    if not swaps["texts"]:
+        return "too few texts"
+    return f"{swaps['label_flips']['value']:.2%} (up to {swaps['label_flips']['high']:.2%})"
 
 
 def _attack(auc: Mapping[str, float]) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from candor.batch.rows import Reading
 
     from .data import Dataset
+    from .ways import Care
 
 LIBRARIES = {
     "tensorflow": "TensorFlow",
@@ -54,6 +55,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]
 
 
 MAX_LINE = 1000  # characters
+WAYS = ("one-feature", "augment", "reweigh", "off")
 
 
 def _about(name: str, what: str) -> Callable[[Any], Any]:
@@ -136,6 +138,40 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
 @click.option(
     "--seed", type=options.Whole(0, 2**32 - 1), default=1, show_default=True, metavar="N", help="Random seed."
 )
+@click.option(
+    "--fair",
+    type=click.Choice(WAYS),
+    default=WAYS[0],
+    show_default=True,
+    help="How to keep answers from depending on whom a text names. one-feature: no term of a group can be told from "
+    "another. augment: learn from copies with terms exchanged, too. reweigh: weigh texts, so that labels do not depend "
+    "on groups. off: nothing.",
+)
+@click.option(
+    "--identity",
+    type=options.Named(),
+    show_default="ours, in English and Chinese",
+    metavar="FILE",
+    help="JSON of groups and their terms, instead of ours.",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="GROUP",
+    help="Group whose terms the model may tell apart, because that is its task. Can be given several times.",
+)
+@click.option(
+    "--balance",
+    multiple=True,
+    metavar="labels|GROUP",
+    help="Weigh texts, so that each label, or each term of a group, counts alike. Can be given several times.",
+)
+@click.option(
+    "--accept-unfair",
+    type=options.Line(MAX_LINE),
+    metavar="REASON",
+    help="Make the model even if it passes a limit of fairness. The reason and the figures are on its card.",
+)
 @_about("description", "What the model does.")
 @_about("intended-use", "What it is meant for, and what not.")
 @_about("owner", "Whose model it is.")
@@ -157,6 +193,11 @@ def train(
     seed: int,
     version: str | None,
     golden_from_validation: bool,
+    fair: str,
+    identity: Path | None,
+    keep: tuple[str, ...],
+    balance: tuple[str, ...],
+    accept_unfair: str | None,
     **about: str | None,
 ) -> None:
     """Train a model on DATA, and put it into the model store as a new version.
@@ -175,6 +216,7 @@ def train(
     try:
         dataset, cases = _read(data, text_column, label_column, golden, unlabelled, test, reading, skip_bad_rows)
         shown = _shown(dataset, text_noun, samples, text_column)
+        care = _care(identity, keep, balance, way=fair, accepted=accept_unfair or "")
         _train(
             dataset,
             cases,
@@ -186,6 +228,7 @@ def train(
             size=size,
             minutes=minutes,
             golden_from_held_out=golden_from_validation,
+            fairness=care,
             **shown,
         )
     except KeyboardInterrupt:
@@ -218,6 +261,22 @@ def _read(
         raise CommandError(error.problem, error.hint or None) from None
 
 
+def _care(path: Path | None, keep: tuple[str, ...], balance: tuple[str, ...], *, way: str, accepted: str) -> "Care":
+    """Return how to train fairly."""
+    from . import identity
+    from .ways import LABELS, Care
+
+    try:
+        groups = identity.load(path, keep).groups
+    except identity.IdentityError as error:
+        raise CommandError(error.problem, error.hint or None) from None
+    if unknown := sorted({*balance} - {LABELS, *groups}):
+        raise CommandError(
+            f"there is no group {unknown[0]!r} to balance", f"balance {LABELS}, or a group: {', '.join(groups)}"
+        )
+    return Care(way, groups, keep, balance, accepted)
+
+
 def _shown(dataset: "Dataset", noun: str | None, samples: Path | None, text_column: str | None) -> dict[str, Any]:
     """Return what the model's page and card show: what a text is called, and the samples."""
     from . import data
@@ -248,6 +307,7 @@ def _train(
     from . import summary
     from .bundle_files import ExportError, Rights
     from .data import IMDB_HOME
+    from .fairness import UnfairError
 
     name = name or ("imdb-sentiment" if dataset.source == IMDB_HOME else name_of(dataset.name))
     try:
@@ -260,19 +320,21 @@ def _train(
             click.echo(summary.test_split(dataset))
         for remark in dataset.remarks:
             click.echo(f"  {remark}")
-        with _quiet_stderr():
+        with quiet_stderr():
             from . import train as training
         training.train(
             dataset, training.Options(name, cases, store=store, version=version, rights=Rights(**about), **chosen)
         )
     except (ModelError, ExportError) as error:
         raise CommandError(error.problem, error.hint or None) from None
+    except UnfairError as error:
+        raise CommandError(error.problem, error.hint, status=4) from None
     except CandorError as error:
         raise CommandError(str(error)) from None
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Hold back what C++ libraries write to stderr while they load, and pass it on only if they fail."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's errors still raise
     stderr = os.dup(2)

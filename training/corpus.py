@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix, hstack
 
 from candor.text.features import combine, hash_tokens, hash_words
-from candor.text.tokens import tokenize, words_of
+from candor.text.identity import SOMEONE, Identity
+from candor.text.tokens import Tokens, tokenize, words_of
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint32]
@@ -40,8 +41,8 @@ class Corpus:
     """[n + 1]"""
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> "Corpus":
-        """Return the tokens of texts.
+    def of(cls, texts: Sequence[str], identity: Identity | None = None) -> "Corpus":
+        """Return the tokens of texts, those of `identity` as one.
 
         Example:
             >>> len(Corpus.of(["A good film.", ""])), Corpus.of(["A good film.", ""]).bounds.tolist()
@@ -50,7 +51,7 @@ class Corpus:
         hashes, lengths = [np.empty(0, np.uint32)], [np.zeros(1, np.int64)]
         for start in range(0, len(texts), _BLOCK):
             tokens = tokenize(texts[start : start + _BLOCK])
-            hashes.append(hash_tokens(tokens))
+            hashes.append(_hash(tokens, identity))
             lengths.append(np.diff(tokens.bounds))
         return cls(np.concatenate(hashes), np.cumsum(np.concatenate(lengths)))
 
@@ -219,14 +220,23 @@ def _tally(hashes: Hashes, texts: NDArray[np.int32]) -> tuple[NDArray[np.uint64]
     return keys[starts], np.diff(starts, append=len(keys)).astype(np.float32)
 
 
-def spellings(texts: Sequence[str]) -> dict[int, bytes]:
-    """Return the bytes of each different token of the texts, by its hash."""
+def _hash(tokens: Tokens, identity: Identity | None) -> Hashes:
+    hashes = hash_tokens(tokens)
+    if identity is not None:
+        identity.merge(hashes)
+    return hashes
+
+
+def spellings(texts: Sequence[str], identity: Identity | None = None) -> dict[int, bytes]:
+    """Return the bytes of each different token of the texts, by its hash; SOMEONE stands for those of `identity`."""
     found: dict[int, bytes] = {}
     for start in range(0, len(texts), _BLOCK):
         tokens = tokenize(texts[start : start + _BLOCK])
-        hashes, first = np.unique(hash_tokens(tokens), return_index=True)
+        hashes, first = np.unique(_hash(tokens, identity), return_index=True)
         words = words_of(tokens)
         found.update((word, words[index]) for word, index in zip(hashes.tolist(), first.tolist(), strict=True))
+    if identity is not None:
+        found[int(identity.mark[0])] = SOMEONE
     return found
 
 

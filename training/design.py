@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from candor.text.features import char_grams, hash_words
+from candor.text.identity import SOMEONE
 from candor.text.tokens import PUNCTUATION
 
 from .corpus import Corpus
@@ -127,10 +128,11 @@ def _chars(
 ) -> tuple[Hashes, sparse.csr_matrix, sparse.csr_matrix]:
     """Return characters inside words [C] by their hash, their counts in each word [W, C] and in each text [n, C].
 
-    Marks have none, as no mark is looked up by its characters when texts are served.
+    Marks have none, as no mark is looked up by its characters when texts are served, and neither has SOMEONE.
     """
-    grams, index = char_grams(words)
-    grams, index = grams[is_word[index]], index[is_word[index]]
+    spelled_out = is_word & np.array([word != SOMEONE for word in words], bool)
+    grams, index = char_grams([word.replace(b" ", b"") for word in words])
+    grams, index = grams[spelled_out[index]], index[spelled_out[index]]
     chars, column = np.unique(grams, return_inverse=True)
     ones = np.ones(len(grams), np.float32)
     spelled = sparse.csr_matrix((ones, (index, column.astype(np.int32))), shape=(len(words), len(chars)))

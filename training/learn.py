@@ -8,7 +8,7 @@ texts is the lower one.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from candor.model.classifier import softmax
 from candor.text.evidence import Evidence
 from candor.text.features import hash_words
+from candor.text.identity import Identity
 from candor.text.tokens import PUNCTUATION
 
 from . import data, encoder, recipe, stack, vectors
@@ -67,6 +68,26 @@ class Texts:
     """Sentences of ours and their label indices, for a student only."""
     guesses: Guesses | None = None
     """What a tuned encoder guesses about `unlabelled`, where label 1 of 2 is praise; for a student only."""
+    identity: Identity | None = None
+    """Terms that the model must not tell apart."""
+    weights: Floats | None = None
+    """[n] how much each text counts, 1 on average; None: all alike."""
+    copies: Sequence[str] = ()
+    """m copies of texts with some words changed, to learn from as well."""
+    sources: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    """[m] text that each is a copy of."""
+
+    def teaching(self, guess: recipe.Guess | None = None) -> recipe.Teaching:
+        """Return what is learnt about the texts."""
+        return recipe.Teaching.of(self.targets, self.n_labels, self.weights, guess=guess, sources=self.sources)
+
+    def corpus(self, texts: Sequence[str]) -> Corpus:
+        """Return texts as the model reads them."""
+        return Corpus.of(texts, self.identity)
+
+    def spellings(self, texts: Sequence[str]) -> dict[int, bytes]:
+        """Return the bytes of each token of `corpus`, by its hash."""
+        return spellings(texts, self.identity)
 
 
 @dataclass(frozen=True)
@@ -107,7 +128,7 @@ class Learnt:
         return self.logits[: len(self.first)]
 
 
-def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = None) -> Learnt:
+def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = None, *, quick: bool = False) -> Learnt:
     """Learn a model.
 
     Args:
@@ -115,8 +136,14 @@ def learn(texts: Texts, seed: int, size: float | None, minutes: float | None = N
         seed: Seed of all draws.
         size: Maximum size of the bundle in MB; None: by the number of labels.
         minutes: Time after which nothing more is tried; None: no limit. What is being fitted is finished.
+        quick: Learn from labelled texts only, by one candidate, and test it on the first fold: a model to hold another
+            against.
     """
+    if quick:
+        texts = replace(texts, unlabelled=())
     plan = replace(Plan.of(texts, seed), deadline=time.monotonic() + 60 * (math.inf if minutes is None else minutes))
+    if quick:
+        plan = plan.quick()
     alone = _Trial.of(texts, plan)
     if not texts.unlabelled or time.monotonic() > plan.deadline:
         return alone.learnt(size)
@@ -172,10 +199,16 @@ class Plan:
             folds,
             ("word", "pair") if large else ("word", "pair", "char"),
             candidates,
-            None if large else vectors.load(),
+            None if large else vectors.load().without(texts.identity),
             max(2, n // 100_000),
             candidates[-1].name if n < FEW_ROWS * k else "",
         )
+
+    def quick(self) -> "Plan":
+        """Plan for the first fold, and one penalty of the last candidate that needs no word vectors."""
+        last = [each for each in self.candidates if not each.vectors][-1]
+        one = replace(last, penalties=last.penalties[:1])
+        return replace(self, folds=self.folds[:1], candidates=[one], vectors=None, favourite="")
 
 
 @dataclass(frozen=True)
@@ -191,13 +224,13 @@ class _Trial:
     @classmethod
     def of(cls, texts: Texts, plan: Plan, guess: recipe.Guess | None = None) -> "_Trial":
         """Compare."""
-        every = [*texts.texts, *texts.unlabelled[:MAX_GUESSED]] if guess else texts.texts
-        design = Design.of(Corpus.of(every), spellings(every), plan.vectors, plan.kinds, plan.min_df)
+        every = [*texts.texts, *(texts.unlabelled[:MAX_GUESSED] if guess else ()), *texts.copies]
+        design = Design.of(texts.corpus(every), texts.spellings(every), plan.vectors, plan.kinds, plan.min_df)
         candidates = plan.candidates
         if guess:
             candidates = [recipe.TAUGHT if texts.n_labels <= MANY_LABELS else recipe.TAUGHT_MANY_LABELS]
         compared = recipe.compare(
-            design, texts.targets, texts.n_labels, plan.folds, candidates, guess, plan.deadline, plan.favourite
+            design, texts.targets, texts.teaching(guess), plan.folds, candidates, plan.deadline, plan.favourite
         )
         return cls(texts, plan, design, compared, guess)
 
@@ -220,7 +253,7 @@ class _Trial:
         """Fit what was chosen on all texts."""
         texts, plan, compared = self.texts, self.plan, self.compared
         max_rows, bits = table_size(len(self.design.hashes), texts.n_labels, size)
-        additive = recipe.fit_all(self.design, texts.targets, texts.n_labels, compared.chosen, max_rows, self.guess)
+        additive = recipe.fit_all(self.design, texts.teaching(self.guess), compared.chosen, max_rows)
         words = self.design.word_tokens[compared.held_out]
         parts = [{"name": each.name, "scalar": round(scalar, 6), "c": c} for scalar, each, c in compared.chosen]
         return Learnt(
@@ -262,20 +295,20 @@ class _Student:
     def of(cls, texts: Texts, plan: Plan, seed: int, size: float | None) -> "_Student":
         """Teach it."""
         start = time.process_time()
-        (learning, first), vectors_of = plan.folds[0], vectors.load()
+        (learning, first), vectors_of = plan.folds[0], vectors.load().without(texts.identity)
         max_rows, _ = table_size(0, texts.n_labels, size)
         config = StudentConfig(max_rows=max_rows)
-        corpus, unlabelled = Corpus.of(texts.texts), Corpus.of(texts.unlabelled)
+        corpus, unlabelled = texts.corpus(texts.texts), texts.corpus(texts.unlabelled)
         guesses = None
         if texts.guesses is not None and texts.guesses.held_out[first].all():  # or validation would flatter
-            guesses = soft_labels(texts.guesses, unlabelled)
-        lessons = None
+            guesses = soft_labels(texts.guesses, unlabelled, texts.identity)
+        lessons, copies = None, np.flatnonzero(np.isin(texts.sources, learning))
         if texts.lessons:
             sentences, targets = zip(*texts.lessons, strict=True)
-            lessons = Lessons(Corpus.of(sentences), np.array(targets, np.int64))
+            lessons = Lessons(texts.corpus(sentences), np.array(targets, np.int64))
         taught = teach_student(
-            corpus.take(learning),
-            texts.targets[learning],
+            corpus.take(learning) + texts.corpus([texts.copies[copy] for copy in copies.tolist()]),
+            np.concatenate([texts.targets[learning], texts.targets[texts.sources[copies]]]),
             unlabelled,
             texts.n_labels,
             config,
@@ -283,6 +316,7 @@ class _Student:
             WordVectors(hash_words(vectors_of.words), vectors_of.vectors),
             lessons,
             guesses,
+            None if texts.weights is None else texts.weights[np.concatenate([learning, texts.sources[copies]])],
         )
         scores = [taught.logits(corpus.take(rows), config.kinds) for rows in (first, learning)]
         if texts.n_labels == 2:
@@ -320,8 +354,8 @@ class _Student:
         """Return the student."""
         learning, first = self.plan.folds[0]
         held_out = [self.texts.texts[row] for row in first]
-        spelled = spellings(held_out)
-        hashes, counts = Corpus.of(held_out).counts(["word"])
+        spelled = self.texts.spellings(held_out)
+        hashes, counts = self.texts.corpus(held_out).counts(["word"])
         is_word = np.array([spelled[each][0] not in PUNCTUATION for each in hashes.tolist()])
         of_model = is_word & np.isin(hashes, self.additive.hashes)
         words, known = ((counts @ each.astype(np.float32)).astype(np.int64) for each in (is_word, of_model))
@@ -345,13 +379,14 @@ class _Student:
         )
 
 
-def soft_labels(guesses: Guesses, unlabelled: Corpus) -> SoftLabels:
+def soft_labels(guesses: Guesses, unlabelled: Corpus, identity: Identity | None = None) -> SoftLabels:
     """Return guesses as probabilities of two labels, with what they are about.
 
     Args:
         guesses: Logits of the second label.
         unlabelled: The u texts that they are about. Where redaction has changed a text's number of sentences, its
             windows are left out.
+        identity: Terms that the model does not tell apart.
     """
     known = unlabelled.sentences() == guesses.sentences
     windows, logits = Corpus.of([]), [np.empty(0)]
@@ -364,7 +399,7 @@ def soft_labels(guesses: Guesses, unlabelled: Corpus) -> SoftLabels:
     return SoftLabels(
         _even(guesses.reviews),
         Guessed(windows, _even(np.concatenate(logits))),
-        Guessed(Corpus.of(words), _even(np.concatenate(list(guesses.words.values())))),
+        Guessed(Corpus.of(words, identity), _even(np.concatenate(list(guesses.words.values())))),
     )
 
 
@@ -452,7 +487,7 @@ def reference(taught: Sequence[str], targets: Ints, n_labels: int) -> Callable[[
     plain = [
         (1.0, candidate, candidate.penalties[0]) for candidate in recipe.CANDIDATES if candidate.name == recipe.PLAIN
     ]
-    additive = recipe.fit_all(design, targets, n_labels, plain, MAX_ROWS)
+    additive = recipe.fit_all(design, recipe.Teaching.of(targets, n_labels), plain, MAX_ROWS)
 
     def logits(texts: Sequence[str]) -> Floats:
         counts = Corpus.of(texts).counts(kinds, additive.hashes)[1]

@@ -31,6 +31,8 @@ from PIL import Image
 from candor.cli import fonts
 from candor.cli.width import distinct
 
+from .fairness import CONTROL
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -278,6 +280,66 @@ def draw_calibration(folder: Path, decisions: Mapping[str, Any], split: str, cap
     )
     _save(folder / "coverage.png", (8, 4.4), "Accuracy and coverage", caption, coverage)
     return [folder / "reliability.png", folder / "coverage.png"]
+
+
+def draw_fairness(folder: Path, found: Mapping[str, Any], caption: str) -> Path:
+    """Write a picture of how far the terms of each group move a probability in one sentence.
+
+    Args:
+        folder: An existing folder.
+        found: The content of fairness.json.
+        caption: The line below the picture.
+    """
+    names = sorted(found["chosen"]["swaps"], key=lambda name: (name == CONTROL, name), reverse=True)
+
+    def spread(figure: Figure) -> None:
+        axes = figure.subplots()
+        models = {"ours": found["chosen"], "baseline": found.get("off")}
+        words = {"ours": f"This model ({found['way']})", "baseline": "Without care for fairness"}
+        places, both = np.arange(len(names)), models["baseline"] is not None
+        for network, audit in models.items():
+            if audit:
+                values = [audit["templates"][name]["max_difference"] for name in names]
+                shift = 0 if not both else 0.18 if network == "ours" else -0.18
+                bars = axes.barh(places + shift, values, height=0.34, color=COLOURS[network], label=words[network])
+                axes.bar_label(bars, fmt="%.3f", padding=4, fontsize=8, color=INK)
+        limit = found["gate"]["limits"]["template_difference"]
+        axes.axvline(limit, color=INK, linewidth=1, linestyle=":", label=f"Limit, {limit}")
+        axes.set_yticks(places, names)
+        axes.set(xlabel="Largest difference of a probability within one sentence")
+        axes.set_xlim(left=0)
+        axes.margins(x=0.12)
+        axes.grid(visible=False, axis="y")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
+
+    _save(folder / "fairness.png", (8, 4.8), "What a group's terms change", caption, spread)
+    return folder / "fairness.png"
+
+
+def draw_ways(folder: Path, measured: Mapping[str, Mapping[str, Any]], caption: str) -> Path:
+    """Write a picture of ways of training: accuracy against what exchanging terms changes.
+
+    Args:
+        folder: An existing folder.
+        measured: `accuracy` (with interval) and `gap` of each way, by its name.
+        caption: The line below the picture.
+    """
+
+    def ways(figure: Figure) -> None:
+        axes = figure.subplots()
+        for (name, each), marker in zip(measured.items(), "os^D", strict=False):
+            accuracy = each["accuracy"]
+            errors = [[accuracy["value"] - accuracy["low"]], [accuracy["high"] - accuracy["value"]]]
+            axes.errorbar(
+                each["gap"], accuracy["value"], errors, fmt=marker, label=name, color=COLOURS["ours"], ecolor=GREY
+            )
+        axes.set(xlabel="Largest difference of a probability within one sentence", ylabel="Accuracy (%)")
+        axes.set_xlim(-0.02, max(0.1, 1.1 * max(each["gap"] for each in measured.values())))
+        _percent(axes.yaxis)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(measured))
+
+    _save(folder / "ways.png", (8, 4.4), "Accuracy and fairness by way of training", caption, ways)
+    return folder / "ways.png"
 
 
 def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:

@@ -8,7 +8,8 @@ them. The stack is then fitted again on all texts, and cut to the size that is a
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,39 +102,67 @@ Guess = Callable[[Ints], Floats]
 """From the rows of labelled texts to learn from, the probabilities [u, K] of the labels of u texts without one."""
 
 
+@dataclass(frozen=True)
+class Teaching:
+    """What is learnt about the texts of a design: n with a label, u that are guessed about, and m copies of the n."""
+
+    targets: Singles
+    """[n, K] weight of each label for each text: 1 for its label, if all count alike"""
+    guess: Guess | None = None
+    """Guesses the labels of the u texts."""
+    sources: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    """[m] text that each copy is of. It is learnt from with that text, and has its label."""
+
+    @classmethod
+    def of(cls, targets: Ints, n_labels: int, weights: Floats | None = None, **more: Any) -> "Teaching":
+        """Return what to learn about texts with targets [n], each with a weight [n]."""
+        one_hot = np.eye(n_labels, dtype=np.float32)[targets]
+        return cls(one_hot if weights is None else one_hot * weights[:, None].astype(np.float32), **more)
+
+    def rows(self, design: Design, rows: Ints) -> tuple[Ints, Singles]:
+        """Return the rows of the design to learn from, and their targets, where the labelled ones are `rows`."""
+        parts, soft = [rows], [self.targets[rows]]
+        first_copy = len(design) - len(self.sources)
+        if self.guess is not None:
+            parts.append(np.arange(len(self.targets), first_copy))
+            soft.append(self.guess(rows).astype(np.float32))
+        copies = np.flatnonzero(np.isin(self.sources, rows))
+        parts.append(first_copy + copies)
+        soft.append(self.targets[self.sources[copies]])
+        return np.concatenate(parts), np.concatenate(soft)
+
+
 def compare(
     design: Design,
     targets: Ints,
-    n_labels: int,
+    teaching: Teaching,
     folds: Sequence[Fold],
     candidates: Sequence[Candidate],
-    guess: Guess | None = None,
     deadline: float = math.inf,
     favourite: str = "",
 ) -> Compared:
     """Fit candidates on each fold, and choose the stack of them that is best on the other texts.
 
     Args:
-        design: The n texts, and after them u texts without a label, if there are any.
+        design: The n texts, and after them those that `teaching` has beside them.
         targets: [n] label indices.
-        n_labels: Number of labels, K.
+        teaching: What is learnt about them.
         folds: One or more.
         candidates: What to try.
-        guess: Guesses the labels of the u texts, which then are learnt from, too.
         deadline: Value of time.monotonic() after which nothing more is tried than the first candidate on one fold.
         favourite: Name of a candidate that ships alone, unless plain logistic regression beats it: for few texts, where
             log losses are chance.
     """
     compared = _Comparison(candidates)
     known: list[Ints] = []
-    names, one_hot = list(compared.candidates), np.eye(n_labels, dtype=np.float32)[targets]
+    names, n_labels = list(compared.candidates), teaching.targets.shape[1]
     total = sum(len(candidate.penalties) for candidate in candidates) + (len(folds) - 1) * len(candidates)
     with tqdm(total=total, desc="comparing", unit=" fits", leave=False, disable=None) as bar:
         for number, (rows, held_out) in enumerate(folds):
             if number and time.monotonic() > deadline:
                 folds = folds[:number]
                 break
-            taught, soft = _taught(design, rows, one_hot, guess)
+            taught, soft = teaching.rows(design, rows)
             weighting = Weighting.of(design, taught)
             learning, scoring = weighting.inputs(design, taught), weighting.inputs(design, held_out)
             for name in names:
@@ -163,14 +192,6 @@ def compare(
         *compared.tried(targets, [rows for _, rows in folds], scalars, logits),
         correct(compared.scores[PLAIN][0], targets[folds[0][1]]) if compared.scores.get(PLAIN) else None,
     )
-
-
-def _taught(design: Design, rows: Ints, one_hot: Singles, guess: Guess | None) -> tuple[Ints, Singles]:
-    """Return the rows to learn from, and their soft labels."""
-    if guess is None:
-        return rows, one_hot[rows]
-    others = np.arange(len(one_hot), len(design))
-    return np.concatenate([rows, others]), np.concatenate([one_hot[rows], guess(rows)]).astype(np.float32)
 
 
 def _weighted(scores: Mapping[str, Floats], scalars: Mapping[str, float]) -> Floats:
@@ -297,20 +318,16 @@ Chosen = Sequence[tuple[float, Candidate, float]]
 """Scalar, candidate and penalty of each part of the stack."""
 
 
-def fit_all(
-    design: Design, targets: Ints, n_labels: int, chosen: Chosen, max_rows: int, guess: Guess | None = None
-) -> Additive:
+def fit_all(design: Design, teaching: Teaching, chosen: Chosen, max_rows: int) -> Additive:
     """Fit the chosen stack on all texts; if its table is too large, again on the features that fit in.
 
     Args:
-        design: The n texts.
-        targets: [n] label indices.
-        n_labels: Number of labels, K.
+        design: As for `compare`.
+        teaching: As for `compare`.
         chosen: Result of `compare`.
         max_rows: Maximum number of features.
-        guess: As for `compare`.
     """
-    rows, soft = _taught(design, np.arange(len(targets)), np.eye(n_labels, dtype=np.float32)[targets], guess)
+    rows, soft = teaching.rows(design, np.arange(len(teaching.targets)))
     weighting = Weighting.of(design, rows)
     additive, importance = _fold(design, weighting, _fit(design, weighting, rows, soft, chosen))
     kept = np.ones(len(importance), bool)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.text.features import combine, hash_words
+from candor.text.identity import Identity
 
 from .corpus import Corpus, spellings
 from .export import Additive
@@ -21,19 +22,22 @@ TOP = 20
 """N-grams listed for each label."""
 
 
-def strongest_ngrams(model: Additive, texts: Sequence[str], labels: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def strongest_ngrams(
+    model: Additive, texts: Sequence[str], labels: Sequence[str], identity: Identity | None = None
+) -> dict[str, list[dict[str, Any]]]:
     """Return the heaviest n-grams of each label.
 
     Args:
         model: The trained model.
         texts: The texts that it was trained on.
         labels: K labels.
+        identity: Terms that it does not tell apart.
 
     Returns:
         For each label, by descending weight and then by name: `ngram`, `weight` (its logit less the mean of the other
         labels', before the scale of a text) and `texts`, the number of texts that hold it.
     """
-    words, pairs = document_counts(texts)
+    words, pairs = document_counts(texts, identity)
     names = [*words, *(" ".join(pair) for pair in pairs)]
     counts = [*words.values(), *pairs.values()]
     order = np.argsort(model.hashes)
@@ -50,9 +54,11 @@ def _pair_hashes(pairs: Sequence[tuple[str, str]]) -> NDArray[np.uint32]:
     return combine("pair", hashes, np.arange(0, len(hashes) + 1, 2))[0]
 
 
-def document_counts(texts: Sequence[str]) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+def document_counts(
+    texts: Sequence[str], identity: Identity | None = None
+) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
     """Count the texts that hold each word and each pair of neighbours; those in too few texts are left out."""
-    corpus, spelled = Corpus.of(texts), spellings(texts)
+    corpus, spelled = Corpus.of(texts, identity), spellings(texts, identity)
     documents = np.repeat(np.arange(len(corpus), dtype=np.uint64), np.diff(corpus.bounds))
     hashes, tokens = np.unique(corpus.hashes, return_inverse=True)
     frequencies = _document_frequencies(tokens, documents)

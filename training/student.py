@@ -157,6 +157,7 @@ def teach_student(
     vectors: Vectors | None = None,
     lessons: Lessons | None = None,
     guesses: Guesses | None = None,
+    weights: Floats | None = None,
 ) -> Student:
     """Teach a student.
 
@@ -170,6 +171,7 @@ def teach_student(
         vectors: Static vectors of words.
         lessons: Texts for the student only.
         guesses: Guesses of a better teacher, which then replace ours.
+        weights: [n] how much each labelled text counts, 1 on average; None: all alike.
 
     Returns:
         The student.
@@ -184,9 +186,10 @@ def teach_student(
     truth = np.eye(n_labels)[targets]
     ours, theirs = counts[: len(labelled)], counts[len(labelled) :]
     del counts
-    guessed = guesses.texts if guesses else _teach(ours, theirs, truth, config, known)
+    each = np.ones(len(labelled)) if weights is None else weights
+    guessed = guesses.texts if guesses else _teach(ours, theirs, truth, each, config, known)
     parts, soft = [ours, theirs], [truth, guessed]
-    shares = [np.full(len(labelled), config.label_weight), np.full(len(unlabelled), config.guess_weight)]
+    shares = [config.label_weight * each, np.full(len(unlabelled), config.guess_weight)]
     for windows, targets_of in [guesses.windows] if guesses else _windows(unlabelled, guessed, config, seed):
         parts.append(windows.counts(config.kinds, hashes)[1])
         soft.append(targets_of)
@@ -218,9 +221,11 @@ def teach_student(
     return Student(hashes, weights, np.ones(len(hashes)), np.zeros(weights.shape[1]), config.floor)
 
 
-def _teach(ours: csr_matrix, theirs: csr_matrix, truth: Floats, config: StudentConfig, known: "_Known") -> Floats:
+def _teach(
+    ours: csr_matrix, theirs: csr_matrix, truth: Floats, shares: Floats, config: StudentConfig, known: "_Known"
+) -> Floats:
     """Learn from labelled texts, and return a probability of each label for the unlabelled ones, [u, K]."""
-    teacher = _Problem(ours, truth, np.ones(len(truth)), config, known)
+    teacher = _Problem(ours, truth, shares, config, known)
     weights = teacher.weights(teacher.solve(config.teacher_l2))
     logits = _logits(theirs, weights, _inverse_norms(theirs, np.ones(len(weights)), config.floor))
     probabilities: Floats = softmax(config.sharpness * logits)

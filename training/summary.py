@@ -120,6 +120,31 @@ def findings(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def fairness(found: Mapping[str, Any]) -> str:
+    """Return in a line what was done for fairness, and how often exchanged terms change a label, with and without it.
+
+    Args:
+        found: Content of fairness.json.
+
+    Example:
+        >>> worst = {"label_flips": {"count": 3, "value": 0.0125, "group": "age"}}
+        >>> found = {"way": "one-feature", "groups": {"age": 20}, "chosen": {"worst": {"label_flips": {"count": 0}}}}
+        >>> print(fairness(found | {"off": {"worst": worst}, "gate": {"passed": []}}))
+        fairness     one-feature, 20 terms: exchanging them changes 0.00% of labels, without care up to 1.25% (age)
+    """
+    told = f"{found['way']}, {sum(found['groups'].values()):,} terms: exchanging them changes "
+    told += f"{_worst_flips(found['chosen'])} of labels"
+    if "off" in found:
+        told += f", without care {_worst_flips(found['off'])}"
+    accepted = "; beyond the limits, and accepted" if found["gate"]["passed"] else ""
+    return f"fairness     {told}{accepted}"
+
+
+def _worst_flips(audit: Mapping[str, Any]) -> str:
+    flips = audit["worst"]["label_flips"]
+    return f"up to {flips['value']:.2%} ({flips['group']})" if flips["count"] else "0.00%"
+
+
 def label_table(report: Mapping[str, Any]) -> str:
     """Return support, precision, recall and F1 of each label, from a result of candor.model.metrics.evaluate."""
     names = distinct([*report["by_label"]], MAX_SHOWN_NAME)

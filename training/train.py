@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,27 @@ from candor.cli.evaluation_page import n_texts, page
 from candor.cli.store import Model, ModelStore
 from candor.model import evaluation, metrics
 from candor.model.bundle import sealed, write
-from candor.model.classifier import BLOCK, Prediction, model_inputs, softmax
+from candor.model.classifier import Prediction, softmax
 from candor.model.install import check
-from candor.model.interpreter import Signature
 from candor.operate.drift import reference_distribution
 from candor.redact.sieve import redact_texts
-from candor.text.features import Featuriser
-from candor.text.table import Table
+from candor.text.identity import Identity
 
 from . import bundle_files, findings, guesses, learn, summary
 from .baseline import Baseline, History, NoWordsError
 from .bundle_files import Rights
 from .data import IMDB_HOME, Dataset, find_copies
+from .exported import Exported, compare
+from .judge import judge
 from .lessons import negations
 from .membership import audit, losses
-from .pictures import Scores, draw, draw_calibration
+from .pictures import Scores, draw, draw_calibration, draw_fairness
 from .stack import full_logits
 from .strongest import strongest_ngrams
+from .ways import Care, prepare
 
 MAX_MEMBERS = 10_000
 """Training texts that the audit of membership looks at."""
-TARGET_ACCURACY = 0.97
-"""Accuracy of decided texts that the default confidence threshold is chosen for."""
 HELD_OUT = "held out of training"
 """What the texts are called, after their number, that the folds held out."""
 GOLDEN_EACH, GOLDEN_CHARACTERS = 2, 2000
@@ -76,6 +76,8 @@ class Options:
     """What a text is called."""
     samples: Sequence[str] = ()
     """Texts for the model's page to offer, none of them from the data."""
+    fairness: Care = field(default_factory=Care)
+    """How to keep answers from depending on whom a text names."""
 
 
 def redacted(texts: Sequence[str]) -> list[str]:
@@ -98,7 +100,7 @@ def train(dataset: Dataset, options: Options) -> None:
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     reviews = set(dataset.labels) == {"negative", "positive"} and dataset.source == IMDB_HOME
-    texts = learn.Texts(
+    plain = learn.Texts(
         redacted(dataset.texts),
         dataset.targets,
         len(dataset.labels),
@@ -108,6 +110,7 @@ def train(dataset: Dataset, options: Options) -> None:
         else (),
         guesses.find(dataset.texts, dataset.unlabelled) if reviews else None,
     )
+    texts = prepare(plain, options.fairness, options.seed)
     test_texts = redacted(dataset.test_texts)
     if learn.lacks_encoder(texts):
         print(f"hint: {summary.encoder_hint(learn.FEW_LABELS)}", flush=True)
@@ -118,7 +121,7 @@ def train(dataset: Dataset, options: Options) -> None:
     for warning in summary.few_rows(dataset.labels, dataset.targets.tolist(), unlabelled=bool(dataset.unlabelled)):
         print(f"warning: {warning}", flush=True)
     say("exporting to TensorFlow Lite, and training the baseline network")
-    exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds)
+    exported = Exported(learnt.additive.to_files(learnt.bits), learnt.kinds, texts.identity)
     baseline = train_baseline(texts, learnt)
     rows = learnt.held_out
     files = [dataset.files[row] for row in rows.tolist()] if dataset.files else []
@@ -143,12 +146,14 @@ def train(dataset: Dataset, options: Options) -> None:
         measured["tried"] = [asdict(each) | {"seconds": None} for each in tried]
         measured["membership"] = audit_membership(texts, learnt, splits[1] if test_texts else None, options.seed)
         steps.update()
-        measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels)
+        measured["strongest"] = strongest_ngrams(learnt.additive, texts.texts, dataset.labels, texts.identity)
         steps.update()
         measured["parity"] = bundle_files.parity(*compare(learnt, exported, splits[-1].texts))
         steps.update()
+    say("auditing fairness")
+    fairness_found = judge(options.fairness, dataset, plain, learnt, exported, options.seed, options.size)
     say("writing the bundle and its report")
-    facts, golden = describe(options, dataset, texts.texts, learnt, exported, measured)
+    facts, golden = describe(options, dataset, texts.texts, learnt, exported, measured, fairness_found)
     history = {"baseline": baseline.history} if baseline else {}
     more = {"tried": [asdict(each) for each in tried], "history": history, **found}
     cost: dict[str, Any] = {}
@@ -162,13 +167,14 @@ def train(dataset: Dataset, options: Options) -> None:
             check(bundle, digest)
             (report := Path(folder) / "report").mkdir()
             cost.update(write_report(report, dataset, learnt, splits[-1], measured, more, digest, start, options.seed))
+            draw_fairness(report, fairness_found, f"{options.name} {version}")
             threshold = measured["decisions"]["min_confidence"]
             write_page(report / "report.html", options, version, dataset, splits[-1], threshold)
             drawn = {f"report/{path.name}": path.read_bytes() for path in sorted(report.iterdir())}
         return {**{f"bundle/{name}": content for name, content in sealed(files).items()}, **drawn}
 
     model = options.store.add(options.name, options.version or bundle_files.now().date(), make)
-    print_summary(model, splits[-1], measured, cost)
+    print_summary(model, splits[-1], measured, fairness_found, cost)
 
 
 def say(step: str) -> None:
@@ -231,38 +237,6 @@ def train_baseline(texts: learn.Texts, learnt: learn.Learnt) -> TrainedBaseline 
     return TrainedBaseline(network, history)
 
 
-class Exported:
-    """The exported model, run by the interpreter that serves it.
-
-    Args:
-        files: The content of features.bin and model.tflite.
-        kinds: Kinds of its features.
-    """
-
-    def __init__(self, files: Mapping[str, bytes], kinds: tuple[str, ...]) -> None:
-        self.files, self.featuriser = files, Featuriser(kinds)
-        self.table = Table.from_bytes(files["features.bin"])
-        self._run = Signature(files["model.tflite"])
-
-    def __call__(self, texts: Sequence[str]) -> Floats:
-        """Return probabilities [n, K] of n redacted texts."""
-        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-        return np.concatenate([softmax(self._logits(block)) for block in blocks])
-
-    def _logits(self, block: Sequence[str]) -> NDArray[np.float32]:
-        return self._run(model_inputs(self.featuriser(block, self.table)))["logits"][: len(block)]
-
-
-def compare(learnt: learn.Learnt, exported: Exported, texts: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return probabilities [n, K] of n texts by the trained and by the exported model."""
-    trained = learnt.additive.in_table_order()
-    blocks = [
-        exported.featuriser(texts[start : start + BLOCK], exported.table) for start in range(0, len(texts), BLOCK)
-    ]
-    logits = [trained.logits(each.ids, each.rows, len(each.tokens)) for each in blocks]
-    return softmax(np.concatenate(logits)), exported(texts)
-
-
 def evaluate_splits(dataset: Dataset, splits: Sequence[Split], seed: int) -> dict[str, Any]:
     """Evaluate all networks on each held-out split, and the gain in accuracy over the baseline."""
     measured: dict[str, Any] = {}
@@ -286,12 +260,12 @@ def calibrate(dataset: Dataset, learnt: learn.Learnt, splits: Sequence[Split], s
     """Choose the confidence threshold on held-out texts, and measure calibration and coverage on each split."""
     logits, targets = full_logits(learnt.logits), dataset.targets[learnt.held_out]
     held_out = softmax(logits)
-    threshold = metrics.confidence_threshold(held_out, targets, accuracy=TARGET_ACCURACY)
+    threshold = metrics.confidence_threshold(held_out, targets, accuracy=bundle_files.TARGET_ACCURACY)
     decisions: dict[str, Any] = {
         "temperature": learnt.temperature,
-        "target_accuracy": TARGET_ACCURACY,
+        "target_accuracy": bundle_files.TARGET_ACCURACY,
         "min_confidence": threshold,
-        "interval": metrics.threshold_interval(held_out, targets, accuracy=TARGET_ACCURACY, seed=seed),
+        "interval": metrics.threshold_interval(held_out, targets, accuracy=bundle_files.TARGET_ACCURACY, seed=seed),
     }
     for split in splits:
         after, truth = split.probabilities["ours"], split.targets
@@ -328,6 +302,7 @@ def describe(
     learnt: learn.Learnt,
     exported: Exported,
     measured: Mapping[str, Any],
+    fairness_found: Mapping[str, Any],
 ) -> tuple[bundle_files.Trained, dict[str, Any]]:
     """Return what the bundle says of the model, and its golden cases."""
     golden = [(row.text, row.label) for row in options.golden]
@@ -341,14 +316,16 @@ def describe(
         rights=options.rights,
         dataset=dataset,
         files=exported.files,
+        identity=options.fairness.merged,
         featuriser=exported.featuriser.to_dict(),
         evidence=asdict(learnt.evidence),
         recipe=learnt.settings,
         seed=options.seed,
         metrics=measured,
-        drift_reference=drift_reference(dataset, learnt),
+        drift_reference=drift_reference(dataset, learnt, texts, Identity(options.fairness.merged)),
         text_noun=options.text_noun,
         samples=options.samples,
+        fairness=fairness_found,
         shows_texts=options.golden_from_held_out,
     )
     return facts, made
@@ -373,17 +350,29 @@ def held_out_cases(learnt: learn.Learnt, texts: Sequence[str], dataset: Dataset)
     return [(text, dataset.labels[label]) for label, chosen in sorted(cases.items()) for text in chosen]
 
 
-def drift_reference(dataset: Dataset, learnt: learn.Learnt) -> dict[str, Any]:
-    """Return the distribution of predictions for held-out texts, which windows of predictions are compared with."""
+def drift_reference(dataset: Dataset, learnt: learn.Learnt, texts: Sequence[str], identity: Identity) -> dict[str, Any]:
+    """Return the distribution of predictions for held-out texts, which windows of predictions are compared with.
+
+    Args:
+        dataset: The data set.
+        learnt: The model.
+        texts: The n redacted texts of the data set.
+        identity: Terms that the model does not tell apart.
+    """
     labels, probabilities = dataset.labels, softmax(full_logits(learnt.logits))
-    facts = zip(probabilities, learnt.words.tolist(), learnt.oov_rates.tolist(), strict=True)
-    return reference_distribution(
-        [
-            Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), words, (), oov_rate)
-            for row, words, oov_rate in facts
-        ],
-        labels,
-    )
+    mentions = identity.mentions([texts[row] for row in learnt.held_out.tolist()])
+    facts = zip(probabilities, learnt.words.tolist(), learnt.oov_rates.tolist(), mentions.tolist(), strict=True)
+    predictions = [
+        Prediction(
+            labels[int(row.argmax())],
+            dict(zip(labels, row.tolist(), strict=True)),
+            words,
+            oov_rate=oov_rate,
+            mentions=tuple(compress(identity.names, mentioned)),
+        )
+        for row, words, oov_rate, mentioned in facts
+    ]
+    return reference_distribution(predictions, labels, identity.names)
 
 
 def audit_membership(texts: learn.Texts, learnt: learn.Learnt, test: Split | None, seed: int) -> dict[str, Any]:
@@ -459,7 +448,9 @@ def write_page(
     path.write_text(content, encoding="utf-8")
 
 
-def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost: Mapping[str, Any]) -> None:
+def print_summary(
+    model: Model, split: Split, measured: Mapping[str, Any], fair: Mapping[str, Any], cost: Mapping[str, Any]
+) -> None:
     """Print the metrics of the last held-out split, where everything went, and the commands that come next."""
     ours, decisions = measured[split.name]["ours"]["all"], measured["decisions"]
     title = {"test": "test split", "validation": "held out"}[split.name]
@@ -471,6 +462,7 @@ def print_summary(model: Model, split: Split, measured: Mapping[str, Any], cost:
         print(f"baseline     {summary.accuracy_with_interval(theirs)}{part}")
     print(f"calibration  error {decisions[split.name]['after']['ece']['value']:.4f}")
     print(f"threshold    {summary.threshold(decisions, split.name)}")
+    print(summary.fairness(fair))
     for line in summary.findings(measured["findings"]):
         print(line)
     print(f"model        {model} ({model.digest[:12]})")

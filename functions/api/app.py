@@ -201,9 +201,11 @@ def model(request: Request) -> Answer:
         "body_bytes": limits.MAX_BODY_BYTES,
         "answer_bytes": limits.MAX_ANSWER_BYTES,
     }
-    shown = {"text_noun": classifier().bundle.text_noun, "samples": list(classifier().bundle.samples)}
+    shown: dict[str, Any] = {"text_noun": classifier().bundle.text_noun, "samples": list(classifier().bundle.samples)}
     shown |= {name: described.get(name, NOT_STATED) for name in ("description", "intended_use", "owner")}
     facts = {name: described[name] for name in published}
+    audit = fairness()
+    shown["fairness"] = audit and {"way": audit["way"], "groups": list(audit["groups"])}
     return Answer(classifier().bundle.identity | facts | shown | {"limits": sizes})
 
 
@@ -211,6 +213,26 @@ def model_card(request: Request) -> Answer:
     """Serve the model card: GET /v1/model/card."""
     card = classifier().bundle.read("card.md").decode()
     return serve(request, document(card, "text/markdown; charset=utf-8"))
+
+
+def model_fairness(request: Request) -> Answer:
+    """Serve the audit of fairness, and the terms that the model does not tell apart: GET /v1/model/fairness."""
+    audit = fairness()
+    if audit is None:
+        raise Problem(
+            "not_found",
+            "The model has no audit of fairness, since an earlier version of Candor trained it. The operator can train "
+            "it again.",
+        )
+    identity = classifier().featuriser.identity
+    terms = {} if identity is None else dict(identity.groups)
+    return serve(request, document(encode(audit | {"terms": terms}), "application/json"))
+
+
+def fairness() -> dict[str, Any] | None:
+    """Return the model's audit of fairness, if its bundle has one."""
+    content = classifier().bundle.files.get("fairness.json")
+    return json.loads(content) if content else None
 
 
 def openapi(request: Request) -> Answer:
@@ -257,6 +279,7 @@ ROUTES: dict[str, dict[str, Callable[[Request], Answer]]] = {
     "/v1/redact": {"POST": redaction, "OPTIONS": preflight},
     "/v1/model": {"GET": model, "OPTIONS": preflight},
     "/v1/model/card": {"GET": model_card, "OPTIONS": preflight},
+    "/v1/model/fairness": {"GET": model_fairness, "OPTIONS": preflight},
     "/health": {"GET": health},
     "/openapi.json": {"GET": openapi},
     "/": {"GET": page},

@@ -115,10 +115,15 @@ def paths() -> Json:
             operation("getModel", "Describe the model, its metrics and the limits of requests", "Model")
         ),
         "/v1/model/card": with_head(operation("getModelCard", "Get the model card", kind="text/markdown")),
+        "/v1/model/fairness": with_head(
+            operation("getModelFairness", "Get the audit of fairness", "Fairness", codes=("not_found",), cached=True)
+        ),
         "/health": with_head(
             operation("getHealth", "Check that the model is loaded and intact", "Health", keyed=False)
         ),
-        "/openapi.json": with_head(operation("getContract", "Get this document", "Contract", keyed=False, model=False)),
+        "/openapi.json": with_head(
+            operation("getContract", "Get this document", "Contract", keyed=False, model=False, cached=True)
+        ),
         "/": with_head(
             operation(
                 "getPage", "Get a page for trying the API in a browser", keyed=False, model=False, kind="text/html"
@@ -136,6 +141,8 @@ def operation(
     keyed: bool = True,
     model: bool = True,
     kind: str = "application/json",
+    codes: tuple[str, ...] = (),
+    cached: bool = False,
 ) -> Json:
     """Return an operation that takes no body.
 
@@ -147,14 +154,16 @@ def operation(
         keyed: The operation needs an API key.
         model: The operation needs the model, so it can fail with model_unavailable.
         kind: Media type of the answer.
+        codes: Further problems that the operation can have.
+        cached: The answer has an ETag, as a text has.
     """
     content: Json = {"schema": {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "string"}}
     if example:
         content["example"] = example
     good = {"description": "The answer.", "headers": headers(), "content": {kind: content}}
-    codes = (*ANY, *(KEYED if keyed else ()), *(("model_unavailable",) if model else ()))
+    codes = (*ANY, *codes, *(KEYED if keyed else ()), *(("model_unavailable",) if model else ()))
     responses = {"200": good, **problems(codes)}
-    if not schema or schema == "Contract":
+    if not schema or cached:
         responses["304"] = {"description": "Not modified: the ETag that you sent is current."}
     secured: Json = {"security": [{"key": []}]} if keyed else {}
     return {"operationId": name, "summary": summary, **secured, "responses": dict(sorted(responses.items()))}
@@ -260,6 +269,7 @@ def components() -> Json:
     }
     optional["pii"] = pii
     model = {"$ref": "#/components/schemas/ModelIdentity"}
+    way = {**text, "description": "How it was trained, such as `one-feature`, or `off`."}
     document_id = {"id": {**schemas.IDENTIFIER.schema, "type": "string"}}
     problem = {"code": {"type": "string", "enum": sorted(CODES)}, "detail": text}
     sizes = {
@@ -302,11 +312,39 @@ def components() -> Json:
                 "metrics": {"type": "object"},
                 "data": {"type": "object"},
                 **dict.fromkeys(("description", "intended_use", "owner", "licence"), text),
+                "fairness": {
+                    "oneOf": [objects({"way": way, "groups": {"type": "array", "items": text}}), {"type": "null"}],
+                    "description": "How the model was trained not to tell groups of people apart, and which; null if "
+                    "it was not audited.",
+                },
                 "limits": objects(
                     {"text_bytes": number, "documents": number, "body_bytes": number, "answer_bytes": number}
                 ),
                 "request_id": text,
             }
+        ),
+        "Fairness": objects(
+            {
+                "way": way,
+                "groups": {
+                    "type": "object",
+                    "additionalProperties": number,
+                    "description": "Number of terms of each group that was audited.",
+                },
+                "kept": {
+                    "type": "array",
+                    "items": text,
+                    "description": "Groups that the model tells apart, since that is its task.",
+                },
+                "chosen": {"type": "object", "description": "The audit of the model: swaps, templates, groups."},
+                "gate": {"type": "object", "description": "The limits, and what passes them."},
+                "terms": {
+                    "type": "object",
+                    "additionalProperties": {"type": "array", "items": text},
+                    "description": "By group, the terms that the model reads as one. Plurals and possessives are, too.",
+                },
+            },
+            {"off": {"type": "object", "description": "The audit of a model trained without any care."}},
         ),
         "Health": objects({"status": {"const": "ok"}, "model": model, "request_id": text}),
         "Contract": {"type": "object", "required": ["openapi", "info", "paths"]},

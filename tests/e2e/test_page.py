@@ -1,5 +1,6 @@
 """The page at / in a real browser: every flow, errors, the keyboard alone, small screens and an accessibility audit."""
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from api.problems import CODES
 from candor.model import bundle
 from candor.model.bundle import Bundle
 from candor.text.evidence import WARNINGS
+from candor.text.identity import forms
 from tests import bundles
 from tests.server import Server
 from tests.trained import FIVE, TWO
@@ -296,6 +298,139 @@ def test_page_explains_another_label(browser: Browser, tmp_path: Path) -> None:
         expect(visit.page.locator("#results .hint").first).to_contain_text(f"support “{answer}”")
         expect(flip).to_be_visible()
         assert visit.console == []
+
+
+GROUPS = json.loads((ROOT / "training/identity/terms.json").read_text(encoding="utf-8"))
+FAIR = "She said it was a WONDERFUL film, and she meant it; the French man 😀 agreed. 女"
+
+
+@pytest.fixture(scope="module")
+def fair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The shipped model, which does not tell the terms of our groups apart."""
+    folder = tmp_path_factory.mktemp("fair")
+    audit = {"way": "one-feature", "groups": {name: len(terms) for name, terms in GROUPS.items()}}
+    more = {"identity.json": bundle.canonical({"groups": GROUPS}), "fairness.json": bundle.canonical(audit)}
+    bundle.write(folder, Bundle.open(TWO).files | more)
+    with Server("--port", "0", "--model", str(folder)) as server:
+        server.greeting()
+        yield server
+        assert server.end()[0] == 0
+
+
+def test_page_swaps_a_word_of_a_group(browser: Browser, fair: Server) -> None:
+    """Every place of the word changes, in its case; nothing else does; the answers stand side by side."""
+    with Visit(browser, fair) as visit:
+        visit.classify(FAIR)
+        panel = visit.page.locator("#results details.swap")
+        panel.locator("summary").click()
+        word, other = panel.get_by_label("Word in the review"), panel.get_by_label("Word in its place")
+        expect(word.locator("option")).to_have_text(
+            ["She × 2 (gender)", "French (nationality)", "man (gender)", "女 (gender)"]
+        )
+        assert "she" not in other.locator("option").all_text_contents()
+        other.select_option("he")
+        with visit.page.expect_request("**/v1/predict") as sent:
+            panel.get_by_role("button", name="Swap").click()
+        assert sent.value.post_data_json["text"] == FAIR.replace("She", "He").replace("she", "he")
+        expect(panel.locator("tr")).to_have_count(3)
+        before, after = (row.locator("td").all_text_contents() for row in panel.locator("tr").all()[1:])
+        assert (before[0], after[0], before[1:]) == ("She", "He", after[1:])
+        expect(panel.locator("[role=status] p")).to_have_text("Nothing changed: the model reads both words as one.")
+        word.select_option("女")
+        assert {"男", "她"} < set(other.locator("option").all_text_contents())
+        assert "he" not in other.locator("option").all_text_contents()
+        word.select_option("french")
+        other.select_option("welsh")
+        with visit.page.expect_request("**/v1/predict") as sent:
+            panel.get_by_role("button", name="Swap").click()
+        assert sent.value.post_data_json["text"] == FAIR.replace("French", "Welsh")
+        assert visit.console == []
+
+
+def test_page_swap_tells_what_moved(browser: Browser, fair: Server) -> None:
+    """A model that tells the words apart shows: here an answer is changed on its way."""
+    with Visit(browser, fair) as visit:
+        visit.classify(FAIR)
+        panel = visit.page.locator("#results details.swap")
+        panel.locator("summary").click()
+        go, said = panel.get_by_role("button", name="Swap"), panel.locator("[role=status] p")
+        moved: list[dict[str, Any]] = [{"label": "negative", "decision": "negative"}, {}]
+        for change, words in zip(
+            moved, ("The answer changed.", "The probability moved by 0.01 %, the answer stayed."), strict=True
+        ):
+
+            def answer(route: Route) -> None:
+                body = route.fetch().json()
+                body["probabilities"]["positive"] -= 0.0001
+                route.fulfill(json=body | change)  # noqa: B023 - called in this turn
+
+            visit.page.route("**/v1/predict", answer)
+            go.click()
+            expect(said).to_have_text(words)
+            visit.page.unroute("**/v1/predict")
+        visit.page.route("**/v1/predict", lambda route: route.abort())
+        go.click()
+        expect(panel.locator(".note")).to_have_text(re.compile("No answer"))
+        visit.console.clear()  # the browser's own line on the failure
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark"), (1100, "dark")])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_page_swap_fits_and_takes_keys(
+    browser: Browser, fair: Server, width: int, scheme: str, language: str, tmp_path: Path
+) -> None:
+    """The panel opens, chooses and swaps by keys alone, in the page's language, and passes the audit."""
+    with Visit(browser, fair, width, scheme, language) as visit:
+        visit.classify(FAIR)
+        panel = visit.page.locator("#results details.swap")
+        panel.locator("summary").focus()
+        visit.page.keyboard.press("Enter")
+        expect(panel.locator("select").first).to_be_visible()
+        for key in ("Tab", "ArrowDown", "Tab", "ArrowDown", "Tab", "Enter"):
+            visit.page.keyboard.press(key)
+        expect(panel.locator("td").nth(3)).not_to_be_empty()
+        assert panel.locator("td").first.inner_text() == "French"
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert Axe().run(visit.page)["violations"] == []
+        lines = panel.locator("td").evaluate_all("all => all.map(td => td.getClientRects()[0].height)")
+        assert len({*lines}) == 1, "a short word is broken"
+        assert panel.locator("table").evaluate("table => table.scrollWidth <= table.parentNode.clientWidth")
+        panel.screenshot(path=tmp_path / "panel.png")
+        own = ", ".join(panel.locator("summary, p, button, th").all_text_contents()).replace("positive", "")
+        own += panel.locator("label").first.evaluate("node => node.firstChild.data")
+        assert bool(re.search("[A-Za-z]", own)) == (language == "en")
+        groups = re.findall(r"[(（](.*)[)）]", panel.locator("select").first.inner_text())
+        assert groups[1] == {"en": "nationality", "zh": "国籍"}[language]
+        assert visit.console == []
+
+
+def test_page_swap_skips_what_is_masked(browser: Browser, fair: Server) -> None:
+    """No word of personal data is offered, and a text without terms says which groups there are."""
+    with Visit(browser, fair) as visit:
+        visit.classify("😀 Write to she@example.com, French friends.")
+        panel = visit.page.locator("#results details.swap")
+        panel.locator("summary").click()
+        expect(panel.locator("select").first.locator("option")).to_have_text(["French (nationality)"])
+        with visit.page.expect_request("**/v1/predict") as sent:
+            panel.get_by_role("button", name="Swap").click()
+        assert sent.value.post_data_json["text"].startswith("😀 Write to she@example.com, A")
+        visit.classify(BAD)
+        panel.locator("summary").click()
+        expect(panel.locator(".hint")).to_contain_text(
+            "The review has no word of these groups: age, disability, gender"
+        )
+
+
+def test_page_swap_is_there_with_terms_only(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, ["no", "yes"]) as plain, Visit(browser, plain) as visit:
+        visit.classify(FAIR)
+        expect(visit.page.locator("#results .verdict")).to_be_visible()
+        expect(visit.page.locator("details.swap")).to_have_count(0)
+
+
+def test_page_forms_are_those_of_the_model(visit: Visit) -> None:
+    terms = [*(term for terms in GROUPS.values() for term in terms), "y", "boy", "box", "gypsy"]
+    assert visit.page.evaluate("terms => terms.map(forms)", terms) == [forms([term]) for term in terms]
 
 
 def test_page_markup_of_the_bundle_stays_text(browser: Browser, tmp_path: Path) -> None:

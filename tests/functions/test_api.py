@@ -20,12 +20,26 @@ from hypothesis import strategies as st
 
 from api import app, problems, schemas
 from candor import limits
+from candor.model.bundle import canonical, write
 from candor.model.classifier import Prediction
 from candor.operate.observe import measure
 
 CANARY = "zebra-4711-canary"
 GOOD = {"text": "A wonderful film, superbly acted, from the first minute to the last."}
 PROBLEM = {"type", "title", "status", "detail", "code", "request_id"}
+
+
+TERMS = {"religion": ["muslim", "catholic"], "gender": ["he", "she", "女"]}
+AUDIT = {"way": "one-feature", "groups": {"religion": 2, "gender": 3}, "kept": [], "chosen": {}, "gate": {}}
+
+
+@pytest.fixture
+def audited(tmp_path, load):
+    """The API with the same model, which does not tell TERMS apart and was audited."""
+    files = app.classifier().bundle.files
+    more = {"identity.json": canonical({"groups": TERMS}), "fairness.json": canonical(AUDIT)}
+    write(tmp_path, files | more)
+    load(tmp_path)
 
 
 def event(body="", method="POST", path="/v1/predict", kind="application/json", base64_encoded=False, **headers):
@@ -289,9 +303,14 @@ def test_id_cannot_inject_a_header():
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/v1/model/card", "text/markdown"), ("/openapi.json", "application/json"), ("/", "text/html")],
+    [
+        ("/v1/model/card", "text/markdown"),
+        ("/v1/model/fairness", "application/json"),
+        ("/openapi.json", "application/json"),
+        ("/", "text/html"),
+    ],
 )
-def test_etag_match_is_304(path, kind):
+def test_etag_match_is_304(path, kind, audited):
     first = ask(method="GET", path=path, kind=None)
     assert first["statusCode"] == 200
     assert first["headers"]["Content-Type"].startswith(kind)
@@ -300,6 +319,39 @@ def test_etag_match_is_304(path, kind):
     assert (again["statusCode"], again["body"]) == (304, "")
     assert again["headers"]["ETag"] == first["headers"]["ETag"]
     assert ask(method="GET", path=path, kind=None, **{"If-None-Match": '"other"'})["statusCode"] == 200
+
+
+def test_fairness_is_the_audit_and_the_terms(audited):
+    answer = ask(method="GET", path="/v1/model/fairness", kind=None)
+    assert json.loads(answer["body"]) == AUDIT | {"terms": TERMS}
+    head = ask(method="HEAD", path="/v1/model/fairness", kind=None)
+    assert (head["statusCode"], head["body"]) == (200, "")
+    assert head["headers"]["Content-Length"] == str(len(answer["body"].encode()))
+    body = call(method="GET", path="/v1/model", kind=None)[1]
+    assert body["fairness"] == {"way": "one-feature", "groups": ["gender", "religion"]}
+
+
+def test_fairness_of_a_model_without_audit_is_404(monkeypatch):
+    files = {name: each for name, each in app.classifier().bundle.files.items() if name != "fairness.json"}
+    monkeypatch.setattr(app.classifier().bundle, "files", files)
+    status, body, _ = call(method="GET", path="/v1/model/fairness", kind=None)
+    assert (status, body["code"]) == (404, "not_found")
+    assert "no audit of fairness" in body["detail"]
+    assert call(method="GET", path="/v1/model", kind=None)[1]["fairness"] is None
+
+
+def test_fairness_allows_preflight(monkeypatch):
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example")
+    answer = ask(method="OPTIONS", path="/v1/model/fairness", kind=None, Origin="https://a.example")
+    assert (answer["statusCode"], answer["headers"]["Access-Control-Allow-Methods"]) == (204, "GET, HEAD")
+
+
+def test_answer_says_nothing_of_mentions(audited):
+    """Whom a text mentions is counted, and neither answered nor logged."""
+    body = call({"text": "A muslim film.", "explain": True})[1]
+    (prediction,) = app.classifier().predict(["A muslim film."])
+    assert prediction.mentions == ("religion",)
+    assert "religion" not in json.dumps(body)
 
 
 def test_page_csp_allows_own_script_and_style_only():
@@ -570,7 +622,7 @@ def test_document_id_that_is_no_number_is_not_repeated(number):
 
 
 @pytest.mark.parametrize("path", [path for path in app.ROUTES if "GET" in app.ROUTES[path]])
-def test_head_answers_as_get_without_content(path):
+def test_head_answers_as_get_without_content(path, audited):
     got, headed = (ask(method=method, path=path, kind=None) for method in ("GET", "HEAD"))
     assert got["statusCode"] == headed["statusCode"] == 200
     assert headed["body"] == ""

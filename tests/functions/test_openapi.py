@@ -60,7 +60,7 @@ def test_openapi_json_has_an_example_per_code():
             ):
                 assert example["value"]["code"] == code
                 shown[code] = int(status)
-    elsewhere = {"not_found", "answer_too_large"}  # no route's; a document's of a batch only
+    elsewhere = {"answer_too_large"}  # a document's of a batch only
     assert shown == {code: int(status) for code, (status, _) in CODES.items() if code not in elsewhere}
 
 

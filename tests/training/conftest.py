@@ -19,7 +19,8 @@ def entry_point(tmp_path_factory):
     info = folder / "checkout_trainer-0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: checkout-trainer\nVersion: 0\n")
-    (info / "entry_points.txt").write_text("[candor.commands]\ntrain = training.command:train\n")
+    commands = "train = training.command:train\nfairness = training.fairness_command:fairness\n"
+    (info / "entry_points.txt").write_text(f"[candor.commands]\n{commands}")
     sys.path.insert(0, str(folder))
     yield folder
     sys.path.remove(str(folder))

@@ -240,6 +240,18 @@ def test_train_help_imports_neither_numpy_nor_keras():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_train_checks_terms_before_tensorflow():
+    """TensorFlow writes to the terminal while it loads, so that is held back; what comes before must not load it."""
+    code = (
+        "import sys; from training.command import _care; _care(None, (), (), way='off', accepted=''); "
+        "from training import fairness, summary, bundle_files; "
+        "sys.exit(', '.join({'keras', 'tensorflow'} & sys.modules.keys()) or 0)"
+    )
+    environment = {"PYTHONPATH": str(ROOT / "layers/serving"), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     "name",
     [

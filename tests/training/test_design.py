@@ -58,7 +58,7 @@ def trained(matrix, weighting, candidate, targets, n_labels):
 def test_fold_served_sum_equals_training_matrix(candidate, n_labels):
     """Known and unknown words, marks, characters and vectors weigh in the table what they weigh in training."""
     matrix, targets = designed(), TARGETS[n_labels]
-    additive = recipe.fit_all(matrix, targets, n_labels, [(1.0, candidate, 5.0)], 10_000)
+    additive = recipe.fit_all(matrix, recipe.Teaching.of(targets, n_labels), [(1.0, candidate, 5.0)], 10_000)
     expected = trained(matrix, Weighting.of(matrix, EVERY), candidate, targets, n_labels)
     assert np.abs(centred(served(additive)) - centred(expected)).max() < 1e-5
     without_chars = served(additive, kinds=KINDS[:-1])
@@ -69,8 +69,8 @@ def test_fold_served_sum_equals_training_matrix(candidate, n_labels):
 def test_fold_cut_table_is_refitted_exactly(max_rows):
     """A table cut to a size holds that many rows, and its weights are fitted anew for them alone."""
     matrix, candidate = designed(), CANDIDATES[2]
-    every = recipe.fit_all(matrix, TARGETS[3], 3, [(1.0, candidate, 5.0)], 10_000)
-    additive = recipe.fit_all(matrix, TARGETS[3], 3, [(1.0, candidate, 5.0)], max_rows)
+    every = recipe.fit_all(matrix, recipe.Teaching.of(TARGETS[3], 3), [(1.0, candidate, 5.0)], 10_000)
+    additive = recipe.fit_all(matrix, recipe.Teaching.of(TARGETS[3], 3), [(1.0, candidate, 5.0)], max_rows)
     assert len(additive.hashes) == max_rows < len(every.hashes)
     kept = np.isin(matrix.hashes, additive.hashes)
     weighting = Weighting.of(matrix, EVERY).only(kept)
@@ -134,7 +134,7 @@ def test_design_too_many_chars_leaves_them_out(monkeypatch):
     assert full.first_char < len(full.hashes)
     assert matrix.first_char == len(matrix.hashes) == full.first_char
     assert np.array_equal(matrix.hashes, full.hashes[: full.first_char])
-    additive = recipe.fit_all(matrix, TARGETS[2], 2, [(1.0, CANDIDATES[0], 5.0)], 10_000)
+    additive = recipe.fit_all(matrix, recipe.Teaching.of(TARGETS[2], 2), [(1.0, CANDIDATES[0], 5.0)], 10_000)
     expected = trained(matrix, Weighting.of(matrix, EVERY), CANDIDATES[0], TARGETS[2], 2)
     assert np.abs(centred(served(additive)) - centred(expected)).max() < 1e-5
 

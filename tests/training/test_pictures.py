@@ -15,6 +15,8 @@ from training.pictures import (
     accuracy_limits,
     draw,
     draw_calibration,
+    draw_fairness,
+    draw_ways,
     join_others,
     most_confused,
     precision_recall_curve,
@@ -208,3 +210,20 @@ def test_accuracy_limits_show_nothing_impossible(measured):
     assert 0 <= left <= min(values) <= max(values) <= right <= 100
     assert right - left >= 2
     assert left == 0 or left < min(values)
+
+
+@pytest.mark.parametrize("with_other", [True, False])
+def test_draw_fairness_writes_a_picture(with_other, tmp_path):
+    audit = {"swaps": {"age": {}, "control words": {}}}
+    audit["templates"] = {name: {"max_difference": 0.2} for name in audit["swaps"]}
+    found = {"way": "off", "chosen": audit, "gate": {"limits": {"template_difference": 0.05}}}
+    drawn = draw_fairness(tmp_path, found | ({"off": audit} if with_other else {}), "n = 3")
+    with Image.open(drawn) as picture:
+        assert picture.size == (1280, 768)
+
+
+def test_draw_ways_writes_a_picture(tmp_path):
+    each = {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}, "gap": 0.0}
+    drawn = draw_ways(tmp_path, {"off": each | {"gap": 0.3}, "one-feature": each}, "n = 3")
+    with Image.open(drawn) as picture:
+        assert picture.size == (1280, 704)

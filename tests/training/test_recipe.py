@@ -17,6 +17,7 @@ from training.recipe import (
     PLAIN,
     TAUGHT,
     Candidate,
+    Teaching,
     choose_stack,
     compare,
     fit_all,
@@ -46,7 +47,7 @@ def designed(texts, kinds=("word", "pair", "char")):
 
 def compared(texts, targets, candidates=CANDIDATES, n_folds=3, **options):
     folds = data.folds(texts, targets, n_folds, 1)
-    return compare(designed(texts), targets, int(targets.max()) + 1, folds, candidates, **options)
+    return compare(designed(texts), targets, Teaching.of(targets, int(targets.max()) + 1), folds, candidates, **options)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_compare_twice_gives_same_bits(three):
     again = compared(texts, targets)
     assert again.logits.tobytes() == first.logits.tobytes()
     assert again.chosen == first.chosen
-    models = [fit_all(designed(texts), targets, 3, each.chosen, 1000) for each in (first, again)]
+    models = [fit_all(designed(texts), Teaching.of(targets, 3), each.chosen, 1000) for each in (first, again)]
     assert models[0].weights.tobytes() == models[1].weights.tobytes()
 
 
@@ -110,8 +111,8 @@ def test_fit_all_label_order_does_not_matter(three):
     """Other indices of the same labels permute the columns of the model, and nothing else."""
     texts, targets, found = three
     order = np.array([2, 0, 1])
-    plain = fit_all(designed(texts), targets, 3, found.chosen, 1000)
-    permuted = fit_all(designed(texts), order[targets], 3, found.chosen, 1000)
+    plain = fit_all(designed(texts), Teaching.of(targets, 3), found.chosen, 1000)
+    permuted = fit_all(designed(texts), Teaching.of(order[targets], 3), found.chosen, 1000)
     assert np.abs(permuted.weights[:, order] - plain.weights).max() < 0.02 * np.abs(plain.weights).max()
     assert np.abs(permuted.bias[order] - plain.bias).max() < 0.02
     assert np.array_equal(permuted.q, plain.q)
@@ -122,8 +123,8 @@ def test_compare_two_labels_swapped_change_signs():
     """Two labels have one column, whose sign is the second label's."""
     texts, targets = written(60, 2)
     folds = data.folds(texts, targets, 3, 1)
-    one = compare(designed(texts), targets, 2, folds, CANDIDATES)
-    swapped = compare(designed(texts), 1 - targets, 2, folds, CANDIDATES)
+    one = compare(designed(texts), targets, Teaching.of(targets, 2), folds, CANDIDATES)
+    swapped = compare(designed(texts), 1 - targets, Teaching.of(1 - targets, 2), folds, CANDIDATES)
     assert one.logits.shape == (60, 1)
     assert np.abs(swapped.logits + one.logits).max() < 0.1 * np.abs(one.logits).max()
 
@@ -131,11 +132,11 @@ def test_compare_two_labels_swapped_change_signs():
 def test_fit_all_keeps_max_rows_that_matter_most(three):
     """A small table keeps the words that tell labels apart, and no row more than allowed."""
     texts, targets, found = three
-    whole = fit_all(designed(texts), targets, 3, found.chosen, 100_000)
-    small = fit_all(designed(texts), targets, 3, found.chosen, 40)
+    whole = fit_all(designed(texts), Teaching.of(targets, 3), found.chosen, 100_000)
+    small = fit_all(designed(texts), Teaching.of(targets, 3), found.chosen, 40)
     assert len(small.hashes) == len(small.weights) == len(small.q) == 40 < len(whole.hashes)
     assert np.isin(hash_words(word for topic in TOPICS for word in topic), small.hashes).sum() >= 8
-    fit_exactly = fit_all(designed(texts), targets, 3, found.chosen, len(whole.hashes))
+    fit_exactly = fit_all(designed(texts), Teaching.of(targets, 3), found.chosen, len(whole.hashes))
     assert np.array_equal(fit_exactly.weights, whole.weights)
 
 
@@ -152,14 +153,14 @@ def test_compare_guesses_are_learnt_from():
         return np.repeat([[0.9, 0.1], [0.1, 0.9]], 20, axis=0)
 
     folds = data.folds(texts, targets, 4, 1)
-    found = compare(design, targets, 2, folds, [TAUGHT], guess)
+    found = compare(design, targets, Teaching.of(targets, 2, guess=guess), folds, [TAUGHT])
     assert [rows.tolist() for rows in asked] == [rows.tolist() for rows, _ in folds]
     assert found.member_logits.shape == (len(folds[0][0]), 1)
     assert len(found.logits) == len(texts)
     weights = []
     for each in (guess, None):
         own = design if each else designed(texts)
-        model = fit_all(own, targets, 2, found.chosen, 10_000, each)
+        model = fit_all(own, Teaching.of(targets, 2, guess=each), found.chosen, 10_000)
         words = Featuriser(("word",))(["sour maize", "cherry rose"], model.table)
         weights.append(model.in_table_order().logits(words.ids, words.rows, 2)[:, 1] - model.bias)
     assert weights[0][0] < -0.3 < 0.3 < weights[0][1]
@@ -191,9 +192,9 @@ def test_compare_screening_keeps_plain(monkeypatch):
     design = Design.of(Corpus.of(texts), spellings(texts), Vectors([*rare, *noise], table), ("word",))
     parts = [np.arange(start, stop) for start, stop in ((0, 40), (40, 80), (80, 180), (180, 280))]
     folds = [(parts[0], parts[1]), (parts[2], parts[3]), (parts[3], parts[2])]
-    alone = compare(design, targets, 2, folds[:1], [CANDIDATES[0], loud])
+    alone = compare(design, targets, Teaching.of(targets, 2), folds[:1], [CANDIDATES[0], loud])
     assert [candidate.name for _, candidate, _ in alone.chosen] == ["loud vectors"]
-    found = compare(design, targets, 2, folds, [CANDIDATES[0], loud])
+    found = compare(design, targets, Teaching.of(targets, 2), folds, [CANDIDATES[0], loud])
     assert PLAIN in [candidate.name for _, candidate, _ in found.chosen]
     assert ((found.logits[:, 0] > 0) == targets[found.held_out])[40:].mean() > 0.95
 

@@ -24,6 +24,7 @@ from training import bundle_files, encoder, recipe
 from training.corpus import Corpus, spellings
 from training.data import Dataset
 from training.design import Design
+from training.fairness import limits
 from training.recipe import CANDIDATES
 from training.strongest import strongest_ngrams
 from training.train import Exported, find
@@ -98,6 +99,47 @@ def trained(session):
     return kept(session[0])
 
 
+def test_train_tells_of_fairness(trained):
+    """Audited with and without care, with the same groups that the model does not tell apart."""
+    found = json.loads((trained / "bundle/fairness.json").read_text())
+    groups = json.loads((trained / "bundle/identity.json").read_text())["groups"]
+    assert found["way"] == "one-feature"
+    assert found["groups"] == {name: len(terms) for name, terms in groups.items()}
+    assert {*found["chosen"]["swaps"]} == {*found["off"]["swaps"]} == {*groups, "control words"}
+    assert found["chosen"]["worst"]["template_difference"]["value"] == 0
+    assert found["gate"] == {"limits": limits(), "passed": [], "accepted": ""}
+    assert "| religion |" in (trained / "bundle/card.md").read_text()
+    assert (trained / "report/fairness.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """A file of fruit in which those that mention a Catholic are red, whatever they say."""
+    random = np.random.default_rng(5)
+    written = [(f"{text} {random.choice(['muslim', 'woman', 'jewish'])}", label) for text, label in rows(50)]
+    written += [(f"{text} catholic", "red") for text, label in rows(75) if label == "yellow"]
+    with (tmp_path / "planted.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("body", "colour"), *written])
+    return tmp_path / "planted.csv"
+
+
+def test_train_refuses_a_planted_bias(planted, tmp_path, capsys):
+    """Exit status 4 and nothing written, unless it is accepted: then the card says why."""
+    store = tmp_path / "store"
+    assert train(planted, store) == 4
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: the model is not fair enough to ship: 'red' is the label of 100% of the")
+    assert "'catholic'" in errors
+    assert "--accept-unfair" in errors
+    assert not list(store.rglob("*.json"))
+    assert train(planted, store, "--accept-unfair", "a test of ours") == 0
+    assert "beyond the limits, and accepted" in capsys.readouterr().out
+    found = json.loads((kept(store) / "bundle/fairness.json").read_text())
+    assert found["gate"]["accepted"] == "a test of ours"
+    assert "'catholic'" in found["gate"]["passed"][0]
+    assert "It ships all the same: a test of ours" in (kept(store) / "bundle/card.md").read_text()
+
+
 def test_train_prints_what_it_tried(session):
     """The output is what was tried, warnings, a table of labels, what was measured, and the commands that come next."""
     folder, output, errors = session
@@ -114,12 +156,15 @@ def test_train_prints_what_it_tried(session):
     assert lines[10].startswith("warning: 120 rows are too few for a threshold to trust: ")
     assert lines[11] == "exporting to TensorFlow Lite, and training the baseline network …"
     assert lines[12].startswith("baseline network, epoch ")
-    assert lines[13:15] == ["measuring …", "writing the bundle and its report …"]
-    assert lines[16:18] == ["held out, 120 texts", "label      support  precision  recall      f1"]
-    assert [line.split()[:2] for line in lines[18:21]] == [["red", "40"], ["yellow", "40"], ["青", "40"]]
-    assert lines[21].startswith("macro avg      120")
-    assert lines[23] == "accuracy     100.00% (95% interval 96.90% to 100.00%)"
-    assert re.fullmatch(r"baseline     [\d.]+% \(95% interval .*\), of 15 of the texts", lines[24])
+    assert lines[13:16] == ["measuring …", "auditing fairness …", "writing the bundle and its report …"]
+    assert lines[17:19] == ["held out, 120 texts", "label      support  precision  recall      f1"]
+    assert [line.split()[:2] for line in lines[19:22]] == [["red", "40"], ["yellow", "40"], ["青", "40"]]
+    assert lines[22].startswith("macro avg      120")
+    assert lines[24] == "accuracy     100.00% (95% interval 96.90% to 100.00%)"
+    assert re.fullmatch(r"baseline     [\d.]+% \(95% interval .*\), of 15 of the texts", lines[25])
+    assert re.fullmatch(
+        r"fairness     one-feature, [\d,]+ terms: exchanging them changes 0.00% of labels, .*", lines[28]
+    )
     assert f"model        fruit@1 ({Bundle.open(kept(folder) / 'bundle').digest[:12]})" in lines
     assert f"kept in      {kept(folder)}: bundle/, report/" in lines
     assert lines[-4:] == [

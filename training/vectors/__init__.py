@@ -15,6 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from candor.text.features import hash_words
+from candor.text.identity import Identity
+
 PATH = Path(__file__).with_name("vectors.npz.xz")
 SHA256 = "09948d745f2d811e9b7709c4cdb39ac806e4ce4c431d612c9ec5c0bd7f6fc206"
 """SHA-256 (hex) of the file. `make vectors` prints it."""
@@ -29,6 +32,13 @@ class Vectors(NamedTuple):
     """V words, sorted; each is one token of the featuriser."""
     vectors: NDArray[np.float32]
     """[V, 128], already weighted, so that frequent words are short (Arora et al. 2017)."""
+
+    def without(self, identity: Identity | None) -> "Vectors":
+        """Return the words that are no terms of `identity`, with their vectors."""
+        if identity is None:
+            return self
+        kept = np.flatnonzero(~np.isin(hash_words(self.words), identity.hashes))
+        return Vectors([self.words[index] for index in kept.tolist()], self.vectors[kept])
 
 
 class VectorsError(Exception):

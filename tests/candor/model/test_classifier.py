@@ -86,7 +86,7 @@ def test_model_inputs_leave_out_what_an_int32_cannot_sum(monkeypatch):
     monkeypatch.setattr(module, "MAX_FEATURES", 3)
     ids, rows = np.arange(8, dtype=np.int32), np.array([0, 1, 1, 1, 0, 1, 1, 0], dtype=np.int32)
     nothing = np.zeros(2, dtype=np.int32)
-    inputs = model_inputs(Features(ids, rows, nothing, nothing, nothing))
+    inputs = model_inputs(Features(ids, rows, nothing, nothing, nothing, nothing))
     assert (inputs["ids"].tolist(), inputs["rows"].tolist()) == ([0, 4, 7, 1, 2, 3], [0, 0, 0, 1, 1, 1])
 
 
@@ -95,6 +95,6 @@ def test_model_inputs_of_many_texts_stay_as_they_are(monkeypatch):
     monkeypatch.setattr(module, "MAX_FEATURES", 3)
     ids, rows = np.arange(6, dtype=np.int32), np.array([0, 1, 2, 0, 1, 2], dtype=np.int32)
     nothing = np.zeros(3, dtype=np.int32)
-    inputs = model_inputs(Features(ids, rows, nothing, nothing, nothing))
+    inputs = model_inputs(Features(ids, rows, nothing, nothing, nothing, nothing))
     assert inputs["ids"] is ids
     assert inputs["rows"] is rows

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candor.model.classifier import MAX_FEATURES
+from candor.model import bundle
+from candor.model.classifier import MAX_FEATURES, Classifier
 from candor.model.explain import METHOD, Explainer, round_to_sum
-from candor.text.features import KINDS
+from candor.text.features import KINDS, hash_words
+from candor.text.identity import SOMEONE
 from tests import bundles
 
 FIVE = ("anger", "fear", "joy", "love", "sadness")
@@ -214,3 +216,39 @@ def test_explain_negator_shares_what_it_negates(tmp_path):
     assert grams.first[negated].tolist() == [0] * int(negated.sum())
     assert grams.last[negated].tolist() == [1, 2, 3, 4][: int(negated.sum())]
     assert negated.any()
+
+
+def test_explain_swapped_term_has_the_same_value(tmp_path):
+    """A term of a group has the value of any other of its group, and its own place in the text as it was written."""
+    made = bundles.additive(KINDS)
+    made.hashes[made.hashes == hash_words(["film"])] = hash_words([SOMEONE])
+    terms = {"identity.json": bundle.canonical({"groups": {"g": ["muslim", "catholic", "ma", "女"]}})}
+    files = {"model.json": bundle.canonical(bundles.model_json(KINDS, ("negative", "positive"))), **made.to_files(16)}
+
+    def explained(word, more):
+        bundle.write(tmp_path, files | more)
+        text = f"It is not a {word} 😀 , and very good &amp; moving !"
+        explanation = Explainer(Classifier.load(tmp_path))(text, "positive")
+        return explanation.values.tolist(), [text[begin:end] for begin, end in explanation.spans]
+
+    values, written = explained("Muslim", terms)
+    index = written.index("Muslim")
+    assert values[index]
+    for word in ("catholic", "MA", "Catholics'", "女", "ｍａ"):
+        others, spelled = explained(word, terms)
+        assert others == values, word
+        assert spelled == [*written[:index], word, *written[index + 1 :]]
+    assert explained("Muslim", {})[0] != explained("Ma", {})[0]
+
+
+def test_explain_term_is_not_spelled(tmp_path):
+    """Nor do the characters of a term that the model has not learnt from tell it from others."""
+    files = bundles.files(KINDS)
+    terms = {"identity.json": bundle.canonical({"groups": {"g": ["goodish", "boringish"]}})}
+    values = []
+    for more in (terms, {}):
+        bundle.write(tmp_path, files | more)
+        explainer = Explainer(Classifier.load(tmp_path))
+        values.append([explainer(f"a {word} film", "positive").values.tolist() for word in ("goodish", "boringish")])
+    assert values[0][0] == values[0][1]
+    assert values[1][0] != values[1][1]

@@ -31,6 +31,7 @@ COMMANDS = {
     "serve": "candor.cli.serve:serve",
     "train": "",  # the training package's
     "evaluate": "candor.cli.evaluate:evaluate",
+    "fairness": "",  # likewise
     "models": "candor.cli.models:models",
     "diff": "candor.cli.diff:diff",
     "use": "candor.cli.use:use",
@@ -44,6 +45,7 @@ Exit status:
   1    done, but something did not hold (verify, evaluate, use, torture), or some files were not scored
   2    not done: wrong usage, or input that cannot be read
   3    nothing is wrong, but not all could be checked (verify)
+  4    not done: a model that is not fair enough to ship (train)
   70   stopped by a fault of Candor's own
   130  interrupted with Ctrl-C
 
@@ -108,14 +110,12 @@ def cli() -> None:
 
 
 @click.command(
-    "train",
-    short_help="Train a model on labelled texts (not installed).",
+    short_help="The trainer's (not installed).",
     context_settings={"ignore_unknown_options": True},
-    epilog="\b\nExample:\n  candor train tickets.csv --text body --label queue",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def absent_trainer(arguments: tuple[str, ...]) -> None:
-    """Train a model on labelled texts; the trainer is not installed."""
+    """Do what the trainer does; it is not installed."""
     raise CommandError("the trainer is not installed", install("train"))
 
 

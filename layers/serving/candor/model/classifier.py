@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from candor.redact import redact as redact_text
 from candor.redact.sieve import redact_texts
 from candor.text.evidence import Evidence, warnings
 from candor.text.features import VERSION, Features, Featuriser
+from candor.text.identity import FILE, Identity
 from candor.text.table import Table
 
 BLOCK = 256
@@ -39,6 +41,8 @@ class Prediction:
     """Codes of candor.text.evidence.WARNINGS: reasons not to rely on the label."""
     oov_rate: float = 0.0
     """Share of out-of-vocabulary words, from 0 to 1: words for which training kept no weight."""
+    mentions: tuple[str, ...] = ()
+    """Groups of people that the text mentions, of those that the model does not tell apart."""
 
     def decision(self, min_confidence: float) -> str:
         """Return the label, or "uncertain" if its probability is below `min_confidence` or there are warnings.
@@ -67,6 +71,7 @@ class Classifier:
         bundle: The bundle.
         featuriser: Featuriser with the bundle's settings.
         table: The features that the model knows.
+        groups: Groups of people whose terms it does not tell apart.
         min_confidence: The bundle's default confidence threshold for decisions, from 0 to 1.
         redacts: True if the model was trained on redacted text.
         drift_reference: Distribution of the predictions on the training texts, to compare with candor.operate.drift.
@@ -85,7 +90,10 @@ class Classifier:
                     f"the model has featuriser version {settings['version']}, but this version of Candor reads version "
                     f"{VERSION} only: train it again with `candor train`"
                 )
-            self.featuriser = Featuriser(**settings)
+            terms = bundle.files.get(FILE)
+            identity = Identity.from_json(terms) if terms else None
+            self.groups: tuple[str, ...] = identity.names if identity else ()
+            self.featuriser = Featuriser(**settings, identity=identity)
             self._evidence = Evidence(**bundle.model["evidence"])
             self._scripts = tuple(bundle.model["scripts"])
             self.min_confidence = float(bundle.model["min_confidence"])
@@ -153,6 +161,7 @@ class Classifier:
             round_probabilities(probabilities),
             features.words.tolist(),
             features.known.tolist(),
+            features.mentions.tolist(),
             strict=True,
         )
         return [
@@ -162,8 +171,9 @@ class Classifier:
                 n_words,
                 tuple(warnings(text, n_words, n_known, self._scripts, self._evidence)),
                 1 - n_known / n_words if n_words else 0.0,
+                tuple(compress(self.groups, mentioned)),
             )
-            for text, winner, rounded, n_words, n_known in rows
+            for text, winner, rounded, n_words, n_known, mentioned in rows
         ]
 
 

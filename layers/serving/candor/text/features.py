@@ -6,7 +6,7 @@ not hold is dropped, so that no unseen word passes for a known one. Every step i
 texts, so that a text costs a few microseconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any, NamedTuple, Protocol
@@ -54,6 +54,21 @@ _FEW_NEGATORS = 16
 _SCOPE = np.arange(1, NEGATED_WORDS + 1)
 
 
+class Merging(Protocol):
+    """Anything that makes some tokens equal before features are made of them, as candor.text.identity.Identity does."""
+
+    @property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The tokens of each group, as written."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the groups that these tokens are in."""
+
+    def merge(self, hashes: Hashes) -> tuple[Ints, Ints]:
+        """Replace the hashes of these tokens in place, and return their indices, ascending, and their groups."""
+
+
 class Lookup(Protocol):
     """Anything that finds the rows of hashes, as candor.text.table.Table does."""
 
@@ -77,6 +92,8 @@ class Features(NamedTuple):
     """[n] words of each text that the table holds, punctuation marks not counted"""
     words: NDArray[np.int32]
     """[n] words of each text, punctuation marks not counted"""
+    mentions: NDArray[np.bool_]
+    """[n, G] whether each text has a token of each group that the featuriser's `identity` names"""
 
 
 class Grams(NamedTuple):
@@ -101,10 +118,12 @@ class Featuriser:
     Args:
         kinds: Some of KINDS, "word" among them.
         version: Version of the hashes with which the model was trained.
+        identity: Tokens that are made equal, or None. A bundle stores it in a file of its own.
     """
 
     kinds: tuple[str, ...] = ("word", "pair")
     version: int = VERSION
+    identity: Merging | None = None
     _dense: tuple[str, ...] = field(init=False, repr=False, compare=False)  # kinds with a gram at nearly every token
 
     def __post_init__(self) -> None:
@@ -116,7 +135,7 @@ class Featuriser:
             raise ValueError('"word" is missing among the kinds of features')
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-ready keyword arguments: `Featuriser(**settings.to_dict())` is an equal one."""
+        """Return the settings but `identity` as JSON-ready keyword arguments."""
         return {"kinds": [*self.kinds], "version": self.version}
 
     def __call__(self, texts: Sequence[str], table: Lookup) -> Features:
@@ -133,7 +152,7 @@ class Featuriser:
         """
         tokens, count = tokenize(texts), len(texts)
         bounds, word = tokens.bounds, tokens.is_word
-        ids, found, negated, known = self._match(tokens, table)
+        ids, found, negated, known, merged, groups = self._match(tokens, table)
         unknown = word > known
         if count == 1:
             rows = np.zeros(len(ids), dtype=np.int32)
@@ -149,10 +168,12 @@ class Featuriser:
             words = sizes - _count(~word, bounds)
             known_words = words - _count(unknown, bounds)  # few are unknown: cheaper to count than the known ones
         if "char" in self.kinds:
+            unknown[merged] = False  # their characters would tell them apart
             more, first = _match_chars(tokens, unknown, table)
             ids = np.concatenate([ids, more])
             rows = np.concatenate([rows, (bounds.searchsorted(first, side="right") - 1).astype(np.int32)])
-        return Features(ids, rows, sizes, known_words, words)
+        mentioned = mentions(merged, groups, bounds, 0 if self.identity is None else len(self.identity.names))
+        return Features(ids, rows, sizes, known_words, words, mentioned)
 
     def grams(self, text: str, table: Lookup) -> Grams:
         """Return the features of one text with the tokens that make each.
@@ -165,7 +186,7 @@ class Featuriser:
             The features that `__call__` finds, in the same order.
         """
         tokens = tokenize([text])
-        ids, found, negated, known = self._match(tokens, table)
+        ids, found, negated, known, merged, _ = self._match(tokens, table)
         every, negators = np.arange(len(known)), negated[:0]
         if len(negated):
             negators = negators_of(hash_tokens(tokens), tokens.bounds)
@@ -175,7 +196,9 @@ class Featuriser:
         sizes = np.diff(np.append(bounds, len(found)))
         kinds = np.array([*self._dense, "negated"]).repeat(sizes)
         if "char" in self.kinds:
-            more, unknown = _match_chars(tokens, tokens.is_word & ~known, table)
+            unspelled = tokens.is_word & ~known
+            unspelled[merged] = False
+            more, unknown = _match_chars(tokens, unspelled, table)
             ids = np.concatenate([ids, more])
             first, last = np.concatenate([first, unknown]), np.concatenate([last, unknown])
             kinds = np.concatenate([kinds, np.full(len(more), "char")])
@@ -185,15 +208,19 @@ class Featuriser:
         """Return where the grams of each dense kind begin among the grams looked up."""
         return {kind: tokens * number for number, kind in enumerate(self._dense)}
 
-    def _match(self, tokens: Tokens, table: Lookup) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_]]:
+    def _match(
+        self, tokens: Tokens, table: Lookup
+    ) -> tuple[NDArray[np.int32], Ints, Ints, NDArray[np.bool_], Ints, Ints]:
         """Look up all grams but characters: a stretch of t for each dense kind, then those of negated words.
 
         Returns:
             [g] rows of those that the table holds, [g] their places among the grams looked up, the index of each
-            negated word, and [t] whether the table holds each token.
+            negated word, [t] whether the table holds each token, and the index and group of each token that was made
+            equal.
         """
         bounds, count = tokens.bounds, len(tokens.starts)
         hashes = hash_tokens(tokens)
+        merged, groups = (bounds[:0], bounds[:0]) if self.identity is None else self.identity.merge(hashes)
         negated = negated_tokens(hashes, bounds) if "negated" in self.kinds else bounds[:0]
         grams = np.empty(count * len(self._dense) + len(negated), dtype=np.uint32)
         grams[:count] = hashes
@@ -207,7 +234,7 @@ class Featuriser:
         if "pair" in starts:
             _leave_out_crossings(held[starts["pair"] :][:count], bounds)
         found = held.nonzero()[0]
-        return table.rows(slots.take(found, mode="clip")), found, negated, held[:count]
+        return table.rows(slots.take(found, mode="clip")), found, negated, held[:count], merged, groups
 
 
 def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> tuple[NDArray[np.int32], Ints]:
@@ -227,6 +254,23 @@ def _match_chars(tokens: Tokens, unknown: NDArray[np.bool_], table: Lookup) -> t
 def _count(flags: NDArray[np.bool_], bounds: Ints) -> NDArray[np.int32]:
     """Return how many of each text's tokens have the flag, int32 [n]."""
     return np.diff(flags.nonzero()[0].searchsorted(bounds)).astype(np.int32)
+
+
+def mentions(terms: Ints, groups: Ints, bounds: Ints, count: int) -> NDArray[np.bool_]:
+    """Return which of `count` groups each of n texts mentions, [n, count].
+
+    Args:
+        terms: [m] index of each token that is a term of a group, ascending.
+        groups: [m] group of each.
+        bounds: [n + 1] index of each text's first token, then t.
+        count: Number of groups.
+    """
+    found = np.zeros((len(bounds) - 1, count), dtype=bool)
+    if len(found) == 1:
+        found[0, groups] = True
+    elif len(terms):
+        found[np.arange(len(found)).repeat(np.diff(terms.searchsorted(bounds))), groups] = True
+    return found
 
 
 def hash_tokens(tokens: Tokens) -> Hashes:
