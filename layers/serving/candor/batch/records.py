@@ -150,8 +150,7 @@ def _have_other(codes: NDArray[np.uint8], starts: Counts, ends: Counts, known: N
     """Return which lines have another byte than the known ones."""
     found: NDArray[np.bool_] = ~known[codes[starts]]
     if not found.all():
-        others = np.append(0, np.cumsum(~known[codes], dtype=np.int32))
-        found |= others[ends] > others[starts]
+        found |= np.logical_or.reduceat(~known[codes[: ends[-1]]], starts)
     return found
 
 
@@ -263,7 +262,7 @@ def blank_starts(file_format: Format) -> bytes:
     cut = file_format.delimiter.encode() if file_format.kind == "csv" else b""
     if file_format.rules < 3:
         return b" \t\r\n" + cut if file_format.kind == "csv" else b" \t\n\r\v\f"
-    return b'\t\n\v\f\r\x1c\x1d\x1e\x1f "\xc2\xe1\xe2\xe3' + cut
+    return b"\t\n\v\f\r\x1c\x1d\x1e\x1f \xc2\xe1\xe2\xe3" + b'"' * bool(cut) + cut
 
 
 _LATER_BYTES = bytes(range(0x80, 0xB0))  # of white space beyond ASCII, after its first byte
