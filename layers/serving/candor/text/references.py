@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 _AND = r"(?:amp|\#(?:0{0,5}38|[xX]0{0,5}26));"
 _NUMBER = r"\#(?:[0-9]{1,12}+(?![0-9])|[xX][0-9A-Fa-f]{1,12}+(?![0-9A-Fa-f]));?"
 _NAME = r"[A-Za-z][A-Za-z0-9]{1,31}+;|(?:amp|lt|gt|quot|nbsp)(?![A-Za-z0-9])"
-_REFERENCE = re.compile(rf"(&(?:(?!{_AND}){_NUMBER}|(?:{_AND}){{1,3}}+(?:{_NUMBER}|{_NAME}|)|{_NAME}))")
+_REFERENCE = re.compile(rf"(&(?=[#A-Za-z])(?:(?!{_AND}){_NUMBER}|(?:{_AND}){{1,3}}+(?:{_NUMBER}|{_NAME}|)|{_NAME}))")
 _BEYOND_ASCII = re.compile("&(?:#[xX]?0*+[0-9A-Fa-f]{3}|[A-Za-z])")
 _ESCAPED_AGAIN = re.compile(rf"&(?:{_AND}){{0,3}}+")
 
