@@ -49,6 +49,8 @@ _entity = partial(tuple.__new__, Entity)  # of tuples, three times as fast as to
 def _select(candidates: Iterable[Match], length: int) -> list[Match]:
     """Return, in order of offset, the candidates that overlap no earlier candidate: no more certain one."""
     matches = [*candidates]
+    if len(matches) < 2:
+        return matches
     in_order = sorted(matches, key=_begin)
     if all(map(le, map(_end, in_order), map(_begin, in_order[1:]))):
         return in_order

@@ -32,7 +32,7 @@ _REFERENCES = {
 _ESCAPE = r"%(?:25)*(?:[0-7][0-9A-Fa-f]|[C-Fc-f][0-9A-Fa-f](?:%(?:25)*[89ABab][0-9A-Fa-f]){1,3})"
 _STRETCHES = (
     rf"(?<=%){_ESCAPE[1:]}(?:{_ESCAPE})*+"
-    rf"|(?<=&)(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(_REFERENCES)});"
+    rf"|(?<=&)(?=[#a-z])(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(_REFERENCES)});"
     r"|(?<=[\x00-\x1f\x7f])[\x00-\x08\x0b\x0c\x0e-\x1d\x1f\x7f]*+"
 )
 _MASK = rf"(?:{'|'.join(TYPES)})(?::[0-9a-f]{{8}})?\]"
@@ -99,6 +99,8 @@ class NormalizedText:
         lengths = bytearray(original.translate(_lengths), "latin-1")
         for match in compiled(_ODD_STRETCH).finditer(original):  # masks keep their length
             at = match.start()
+            if original[at] not in "%&":
+                continue
             for length, original_length in _unit_lengths(match[0]):
                 lengths[at : at + original_length] = length.to_bytes().ljust(original_length, b"\0")
                 escapes[at] = original_length
@@ -143,7 +145,7 @@ def _normalized(stretch: str) -> str:
         return BARRIER * len(stretch)
     if stretch[0] == "%":
         return _decode_simple(stretch) or "".join(map(decode, compiled(_ESCAPE).findall(stretch)))
-    return "".join(map(decode, stretch))
+    return stretch.translate(_CONTROLS)
 
 
 def _decode_simple(escapes: str) -> str:
@@ -155,8 +157,8 @@ def _decode_simple(escapes: str) -> str:
 
 
 def _unit_lengths(stretch: str) -> Iterator[tuple[int, int]]:
-    """Yield (length, original length) of each escape, reference or control character of a stretch."""
-    units = compiled(_ESCAPE).findall(stretch) if stretch[0] == "%" else [stretch] if stretch[0] == "&" else stretch
+    """Yield (length, original length) of each escape or reference of a stretch."""
+    units = compiled(_ESCAPE).findall(stretch) if stretch[0] == "%" else [stretch]
     return ((len(decode(unit)), len(unit)) for unit in units)
 
 
@@ -251,4 +253,9 @@ class _Table(dict[int, str]):
 
 _MAX_TABLE = 1 << 16  # characters
 _replacements = _Table(lambda character: character if character.isascii() else replacement(character))
-_lengths = _Table(lambda character: chr(1 if character.isascii() else len(replacement(character))))
+_CONTROLS = {ord(each): decode(each) for each in map(chr, range(128)) if re.match(_ODD, each) and each not in "%&"}
+_lengths = _Table(lambda character: chr(len(_becomes(character))))
+
+
+def _becomes(character: str) -> str:
+    return _CONTROLS.get(ord(character), character) if character.isascii() else replacement(character)
