@@ -323,6 +323,8 @@ def _delimiter(start: bytes, file_format: Format) -> str:
     best, best_score = ",", (0, 0.0, 0)
     wanted = {name.strip() for name in (file_format.text_column or DEFAULT_TEXT, file_format.label_column) if name}
     for delimiter in DELIMITERS.values():
+        if delimiter.encode() not in start:
+            continue
         candidate = replace(file_format, delimiter=delimiter)
         some = islice(records(iter([start]), candidate), _PEEKED)
         first = (record for record in some if not record.data.isspace())
