@@ -53,7 +53,8 @@ __all__ = [
     "table_of",
 ]
 
-_PEEK, _PEEKED = 1 << 16, 1000  # bytes, and records in them, in which a delimiter is looked for
+_PEEK, _PEEKED = 1 << 16, 1000  # bytes, and records in them, in which a kind of file is looked for
+_LOOK = 1 << 14  # bytes in which a delimiter is looked for
 _SAMPLE_CELLS = 200 * 1024  # that are looked at to find a column: fewer rows of wide tables
 _ISO_2022_JP = re.compile(rb"\x1b\$[@B]")  # switches to JIS X 0208
 _SEPARATOR_LINE = re.compile(rb'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n)', re.IGNORECASE)
@@ -322,6 +323,7 @@ def _delimiter(start: bytes, file_format: Format) -> str:
     """Return the delimiter by which the first records fit best: the wanted columns, then rows as long as the header."""
     best, best_score = ",", (0, 0.0, 0)
     wanted = {name.strip() for name in (file_format.text_column or DEFAULT_TEXT, file_format.label_column) if name}
+    start = start[:_LOOK]
     for delimiter in DELIMITERS.values():
         if delimiter.encode() not in start:
             continue
