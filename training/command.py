@@ -157,18 +157,21 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
 @click.option(
     "--keep",
     multiple=True,
+    show_default="none",
     metavar="GROUP",
     help="Group whose terms the model may tell apart, because that is its task. Can be given several times.",
 )
 @click.option(
     "--balance",
     multiple=True,
+    show_default="none",
     metavar="labels|GROUP",
     help="Weigh texts, so that each label, or each term of a group, counts alike. Can be given several times.",
 )
 @click.option(
     "--accept-unfair",
     type=options.Line(MAX_LINE),
+    show_default="no model is made",
     metavar="REASON",
     help="Make the model even if it passes a limit of fairness. The reason and the figures are on its card.",
 )

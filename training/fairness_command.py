@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--compare",
     type=options.Named(),
+    show_default="none: an audit",
     metavar="FILE",
     help="Labelled texts to train on in each way, instead of an audit of the model.",
 )
