@@ -57,9 +57,22 @@ def trained(labels=("no", "yes"), min_confidence=0.8, attacks=(CHANCE, CHANCE), 
     }
     facts = Trained(
         name="reviews", rights=Rights(), dataset=dataset, files={}, featuriser={}, evidence={}, recipe=recipe or {},
-        seed=1, metrics=metrics, drift_reference={},
+        seed=1, metrics=metrics, drift_reference={}, fairness=audited(),
     )  # fmt: skip
     return replace(facts, **changes)
+
+
+def audited(group="faith", accepted=""):
+    """Return the content of a fairness.json of one group."""
+    chosen = {
+        "swaps": {group: {"texts": 120, "label_flips": {"value": 0.0, "high": 0.03}}},
+        "templates": {group: {"max_difference": 0.0}},
+    }
+    passed = [f"the group {group!r} is not treated alike"] if accepted else []
+    return {
+        "way": "one-feature", "groups": {group: 2}, "kept": [group], "balance": [group], "chosen": chosen,
+        "gate": {"limits": {}, "passed": passed, "accepted": accepted},
+    }  # fmt: skip
 
 
 def written(*arguments, **changes):
@@ -83,7 +96,7 @@ def test_card_marks_of_users_stay_text(nasty):
     """A label, noun, name of data or right of any characters is shown as it is, and changes nothing around it."""
     plain = card(trained(), describe(trained(), "1"))
     rights = Rights(nasty, nasty, nasty, nasty)
-    facts = trained(labels=(nasty, "yes"), rights=rights, text_noun=nasty)
+    facts = trained(labels=(nasty, "yes"), rights=rights, text_noun=nasty, fairness=audited(nasty))
     data = replace(facts.dataset, name=nasty, source=nasty, citation=nasty, licence=nasty)
     facts = replace(facts, dataset=data)
     kinds, cells = rendered(card(facts, describe(facts, "1")))
@@ -91,7 +104,7 @@ def test_card_marks_of_users_stay_text(nasty):
     assert kinds <= plain_kinds | {"text_special"}
     assert len(cells) == len(plain_cells)
     shown = " ".join(nasty.split())
-    assert cells.count(shown) == 5  # the rights, and the label in the table of n-grams
+    assert cells.count(shown) == 6  # the rights, the label and the group in their tables
     assert "not_good | $x" in cells
     unescaped = plain.replace("| no |", "| <b>no</b> |")
     assert rendered(unescaped)[0] > plain_kinds  # what the test would see
