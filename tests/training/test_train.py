@@ -514,7 +514,7 @@ def test_strongest_ngrams_hide_rare_words():
     texts = ["the cherry seen of late"] * 60 + ["a lemon near me"] * 60 + ["a secret of the ruby"] * 49
     targets = np.array([0] * 60 + [1] * 60 + [0] * 49)
     design = Design.of(Corpus.of(texts), spellings(texts), None, ("word", "pair"))
-    model = recipe.fit_all(design, targets, 2, [(1.0, CANDIDATES[0], 10.0)], 1000)
+    model = recipe.fit_all(design, recipe.Teaching.of(targets, 2), [(1.0, CANDIDATES[0], 10.0)], 1000)
     found = strongest_ngrams(model, texts, ("red", "yellow"))
     shown = {label: {each["ngram"] for each in grams} for label, grams in found.items()}
     assert {"cherry", "the cherry"} <= shown["red"]
