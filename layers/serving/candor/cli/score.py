@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from pathlib import Path
 from typing import Any, Self
 
@@ -408,6 +408,8 @@ def _without_interrupt() -> Iterator[None]:
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_TERMINAL)
     try:
+        resource_tracker.ensure_running()  # else the first process starts it, and it lets Ctrl-C through afterwards
+        signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_TERMINAL)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_A_TERMINAL)
