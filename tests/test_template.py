@@ -182,7 +182,7 @@ class Deployment:
             return not self.resolve(argument[0])
         if function == "Fn::Equals":
             return str(self.resolve(argument[0])) == str(self.resolve(argument[1]))
-        raise NotImplementedError(function)
+        raise ValueError(f"{function} is no intrinsic function that this test knows")
 
     def configuration(self, function: str) -> Any:
         """Return what a version of a function keeps: all but what Lambda applies to the function as a whole."""
