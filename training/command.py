@@ -7,7 +7,7 @@ the data have been read, and in silence.
 import os
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,6 +56,29 @@ class Name(click.ParamType):  # type: ignore[type-arg]
 
 MAX_LINE = 1000  # characters
 WAYS = ("one-feature", "augment", "reweigh", "off")
+
+
+identity_option = click.option(
+    "--identity",
+    type=options.Named(),
+    show_default="ours, in English and Chinese",
+    metavar="FILE",
+    help="JSON of groups and their terms, instead of ours.",
+)
+
+
+def groups_of(path: Path | None, keep: Collection[str] = ()) -> Mapping[str, Sequence[str]]:
+    """Return the terms by group of a file, or ours, without the groups to keep.
+
+    Raises:
+        CommandError: They cannot be used.
+    """
+    from . import identity
+
+    try:
+        return identity.load(path, keep).groups
+    except identity.IdentityError as error:
+        raise CommandError(error.problem, error.hint or None) from None
 
 
 def _about(name: str, what: str) -> Callable[[Any], Any]:
@@ -147,13 +170,7 @@ def _about(name: str, what: str) -> Callable[[Any], Any]:
     "another. augment: learn from copies with terms exchanged, too. reweigh: weigh texts, so that labels do not depend "
     "on groups. off: nothing.",
 )
-@click.option(
-    "--identity",
-    type=options.Named(),
-    show_default="ours, in English and Chinese",
-    metavar="FILE",
-    help="JSON of groups and their terms, instead of ours.",
-)
+@identity_option
 @click.option(
     "--keep",
     multiple=True,
@@ -266,13 +283,9 @@ def _read(
 
 def _care(path: Path | None, keep: tuple[str, ...], balance: tuple[str, ...], *, way: str, accepted: str) -> "Care":
     """Return how to train fairly."""
-    from . import identity
     from .ways import LABELS, Care
 
-    try:
-        groups = identity.load(path, keep).groups
-    except identity.IdentityError as error:
-        raise CommandError(error.problem, error.hint or None) from None
+    groups = groups_of(path, keep)
     if unknown := sorted({*balance} - {LABELS, *groups}):
         raise CommandError(
             f"there is no group {unknown[0]!r} to balance", f"balance {LABELS}, or a group: {', '.join(groups)}"

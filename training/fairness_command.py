@@ -11,6 +11,8 @@ import click
 from candor.cli import options
 from candor.cli.errors import CommandError
 
+from .command import groups_of, identity_option, quiet_stderr
+
 if TYPE_CHECKING:
     from candor.batch.rows import Reading
     from candor.model.classifier import Classifier
@@ -43,13 +45,7 @@ if TYPE_CHECKING:
 @options.label_column
 @options.reading
 @options.skip_bad_rows
-@click.option(
-    "--identity",
-    type=options.Named(),
-    show_default="ours, in English and Chinese",
-    metavar="FILE",
-    help="JSON of groups and their terms, instead of ours.",
-)
+@identity_option
 @click.option(
     "--report",
     "folder",
@@ -77,14 +73,9 @@ def fairness(
 
     Control words, about which nobody can be unfair, show what is usual. The limits are those that training has.
     """
-    from .identity import IdentityError, load
-
     if texts and compare:
         raise CommandError("--texts and --compare are given", "use one of them: an audit, or a comparison of ways")
-    try:
-        groups = load(identity).groups
-    except IdentityError as error:
-        raise CommandError(error.problem, error.hint or None) from None
+    groups = groups_of(identity)
     found = (
         _compared(compare, text_column, label_column, reading, skip_bad_rows, groups, seed)
         if compare
@@ -181,7 +172,6 @@ def _compared(
 ) -> dict[str, Any]:
     """Train in each way on the labelled texts of a file, and measure each on texts that it has not learnt from."""
     from . import data
-    from .command import quiet_stderr
 
     try:
         dataset = data.load(path, text_column, label_column, reading=reading, skip_bad_rows=skip_bad_rows)
