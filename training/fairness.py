@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from candor.errors import HintedError
+from candor.model.metrics import DECIMALS, INTERVAL_LEVEL, interval
 from candor.operate.grouping import MIN_GROUP_SIZE
 
-from .identity.lexicon import Entry, Lexicon
+from .identity.lexicon import Entry, Lexicon, rows_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,8 +38,6 @@ MIN_GROUP = 100
 """Texts that mention a group or a term, from which rates of it are reported."""
 MAX_CARRIERS, MAX_CARRIER_TOKENS, MAX_CARRIED = 50, 60, 50
 """Texts of the data that serve as templates, of each group, their length, and how many terms take turns in one."""
-DECIMALS = 6
-_LEVEL = 0.95
 _RESAMPLES, _RESAMPLED_LABELS = 200, 20
 """Resamples for an interval, and the labels above which there are fewer in proportion, but at least a quarter."""
 _PATH = Path(__file__).parent / "identity"
@@ -102,19 +101,21 @@ def audit(
         seed: Seed of all draws.
 
     Returns:
-        JSON-ready figures: `swaps`, `templates`, with labels `groups`, each by group; and
-        `worst`, what `gate` looks at. Groups that fewer than MIN_GROUP texts mention have no rates.
+        JSON-ready figures: `swaps`, `templates`, with labels `groups`, each by group; `worst`, what `gate` looks at.
+        Groups that fewer than MIN_GROUP texts mention have no rates.
     """
     random = np.random.default_rng(seed)
     lexicon = Lexicon({**groups, CONTROL: _templates()["control"]})
     found = lexicon.find(texts)
-    swaps = {name: _swaps(model, texts, found, lexicon, name, random) for name in lexicon.groups}
+    mentioned = rows_of(found, lambda entry: entry.group)
+    rows = {name: mentioned.get(name, np.empty(0, np.int64)) for name in lexicon.groups}
+    swaps = {name: _swaps(model, texts, found, lexicon, name, rows[name], random) for name in lexicon.groups}
     carriers = _carriers(texts, found, lexicon, random)
     templates = {name: _spread(model, lexicon, [name], carriers) for name in lexicon.groups}
     templates["all groups together"] = _spread(model, lexicon, [*groups], {})
     result: dict[str, Any] = {"texts": len(texts), "swaps": swaps, "templates": templates}
     if len(targets):
-        result["groups"] = _rates(held_out, targets, found, lexicon, labels, random)
+        result["groups"] = _rates(held_out, targets, rows, labels, random)
     result["worst"] = _worst(result)
     return result
 
@@ -157,11 +158,11 @@ def _swaps(
     found: Sequence[Sequence[tuple[int, Entry]]],
     lexicon: Lexicon,
     group: str,
+    mentioned: Ints,
     random: np.random.Generator,
 ) -> dict[str, Any]:
     """Exchange all terms of a group in the texts that mention it, each for another at random."""
-    rows = [row for row, hits in enumerate(found) if any(entry.group == group for _, entry in hits)]
-    rows = sorted(random.permutation(rows)[:MAX_SWAPPED].tolist())
+    rows = sorted(random.permutation(mentioned)[:MAX_SWAPPED].tolist())
     if len(rows) < MIN_GROUP_SIZE:
         return {"texts": None}
     before = model([texts[row] for row in rows])
@@ -178,7 +179,7 @@ def _swaps(
 
 def _share(count: int, n: int) -> dict[str, float]:
     """Return a share with its interval (Clopper and Pearson 1934)."""
-    tail = (1 - _LEVEL) / 2
+    tail = (1 - INTERVAL_LEVEL) / 2
     low = float(beta.ppf(tail, count, n - count + 1)) if count else 0.0
     high = float(beta.ppf(1 - tail, count + 1, n - count)) if count < n else 1.0
     shares = {name: round(share, DECIMALS) for name, share in (("value", count / n), ("low", low), ("high", high))}
@@ -235,8 +236,7 @@ def _spread(
 def _rates(
     probabilities: Floats,
     targets: Ints,
-    found: Sequence[Sequence[tuple[int, Entry]]],
-    lexicon: Lexicon,
+    mentioned: Mapping[str, Ints],
     labels: Sequence[str],
     random: np.random.Generator,
 ) -> dict[str, Any]:
@@ -244,12 +244,13 @@ def _rates(
     overall = _aucs(probabilities, targets, np.ones(len(targets), bool), labels)
     resamples = max(_RESAMPLES // 4, _RESAMPLES * _RESAMPLED_LABELS // max(len(labels), _RESAMPLED_LABELS))
     rates: dict[str, Any] = {"overall": _right(probabilities, targets, labels) | {"auc": overall.get("subgroup")}}
-    for name in lexicon.groups:
-        inside = np.array([any(entry.group == name for _, entry in hits) for hits in found], bool)
-        n = int(inside.sum())
+    for name, of_group in mentioned.items():
+        n = len(of_group)
         if n < MIN_GROUP:
             rates[name] = {"texts": n if n >= MIN_GROUP_SIZE else None}
             continue
+        inside = np.zeros(len(targets), bool)
+        inside[of_group] = True
         aucs = _aucs(probabilities, targets, inside, labels)
         draws: dict[str, list[float]] = {key: [] for key in aucs}
         for _ in range(resamples):
@@ -259,14 +260,9 @@ def _rates(
         rates[name] = {
             "texts": n,
             **_right(probabilities[inside], targets[inside], labels),
-            **{f"{key}_auc": _interval(value, draws[key]) for key, value in aucs.items()},
+            **{f"{key}_auc": interval(value, draws[key]) for key, value in aucs.items()},
         }
     return rates
-
-
-def _interval(value: float, draws: Sequence[float]) -> dict[str, float]:
-    low, high = np.quantile([*draws, value], [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return {name: round(float(each), DECIMALS) for name, each in (("value", value), ("low", low), ("high", high))}
 
 
 def _right(probabilities: Floats, targets: Ints, labels: Sequence[str]) -> dict[str, Any]:

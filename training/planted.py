@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.model.classifier import softmax
+from candor.model.metrics import DECIMALS
 from candor.operate.grouping import MIN_GROUP_SIZE
 from candor.text.identity import Identity
 
 from . import data, recipe
 from .corpus import Corpus, spellings
 from .design import Design, Weighting
-from .fairness import DECIMALS, limits
-from .identity.lexicon import Lexicon
+from .fairness import limits
+from .identity.lexicon import Lexicon, rows_of
 from .stack import full_logits
 
 Floats = NDArray[np.float64]
@@ -58,10 +59,7 @@ def planted(
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(texts))[:MAX_TEXTS])
     texts, targets = [texts[row] for row in rows.tolist()], targets[rows]
-    mentions: dict[tuple[str, str], list[int]] = {}
-    for row, hits in enumerate(Lexicon(groups).find(texts)):
-        for key in {(entry.group, entry.term): None for _, entry in hits}:
-            mentions.setdefault(key, []).append(row)
+    mentions = rows_of(Lexicon(groups).find(texts), lambda entry: (entry.group, entry.term))
     sizes = np.array([len(text) for text in texts])
     by_size = {
         key: np.array(sorted(each, key=sizes.__getitem__))

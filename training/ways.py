@@ -8,7 +8,7 @@
 - off: nothing is done.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from candor.operate.grouping import suppress_small_groups
 from candor.text.identity import Identity
 
 from .identity import load
-from .identity.lexicon import Entry, Lexicon
+from .identity.lexicon import Entry, Lexicon, rows_of
 
 if TYPE_CHECKING:
     from .learn import Texts
@@ -71,8 +71,8 @@ def prepare(texts: "Texts", care: Care, seed: int) -> "Texts":
         weights *= reweighed(found, texts.targets, texts.n_labels)
     for name in balance:
         weights *= _even(texts.targets) if name == LABELS else balanced(found, name)
-    if way == "one-feature":
-        texts = replace(texts, identity=Identity(groups))
+    if care.merged:
+        texts = replace(texts, identity=Identity(care.merged))
     if way == "augment":
         random = np.random.default_rng(seed)
         sources = np.array([row for row, hits in enumerate(found) if hits], np.int64)
@@ -90,8 +90,8 @@ def shares(texts: "Texts", groups: Mapping[str, Sequence[str]], labels: Sequence
     """
     found = Lexicon(groups).find(texts.texts)
     counted = {label: int(count) for label, count in zip(labels, np.bincount(texts.targets), strict=True)}
-    rows_of = _rows_of(found, lambda entry: entry.group)
-    mentioned = {name: rows_of.get(name, np.empty(0, np.int64)) for name in groups}
+    by_group = rows_of(found, lambda entry: entry.group)
+    mentioned = {name: by_group.get(name, np.empty(0, np.int64)) for name in groups}
     return {
         "labels": counted,
         "groups": {
@@ -115,7 +115,7 @@ def reweighed(found: Sequence[Sequence[tuple[int, Entry]]], targets: Ints, n_lab
     """
     logs, counts = np.zeros(len(targets)), np.zeros(len(targets))
     shares = np.bincount(targets, minlength=n_labels) / len(targets)
-    for rows in _rows_of(found, lambda entry: entry.group).values():
+    for rows in rows_of(found, lambda entry: entry.group).values():
         of_label = np.bincount(targets[rows], minlength=n_labels)
         logs[rows] += np.log(shares[targets[rows]] * len(rows) / of_label[targets[rows]])
         counts[rows] += 1
@@ -131,7 +131,7 @@ def balanced(found: Sequence[Sequence[tuple[int, Entry]]], group: str) -> Floats
         group: Name of the group. Texts that do not mention it have 1, and the others 1 on average.
     """
     weights, counts = np.zeros(len(found)), np.zeros(len(found))
-    terms = _rows_of(found, lambda entry: entry.term if entry.group == group else None)
+    terms = rows_of(found, lambda entry: entry.term if entry.group == group else None)
     for rows in terms.values():
         weights[rows] += 1 / len(rows)
         counts[rows] += 1
@@ -154,13 +154,3 @@ def _bounded(weights: Floats) -> Floats:
     """Return weights within 1 / MAX_WEIGHT and MAX_WEIGHT, and 1 on average."""
     bounded: Floats = np.clip(weights / weights.mean(), 1 / MAX_WEIGHT, MAX_WEIGHT)
     return bounded / bounded.mean()
-
-
-def _rows_of(found: Sequence[Sequence[tuple[int, Entry]]], key: Callable[[Entry], str | None]) -> dict[str, Ints]:
-    """Return the texts that mention each key, ascending."""
-    rows: dict[str, list[int]] = {}
-    for row, hits in enumerate(found):
-        for name in {key(entry) for _, entry in hits}:
-            if name is not None:
-                rows.setdefault(name, []).append(row)
-    return {name: np.array(each, np.int64) for name, each in rows.items()}

@@ -1,15 +1,19 @@
 """Find the terms of groups in texts, and exchange them for others."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from candor.text.features import hash_tokens
 from candor.text.identity import forms
 from candor.text.offsets import spans
 from candor.text.tokens import tokenize
 
+Ints = NDArray[np.int64]
+Key = TypeVar("Key", bound=Hashable)
 _BLOCK = 1024  # texts that are cut into tokens at a time
 
 
@@ -105,3 +109,18 @@ class Lexicon:
             return others[int(random.integers(len(others)))] if others else None
 
         return self.swap(text, found, choose)
+
+
+def rows_of(found: Sequence[Sequence[tuple[int, Entry]]], key: Callable[[Entry], Key | None]) -> dict[Key, Ints]:
+    """Return the texts [m] that mention each key, ascending; the keys in the order in which they come.
+
+    Args:
+        found: Terms of n texts, as Lexicon.find returns them.
+        key: What a term counts as, such as its group; None: as nothing.
+    """
+    rows: dict[Key, list[int]] = {}
+    for row, hits in enumerate(found):
+        for name in dict.fromkeys(key(entry) for _, entry in hits):
+            if name is not None:
+                rows.setdefault(name, []).append(row)
+    return {name: np.array(each, np.int64) for name, each in rows.items()}
